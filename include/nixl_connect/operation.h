@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The four operations. The exposing side holds a ReadableOperation or a
+// WritableOperation, the initiating side the matching ReadOperation or WriteOperation.
+// All members may be called from any thread at any time.
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nixl_connect/descriptor.h"
+#include "nixl_connect/metadata.h"
+#include "nixl_connect/status.h"
+
+namespace nixl_connect {
+
+namespace runtime {
+class OperationState;
+}
+
+// Movable, not copyable. Destroying an operation that is not terminal cancels it and
+// returns at once; the library keeps the descriptors' owners until the memory is quiet.
+class Operation {
+ public:
+  Operation(Operation&&) noexcept = default;
+  Operation& operator=(Operation&& other) noexcept;
+  ~Operation();
+
+  OperationStatus status() const noexcept;
+  OperationKind kind() const noexcept;
+  const std::vector<Descriptor>& descriptors() const noexcept;
+  const std::string& notification_key() const noexcept;
+
+  // Blocks without using the CPU until the operation is terminal. Returns kComplete or
+  // kCancelled; throws the operation's Error if it is kErrored: kDisconnected when the
+  // peer went away, kTimedOut when the deadline passed. Throws Error(kInvalidArgument)
+  // when called on the library's own thread, that is, from a completion callback of
+  // another operation.
+  OperationStatus wait();
+
+  // The same for at most `duration`. False: not terminal yet, and still running.
+  [[nodiscard]] bool wait_for(std::chrono::nanoseconds duration);
+
+  // Calls `callback` once, when the operation is terminal, on the library's progress
+  // thread; soon if it is terminal already. Never runs under a lock or inside this
+  // call. The callback must not block; an exception it throws is logged and dropped.
+  // Throws Error(kInvalidArgument) for a terminal operation of a closed Connector,
+  // which has no thread any more.
+  void on_complete(std::function<void(OperationStatus)> callback);
+
+  // `co_await op` is wait() for coroutines: it does not suspend if the operation is
+  // terminal, otherwise resumes on the progress thread.
+  class Awaiter;
+  Awaiter operator co_await() noexcept;
+
+  // Asks for the end. The status turns kCancelled once the memory is quiet; a terminal
+  // operation is left as it is. Returns at once.
+  void cancel() noexcept;
+
+  // All bytes once COMPLETE. Before that, on the initiating side, what has been read or
+  // has left so far; on the exposing side, what peers of ours reported.
+  std::uint64_t bytes_transferred() const noexcept;
+
+  // The way the bytes went, for example "ucx: zero-copy cma/memory"; empty before any
+  // moved, and on an exposing side that was not told.
+  std::string path() const;
+
+  // Only the Connector can make the state.
+  explicit Operation(std::shared_ptr<runtime::OperationState> state) noexcept;
+
+ protected:
+  std::shared_ptr<runtime::OperationState> state_;
+};
+
+class Operation::Awaiter {
+ public:
+  explicit Awaiter(Operation& operation) noexcept : operation_(operation) {}
+  bool await_ready() const noexcept { return is_terminal(operation_.status()); }
+  void await_suspend(std::coroutine_handle<> waiter);
+  OperationStatus await_resume() { return operation_.wait(); }
+
+ private:
+  Operation& operation_;
+};
+
+inline Operation::Awaiter Operation::operator co_await() noexcept {
+  return Awaiter(*this);
+}
+
+// The exposing side: memory that a peer reads or writes.
+class PassiveOperation : public Operation {
+ public:
+  using Operation::Operation;
+
+  // What the peer needs. The same at each call; `hex_encode` chooses the older of the
+  // two text forms.
+  RdmaMetadata metadata(bool hex_encode = false) const;
+};
+
+// Memory exposed for reading.
+class ReadableOperation : public PassiveOperation {
+ public:
+  using PassiveOperation::PassiveOperation;
+};
+
+// Memory exposed for writing.
+class WritableOperation : public PassiveOperation {
+ public:
+  using PassiveOperation::PassiveOperation;
+};
+
+// The initiating side: a transfer that began when the operation was made.
+class ActiveOperation : public Operation {
+ public:
+  using Operation::Operation;
+
+  // The peer's NIXL agent name.
+  const std::string& remote() const noexcept;
+};
+
+// A peer's readable memory on its way into ours.
+class ReadOperation : public ActiveOperation {
+ public:
+  using ActiveOperation::ActiveOperation;
+
+  // The descriptors that were filled. Throws Error(kInvalidArgument) unless COMPLETE.
+  const std::vector<Descriptor>& results() const;
+};
+
+// Our memory on its way into a peer's writable memory.
+class WriteOperation : public ActiveOperation {
+ public:
+  using ActiveOperation::ActiveOperation;
+};
+
+}  // namespace nixl_connect

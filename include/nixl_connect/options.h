@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every knob of the library, with its default and unit. Plain values. The environment
+// is read in one place only, ConnectorOptions::from_environment().
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace nixl_connect {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
+
+struct ConnectorOptions {
+  // Name of this Connector, not empty. None: 32 random hexadecimal digits. A fixed name
+  // is used with a suffix on the wire, since peers refuse a restarted process that
+  // shows up under its old name.
+  std::optional<std::string> worker_id;
+
+  // Deadline of every operation that sets none itself, from its creation. None: no
+  // deadline.
+  std::optional<std::chrono::nanoseconds> timeout;
+
+  // Folder that holds the libraries of UCX, libucp.so.0 among them. Empty: the UCX
+  // already chosen in this process, else the `libucx` wheel of the Python on PATH, else
+  // the system's. Environment: NIXL_CONNECT_UCX_DIRECTORY.
+  std::string ucx_directory;
+
+  // Network devices that may carry data, as UCX names them ("eth0,mlx5_0:1"). Empty:
+  // all. Environment: NIXL_CONNECT_NET_DEVICES.
+  std::string net_devices;
+
+  // False keeps the process unreachable from other hosts: only the loopback device is
+  // used. Environment: NIXL_CONNECT_NETWORK=off.
+  bool network = true;
+
+  // How long the progress thread spins after the last activity before it sleeps.
+  // Ignored on one core. Environment: NIXL_CONNECT_SPIN_US.
+  std::chrono::microseconds spin{50};
+
+  // How long an operation whose outcome is decided waits for a peer that does not
+  // answer. Then an initiating side drops its connection to that peer, and a readable
+  // ends without it. A writable waits on until the writer answers or dies, since
+  // nothing else keeps its bytes away.
+  std::chrono::milliseconds drain_timeout{200};
+
+  // Lowest level that reaches the log (standard error) of the whole process; the newest
+  // Connector decides. Environment: NIXL_CONNECT_LOG=
+  // debug, info, warning, error or off.
+  LogLevel log_level = LogLevel::kWarning;
+
+  // The defaults, changed by the environment variables named above. Throws
+  // Error(kInvalidArgument) that names a variable which cannot be read.
+  static ConnectorOptions from_environment();
+};
+
+struct OperationOptions {
+  // Deadline from the creation of the operation. None: the Connector's. A negative
+  // duration is a deadline already passed.
+  std::optional<std::chrono::nanoseconds> timeout;
+
+  // Exposing side only: the operation is COMPLETE after this many successful reads or
+  // writes, at least 1.
+  std::uint32_t readers = 1;
+};
+
+}  // namespace nixl_connect
