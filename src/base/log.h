@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The library's log: one line a message on standard error. Thread-safe. Build costly
+// text only under `if (log_enabled(level))`. Tokens, keys and blobs never go here.
+#pragma once
+
+#include <string_view>
+
+#include "nixl_connect/options.h"
+
+namespace nixl_connect::base {
+
+void set_log_level(LogLevel level);
+bool log_enabled(LogLevel level) noexcept;
+
+void log_debug(std::string_view message);
+void log_info(std::string_view message);
+void log_warning(std::string_view message);
+void log_error(std::string_view message);
+
+}  // namespace nixl_connect::base

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nixl_connect/options.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "nixl_connect/error.h"
+
+namespace nixl_connect {
+namespace {
+
+// Sets a variable for one test.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    ::setenv(name, value, 1);
+  }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+  ~Variable() { ::unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+TEST(Options, TakeEveryVariableFromTheEnvironment) {
+  const Variable directory("NIXL_CONNECT_UCX_DIRECTORY", "/somewhere");
+  const Variable devices("NIXL_CONNECT_NET_DEVICES", "eth7");
+  const Variable network("NIXL_CONNECT_NETWORK", "off");
+  const Variable spin("NIXL_CONNECT_SPIN_US", "0");
+  const Variable log("NIXL_CONNECT_LOG", "error");
+  const ConnectorOptions options = ConnectorOptions::from_environment();
+  EXPECT_EQ(options.ucx_directory, "/somewhere");
+  EXPECT_EQ(options.net_devices, "eth7");
+  EXPECT_FALSE(options.network);
+  EXPECT_EQ(options.spin.count(), 0);
+  EXPECT_EQ(options.log_level, LogLevel::kError);
+}
+
+TEST(Options, NameTheVariableThatCannotBeRead) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"NIXL_CONNECT_NETWORK", "maybe"},
+      {"NIXL_CONNECT_SPIN_US", "-1"},
+      {"NIXL_CONNECT_SPIN_US", "1e3"},
+      {"NIXL_CONNECT_LOG", "verbose"}};
+  for (const auto& [name, value] : cases) {
+    const Variable variable(name, value);
+    try {
+      (void)ConnectorOptions::from_environment();
+      ADD_FAILURE() << name << "=" << value;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
+      EXPECT_NE(std::string(error.what()).find(name), std::string::npos)
+          << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nixl_connect
