@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Control messages: a table of members per body, and one encoder and one decoder that
+// walk it. The number of a field is its place in the table, from 1; that of a kind is
+// its place in ControlBody, from 1. Both only ever grow at the end.
+#include "wire/control.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "nixl_connect/error.h"
+#include "wire/fields.h"
+#include "wire/utf8.h"
+
+namespace nixl_connect::wire {
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+constexpr std::size_t kMaxTextBytes = 1024;
+constexpr std::size_t kMaxFields = 8;
+
+template <typename Body>
+constexpr std::nullptr_t kMembers = nullptr;
+template <>
+constexpr std::tuple kMembers<Hello>{&Hello::agent, &Hello::connection,
+                                     &Hello::library_version, &Hello::ucx_version};
+template <>
+constexpr std::tuple kMembers<Attach>{&Attach::operation, &Attach::lease,
+                                      &Attach::token, &Attach::is_write};
+template <>
+constexpr std::tuple kMembers<Grant>{&Grant::operation};
+template <>
+constexpr std::tuple kMembers<Done>{&Done::operation, &Done::lease,  &Done::status,
+                                    &Done::bytes,     &Done::reason, &Done::path};
+template <>
+constexpr std::tuple kMembers<Revoke>{&Revoke::operation, &Revoke::reason};
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw Error(ErrorKind::kInvalidArgument, "control message from a peer: " + why);
+}
+
+// One write and one read for each type a member has. read() gives false for bytes that
+// no write() makes.
+void write(base::Writer& out, std::uint64_t value) { out.u64(value); }
+void write(base::Writer& out, bool value) { out.u8(value ? 1 : 0); }
+void write(base::Writer& out, DoneStatus value) { out.u8(static_cast<uint8_t>(value)); }
+void write(base::Writer& out, const base::Bytes& value) { out.raw(value); }
+void write(base::Writer& out, const std::string& value) {
+  out.raw(bounded_utf8(value, kMaxTextBytes));
+}
+
+bool read(base::BytesView bytes, std::uint64_t& value) {
+  value = base::Reader(bytes).u64().value_or(0);
+  return bytes.size() == sizeof(value);
+}
+bool read(base::BytesView bytes, std::uint8_t& value, std::uint8_t max) {
+  value = base::Reader(bytes).u8().value_or(0);
+  return bytes.size() == sizeof(value) && value <= max;
+}
+bool read(base::BytesView bytes, bool& value) {
+  std::uint8_t number = 0;
+  const bool is_valid = read(bytes, number, 1);
+  value = number == 1;
+  return is_valid;
+}
+bool read(base::BytesView bytes, DoneStatus& value) {
+  std::uint8_t number = 0;
+  const bool is_valid =
+      read(bytes, number, static_cast<std::uint8_t>(DoneStatus::kFailed));
+  if (is_valid) value = static_cast<DoneStatus>(number);
+  return is_valid;
+}
+bool read(base::BytesView bytes, base::Bytes& value) {
+  value.assign(bytes.begin(), bytes.end());
+  return true;
+}
+bool read(base::BytesView bytes, std::string& value) {
+  value = base::as_text(bytes.first(std::min(bytes.size(), kMaxTextBytes)));
+  return bytes.size() <= kMaxTextBytes && is_utf8(value);
+}
+
+template <typename Body>
+void encode_body(base::Writer& out, const Body& body) {
+  std::uint16_t type = 0;
+  const auto add = [&](auto member) {
+    base::Writer value;
+    write(value, body.*member);
+    append_field(out, ++type, value.bytes());
+  };
+  std::apply([&](auto... members) { (add(members), ...); }, kMembers<Body>);
+}
+
+using Fields = std::array<std::optional<base::BytesView>, kMaxFields>;
+
+Fields read_fields(base::Reader& reader) {
+  Fields fields;
+  while (!reader.is_empty()) {
+    const auto field = take_field(reader);
+    if (!field) refuse("a field reaches outside");
+    if (field->type >= 1 && field->type <= kMaxFields)
+      fields.at(field->type - 1U) = field->value;
+  }
+  return fields;
+}
+
+template <typename Body>
+ControlBody decode_body(const Fields& fields) {
+  Body body;
+  std::size_t index = 0;
+  const auto fill = [&](auto member) {
+    const auto& field = fields.at(index++);
+    if (!field) refuse("field " + std::to_string(index) + " is missing");
+    if (!read(*field, body.*member))
+      refuse("field " + std::to_string(index) + " has a value it cannot have");
+  };
+  std::apply([&](auto... members) { (fill(members), ...); }, kMembers<Body>);
+  return body;
+}
+
+constexpr std::array kDecoders{&decode_body<Hello>, &decode_body<Attach>,
+                               &decode_body<Grant>, &decode_body<Done>,
+                               &decode_body<Revoke>};
+static_assert(kDecoders.size() == std::variant_size_v<ControlBody>);
+
+}  // namespace
+
+base::Bytes encode(const ControlMessage& message) {
+  base::Writer out;
+  out.u8(kVersion);
+  out.u8(static_cast<std::uint8_t>(message.body.index() + 1));
+  out.raw(base::BytesView(message.sender));
+  std::visit([&](const auto& body) { encode_body(out, body); }, message.body);
+  if (out.bytes().size() > kMaxControlBytes)
+    throw Error(ErrorKind::kInvalidArgument,
+                "a control message of " + std::to_string(out.bytes().size()) +
+                    " bytes exceeds " + std::to_string(kMaxControlBytes));
+  return std::move(out).take();
+}
+
+ControlMessage decode_control(base::BytesView payload) {
+  if (payload.size() > kMaxControlBytes) refuse("too long");
+  base::Reader reader(payload);
+  const auto version = reader.u8();
+  const auto kind = reader.u8();
+  const auto sender = reader.raw(sizeof(InstanceId));
+  if (!sender) refuse("shorter than its head");
+  if (version != kVersion)
+    refuse("version " + std::to_string(*version) + " is unknown");
+  if (*kind < 1 || *kind > kDecoders.size())
+    refuse("kind " + std::to_string(*kind) + " is unknown");
+  ControlMessage message;
+  std::copy(sender->begin(), sender->end(), message.sender.begin());
+  message.body = kDecoders.at(*kind - 1U)(read_fields(reader));
+  return message;
+}
+
+}  // namespace nixl_connect::wire

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Control messages between two of our Connectors, over active messages of their own id.
+// Pure functions; the decoder takes hostile bytes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "base/bytes.h"
+#include "wire/extension.h"
+
+namespace nixl_connect::wire {
+
+constexpr unsigned kControlMessageId = 20;  // NIXL owns 0, and owned 1 before 0.5.1
+constexpr std::size_t kMaxControlBytes = 64 * 1024;
+
+// First message of a connection: who sends, and where to answer.
+struct Hello {
+  std::string agent;       // NIXL agent name
+  base::Bytes connection;  // UCX worker address
+  std::string library_version;
+  std::string ucx_version;
+
+  bool operator==(const Hello&) const = default;
+};
+
+// Initiating -> exposing: operation `operation` (the sender's number) begins to use the
+// lease. A read goes ahead at once; a write waits for Grant.
+struct Attach {
+  std::uint64_t operation = 0;
+  std::uint64_t lease = 0;
+  std::uint64_t token = 0;
+  bool is_write = false;
+
+  bool operator==(const Attach&) const = default;
+};
+
+// Exposing -> initiating: the write may begin.
+struct Grant {
+  std::uint64_t operation = 0;  // as in Attach
+
+  bool operator==(const Grant&) const = default;
+};
+
+enum class DoneStatus : std::uint8_t { kComplete = 0, kCancelled = 1, kFailed = 2 };
+
+// Initiating -> exposing: the operation is over and touches the memory no more.
+struct Done {
+  std::uint64_t operation = 0;
+  std::uint64_t lease = 0;
+  DoneStatus status = DoneStatus::kComplete;
+  std::uint64_t bytes = 0;
+  std::string reason;  // for people; of kFailed
+  std::string path;    // for people; how the bytes went
+
+  bool operator==(const Done&) const = default;
+};
+
+// Exposing -> initiating: stop using the lease and answer with Done. Also the answer to
+// an Attach that names a lease which is over or was never given.
+struct Revoke {
+  std::uint64_t operation = 0;  // as in Attach
+  std::string reason;           // for people
+
+  bool operator==(const Revoke&) const = default;
+};
+
+using ControlBody = std::variant<Hello, Attach, Grant, Done, Revoke>;
+
+struct ControlMessage {
+  InstanceId sender{};
+  ControlBody body;
+
+  bool operator==(const ControlMessage&) const = default;
+};
+
+// Layout: u8 version (1), u8 kind, sender's instance id, then the fields of the body as
+// (u16 type, u32 length, bytes). Text is cut to 1,024 bytes at a character boundary.
+base::Bytes encode(const ControlMessage& message);
+
+// Unknown fields are skipped; unknown kinds and versions, missing fields and lengths
+// that reach outside throw Error(kInvalidArgument).
+ControlMessage decode_control(base::BytesView payload);
+
+}  // namespace nixl_connect::wire

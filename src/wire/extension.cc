@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Fields, salt and checksum of the extension.
+#include "wire/extension.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+
+#include "nixl_connect/error.h"
+#include "wire/fields.h"
+#include "wire/utf8.h"
+
+namespace nixl_connect::wire {
+namespace {
+
+enum FieldType : std::uint16_t {
+  kSalt = 1,
+  kInstance = 2,
+  kLease = 3,
+  kLibraryVersion = 4,
+  kUcxVersion = 5,
+};
+
+constexpr std::size_t kFieldHeadBytes = 2 + 4;
+constexpr std::size_t kCrcBytes = 4;
+static_assert(5 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
+                  2 * kMaxVersionBytes + kCrcBytes <=
+              kMaxExtensionBytes);
+
+std::uint32_t crc_of(base::BytesView bytes) {
+  return static_cast<std::uint32_t>(
+      ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+bool is_version(const std::string& text) {
+  return text.size() <= kMaxVersionBytes && is_utf8(text);
+}
+
+// What makes an extension unfit for the wire; null if nothing does.
+const char* defect_of(const Extension& extension) {
+  if (extension.lease.token == 0) return "the lease's token is 0";
+  if (extension.lease.word_rkey.size() > kMaxWordRkeyBytes)
+    return "the rkey of the lease's word is too long";
+  if (!is_version(extension.library_version) || !is_version(extension.ucx_version))
+    return "a version is too long or not UTF-8";
+  return nullptr;
+}
+
+base::Bytes salted(base::BytesView bytes, std::byte salt) {
+  base::Bytes result(bytes.begin(), bytes.end());
+  for (std::byte& byte : result) byte ^= salt;
+  return result;
+}
+
+base::Bytes encode_lease(const LeaseRecord& lease) {
+  base::Writer out;
+  out.u64(lease.id);
+  out.u64(lease.token);
+  out.u64(lease.word_address);
+  out.raw(lease.word_rkey);
+  return std::move(out).take();
+}
+
+base::Bytes encode_salted(const Extension& extension, std::byte salt) {
+  base::Writer out;
+  const auto add = [&](FieldType type, base::BytesView value) {
+    append_field(out, type, salted(value, salt));
+  };
+  if (salt != std::byte{0}) append_field(out, kSalt, {&salt, 1});
+  add(kInstance, extension.instance);
+  add(kLease, encode_lease(extension.lease));
+  for (const auto& [type, text] :
+       {std::pair{kLibraryVersion, &extension.library_version},
+        std::pair{kUcxVersion, &extension.ucx_version}})
+    if (!text->empty()) add(type, base::as_view(*text));
+  out.u32(crc_of(out.bytes()));
+  return std::move(out).take();
+}
+
+bool decode_lease(base::BytesView value, LeaseRecord& lease) {
+  base::Reader reader(value);
+  const auto id = reader.u64();
+  const auto token = reader.u64();
+  const auto word_address = reader.u64();
+  if (!word_address) return false;
+  lease = {*id, *token, *word_address, {reader.rest().begin(), reader.rest().end()}};
+  return true;
+}
+
+// Puts fields where they belong, and knows which have been seen.
+class Assembly {
+ public:
+  bool add(const Field& field) {
+    const base::Bytes value = salted(field.value, salt_);
+    switch (field.type) {
+      case kSalt:
+        if (field.value.size() != 1) return false;
+        salt_ = field.value[0];
+        return true;
+      case kInstance:
+        has_instance_ = true;
+        if (value.size() != sizeof(InstanceId)) return false;
+        std::copy(value.begin(), value.end(), extension_.instance.begin());
+        return true;
+      case kLease:
+        has_lease_ = true;
+        return decode_lease(value, extension_.lease);
+      case kLibraryVersion:
+        extension_.library_version = base::as_text(value);
+        return true;
+      case kUcxVersion:
+        extension_.ucx_version = base::as_text(value);
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  std::optional<Extension> result() && {
+    if (!has_instance_ || !has_lease_ || defect_of(extension_) != nullptr)
+      return std::nullopt;
+    return std::move(extension_);
+  }
+
+ private:
+  Extension extension_;
+  std::byte salt_{};
+  bool has_instance_ = false;
+  bool has_lease_ = false;
+};
+
+}  // namespace
+
+base::Bytes encode(const Extension& extension) {
+  if (const char* defect = defect_of(extension))
+    throw Error(ErrorKind::kInvalidArgument,
+                std::string("metadata for a peer cannot be made: ") + defect);
+  for (unsigned salt = 0; salt < 256; ++salt) {
+    base::Bytes data = encode_salted(extension, static_cast<std::byte>(salt));
+    if (base::as_text(data).find(kForbiddenText) == std::string_view::npos) return data;
+  }
+  throw Error(ErrorKind::kInvalidArgument,
+              "metadata for a peer cannot be made: no salt keeps \"NIXLCOMM:\" out");
+}
+
+std::optional<Extension> decode_extension(base::BytesView data) {
+  if (data.size() < kCrcBytes || data.size() > kMaxExtensionBytes) return std::nullopt;
+  const base::BytesView fields = data.first(data.size() - kCrcBytes);
+  if (base::Reader(data.last(kCrcBytes)).u32() != crc_of(fields)) return std::nullopt;
+  base::Reader reader(fields);
+  Assembly assembly;
+  while (!reader.is_empty()) {
+    const auto field = take_field(reader);
+    if (!field || !assembly.add(*field)) return std::nullopt;
+  }
+  return std::move(assembly).result();
+}
+
+}  // namespace nixl_connect::wire

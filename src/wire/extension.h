@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The record `nxcx1` behind the last NIXL record of a blob: what one of our Connectors
+// tells another and a genuine NIXL agent ignores. Pure functions; the decoder takes
+// hostile bytes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+
+namespace nixl_connect::wire {
+
+// Random per Connector and process start: a restarted peer is another peer.
+using InstanceId = std::array<std::byte, 16>;
+
+// The exposing side's promise that its memory may be touched. Its word holds `token` in
+// the exposing process for exactly as long as the lease lasts, so that a reader learns
+// with one get, after its data is here, whether the data was still valid.
+struct LeaseRecord {
+  std::uint64_t id = 0;
+  std::uint64_t token = 0;         // secret, never 0
+  std::uint64_t word_address = 0;  // in the exposing process, 8 bytes
+  base::Bytes word_rkey;
+
+  bool operator==(const LeaseRecord&) const = default;
+};
+
+struct Extension {
+  InstanceId instance{};
+  std::string library_version;
+  std::string ucx_version;
+  LeaseRecord lease;
+
+  bool operator==(const Extension&) const = default;
+};
+
+constexpr std::string_view kExtensionTag = "nxcx1";
+constexpr std::size_t kMaxVersionBytes = 64;
+constexpr std::size_t kMaxWordRkeyBytes = 2048;
+constexpr std::size_t kMaxExtensionBytes = 4096;  // the limits above keep it below
+
+// NIXL's socket listener splits what it receives wherever this text occurs.
+constexpr std::string_view kForbiddenText = "NIXLCOMM:";
+
+// The record's data: fields of (u16 type, u32 length, bytes), then the CRC-32 of them.
+//   1 salt      u8; the values of all later fields are XORed with it. Only there when
+//               kForbiddenText would occur without it
+//   2 instance  16 bytes
+//   3 lease     u64 id, u64 token, u64 word address, then the word's rkey
+//   4 library version, 5 UCX version   UTF-8; left out if empty
+// Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8 and what is
+// longer than its limit above.
+base::Bytes encode(const Extension& extension);
+
+// Unknown fields are skipped. Nothing if the CRC does not match, a length reaches
+// outside, a required field (instance, lease) is missing, or encode() would refuse the
+// content: such a peer is treated as a genuine NIXL agent.
+std::optional<Extension> decode_extension(base::BytesView data);
+
+}  // namespace nixl_connect::wire

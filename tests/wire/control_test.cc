@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/control.h"
+
+#include <gtest/gtest.h>
+
+#include "wire/fields.h"
+#include "wire/samples.h"
+
+namespace nixl_connect::wire {
+namespace {
+
+ControlMessage from(char sender, ControlBody body) {
+  ControlMessage message{{}, std::move(body)};
+  message.sender.fill(static_cast<std::byte>(sender));
+  return message;
+}
+
+TEST(Control, SurvivesTheRoundTrip) {
+  Samples samples(11);
+  for (int i = 0; i < 1000; ++i) {
+    const ControlMessage message = samples.control();
+    EXPECT_EQ(decode_control(encode(message)), message);
+  }
+}
+
+TEST(Control, HasTheBytesThatItsHeaderDescribes) {
+  EXPECT_EQ(base::to_hex(encode(from('s', Revoke{5, "gone"}))),
+            "0105"
+            "73737373737373737373737373737373"
+            "0100080000000500000000000000"
+            "020004000000676f6e65");
+}
+
+TEST(Control, CutsLongTextAtACharacter) {
+  const ControlMessage message = from('s', Revoke{5, std::string(1022, 'x') + "€uro"});
+  EXPECT_EQ(decode_control(encode(message)),
+            from('s', Revoke{5, std::string(1022, 'x')}));
+}
+
+TEST(Control, SendsTextOfOtherLibrariesAsUtf8) {
+  EXPECT_EQ(decode_control(encode(from('s', Revoke{5, "no \xe9t\xe9"}))),
+            from('s', Revoke{5, "no ?t?"}));
+}
+
+TEST(Control, SkipsUnknownFields) {
+  const ControlMessage message = from('s', Grant{7});
+  base::Writer out;
+  out.raw(encode(message));
+  append_field(out, 8, bytes_of("newer"));
+  append_field(out, 999, bytes_of("newest"));
+  append_field(out, 0, {});
+  EXPECT_EQ(decode_control(out.bytes()), message);
+}
+
+TEST(Control, RefusesUnknownKindsAndVersions) {
+  base::Bytes data = encode(from('s', Grant{7}));
+  data[1] = std::byte{6};
+  expect_error(ErrorKind::kInvalidArgument, "kind 6 is unknown",
+               [&] { decode_control(data); });
+  data[1] = std::byte{0};
+  expect_error(ErrorKind::kInvalidArgument, "kind 0 is unknown",
+               [&] { decode_control(data); });
+  data[0] = std::byte{2};
+  expect_error(ErrorKind::kInvalidArgument, "version 2 is unknown",
+               [&] { decode_control(data); });
+}
+
+TEST(Control, RefusesMissingFields) {
+  // A Grant has the first field of an Attach only.
+  base::Bytes data = encode(from('s', Grant{7}));
+  data[1] = std::byte{2};
+  expect_error(ErrorKind::kInvalidArgument, "field 2 is missing",
+               [&] { decode_control(data); });
+}
+
+TEST(Control, RefusesValuesOutOfRange) {
+  base::Bytes attach = encode(from('s', Attach{1, 2, 3, true}));
+  attach.back() = std::byte{2};
+  expect_error(ErrorKind::kInvalidArgument, "field 4", [&] { decode_control(attach); });
+
+  base::Bytes done = encode(from('s', Done{}));
+  done[18 + 14 + 14 + 6] = std::byte{3};
+  expect_error(ErrorKind::kInvalidArgument, "field 3", [&] { decode_control(done); });
+
+  base::Bytes revoke = encode(from('s', Revoke{5, "x"}));
+  revoke.back() = std::byte{0xff};
+  expect_error(ErrorKind::kInvalidArgument, "field 2", [&] { decode_control(revoke); });
+
+  base::Writer long_text;
+  long_text.raw(encode(from('s', Revoke{5, "x"})));
+  append_field(long_text, 2, bytes_of(std::string(1025, 'x')));
+  expect_error(ErrorKind::kInvalidArgument, "field 2",
+               [&] { decode_control(long_text.bytes()); });
+}
+
+TEST(Control, RefusesMessagesBeyondTheLimit) {
+  ControlMessage hello = from('s', Hello{"a", base::Bytes(kMaxControlBytes), "", ""});
+  expect_error(ErrorKind::kInvalidArgument, "exceeds 65536", [&] { encode(hello); });
+  expect_error(ErrorKind::kInvalidArgument, "too long",
+               [] { decode_control(base::Bytes(kMaxControlBytes + 1)); });
+}
+
+}  // namespace
+}  // namespace nixl_connect::wire
