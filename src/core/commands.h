@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the core asks of the runtime. Plain data.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "core/outcomes.h"
+#include "core/terms.h"
+#include "wire/control.h"
+
+namespace nixl_connect::core {
+
+// Move the bytes of an operation, flush included. Answered by exactly one
+// transfer_ended(), when nothing of it can touch memory any more.
+struct StartTransfer {
+  OperationId operation;
+};
+
+// Submit no more of it; what is under way goes on to its end. Answered by that same
+// transfer_ended().
+struct StopTransfer {
+  OperationId operation;
+};
+
+// Get the lease's word from the peer and compare it with the token. Answered by at most
+// one lease_checked().
+struct CheckLease {
+  OperationId operation;
+};
+
+// The lease is over: clear its word now, before the commands that follow.
+struct EndLease {
+  LeaseId lease;
+};
+
+// Send a NIXL notification to a genuine NIXL agent.
+struct Notify {
+  PeerId peer;
+  std::string key;
+};
+
+// Send a control message to a peer of ours.
+struct Send {
+  PeerId peer;
+  wire::ControlBody body;
+};
+
+// Close the connection to a peer that does not answer. Its transfers end with failures,
+// and peer_lost() follows.
+struct DropPeer {
+  PeerId peer;
+};
+
+// The operation is over and its memory quiet: release the memory, tell the user.
+struct Finish {
+  OperationId operation;
+  Outcome outcome;
+};
+
+// The exposing side learned that a peer has begun, or how far and which way it came.
+struct Progress {
+  OperationId operation;
+  std::uint64_t bytes = 0;
+  std::string path;  // empty: unknown
+};
+
+using Command = std::variant<StartTransfer, StopTransfer, CheckLease, EndLease, Notify,
+                             Send, DropPeer, Finish, Progress>;
+
+}  // namespace nixl_connect::core

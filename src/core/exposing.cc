@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bodies of ExposingSide.
+#include "core/exposing.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/agenda.h"
+#include "core/outcomes.h"
+
+namespace nixl_connect::core {
+
+void ExposingSide::expose(const Exposure& exposure, Time now) {
+  const auto at = operations_.try_emplace(exposure.operation).first;
+  at->second.exposure = exposure;
+  by_lease_.emplace(exposure.lease, exposure.operation);
+  by_key_.emplace(at->second.exposure.notification_key, exposure.operation);
+  if (exposure.deadline <= now) {
+    decide(at, timed_out(), now);
+    return;
+  }
+  agenda_.deadlines.set(exposure.operation, exposure.deadline);
+  count_successes(at, early_arrivals_.take(exposure.notification_key), now);
+}
+
+void ExposingSide::attached(PeerId peer, const wire::Attach& attach) {
+  const auto at = find_by_lease(attach.lease);
+  Operation* operation = at == operations_.end() ? nullptr : &at->second;
+  if (const char* reason = refusal(operation, attach)) {
+    agenda_.add(Send{peer, wire::Revoke{attach.operation, reason}});
+    return;
+  }
+  const Attachment attachment{peer, attach.operation};
+  auto& all = operation->attached;
+  if (std::find(all.begin(), all.end(), attachment) != all.end()) return;
+  all.push_back(attachment);
+  if (attach.is_write) agenda_.add(Send{peer, wire::Grant{attach.operation}});
+  if (std::exchange(operation->has_begun, true)) return;
+  agenda_.add(Progress{at->first, 0, ""});
+}
+
+void ExposingSide::done(PeerId peer, const wire::Done& done, Time now) {
+  const auto at = find_by_lease(done.lease);
+  if (at == operations_.end()) return;
+  Operation& operation = at->second;
+  auto& all = operation.attached;
+  const auto mine = std::find(all.begin(), all.end(), Attachment{peer, done.operation});
+  if (mine == all.end()) return;
+  all.erase(mine);
+  if (operation.outcome) {
+    finish_if_quiet(at);
+    return;
+  }
+  switch (done.status) {
+    case wire::DoneStatus::kComplete:
+      agenda_.add(Progress{at->first, done.bytes, done.path});
+      count_successes(at, 1, now);
+      break;
+    case wire::DoneStatus::kCancelled:
+      decide(at, cancelled(), now);
+      break;
+    case wire::DoneStatus::kFailed:
+      // The peer lives and gave up, so this is no loss of a connection.
+      decide(
+          at,
+          failed(ErrorKind::kCancelled, "the peer's transfer failed: " + done.reason),
+          now);
+      break;
+  }
+}
+
+void ExposingSide::notification_arrived(std::string_view key, Time now) {
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) {
+    early_arrivals_.add(key);
+    return;
+  }
+  count_successes(operations_.find(found->second), 1, now);
+}
+
+void ExposingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
+  std::vector<OperationId> affected;
+  for (auto& [id, operation] : operations_) {
+    const auto is_of_peer = [peer](const Attachment& a) { return a.peer == peer; };
+    if (std::erase_if(operation.attached, is_of_peer) > 0) affected.push_back(id);
+  }
+  std::sort(affected.begin(), affected.end());
+  for (const OperationId id : affected) {
+    const auto at = operations_.find(id);
+    if (at->second.outcome) {
+      finish_if_quiet(at);
+    } else {
+      decide(at, failed(failure), now);
+    }
+  }
+}
+
+bool ExposingSide::cancel(OperationId operation, Time now) {
+  const auto at = operations_.find(operation);
+  if (at == operations_.end()) return false;
+  if (!at->second.outcome) decide(at, cancelled(), now);
+  return true;
+}
+
+bool ExposingSide::time_came(OperationId operation, Time now) {
+  const auto at = operations_.find(operation);
+  if (at == operations_.end()) return false;
+  if (!at->second.outcome) {
+    decide(at, timed_out(), now);
+    return true;
+  }
+  end_lease(at->second);
+  if (at->second.exposure.kind == OperationKind::kRead) finish(at);
+  return true;
+}
+
+ExposingSide::Operations::iterator ExposingSide::find_by_lease(LeaseId lease) {
+  const auto found = by_lease_.find(lease);
+  return found == by_lease_.end() ? operations_.end() : operations_.find(found->second);
+}
+
+const char* ExposingSide::refusal(const Operation* operation,
+                                  const wire::Attach& attach) {
+  // One answer for both, so that nobody learns which leases exist.
+  if (operation == nullptr || operation->exposure.token != attach.token)
+    return "no such lease, or it has ended";
+  if (operation->outcome) return "it has ended";
+  const bool is_writable = operation->exposure.kind == OperationKind::kWrite;
+  if (attach.is_write && !is_writable) return "the memory is exposed for reading";
+  if (!attach.is_write && is_writable) return "the memory is exposed for writing";
+  return nullptr;
+}
+
+void ExposingSide::count_successes(Operations::iterator at, std::uint32_t count,
+                                   Time now) {
+  Operation& operation = at->second;
+  operation.successes += count;
+  if (operation.outcome || operation.successes < operation.exposure.readers) return;
+  decide(at, completed(), now);
+}
+
+void ExposingSide::decide(Operations::iterator at, Outcome outcome, Time now) {
+  Operation& operation = at->second;
+  const bool is_complete = outcome.status == OperationStatus::kComplete;
+  operation.outcome = std::move(outcome);
+  if (!is_complete) end_lease(operation);
+  if (operation.attached.empty()) {
+    finish(at);
+  } else {
+    agenda_.deadlines.set(at->first, now + agenda_.drain_timeout);
+  }
+}
+
+void ExposingSide::end_lease(Operation& operation) {
+  if (std::exchange(operation.is_lease_over, true)) return;
+  agenda_.add(EndLease{operation.exposure.lease});
+  for (const Attachment& attachment : operation.attached)
+    agenda_.add(Send{
+        attachment.peer,
+        wire::Revoke{attachment.operation, operation.outcome->failure
+                                               ? operation.outcome->failure->message
+                                               : "it is over"}});
+}
+
+void ExposingSide::finish(Operations::iterator at) {
+  Operation& operation = at->second;
+  end_lease(operation);
+  agenda_.deadlines.clear(at->first);
+  agenda_.add(Finish{at->first, *std::move(operation.outcome)});
+  by_lease_.erase(operation.exposure.lease);
+  by_key_.erase(operation.exposure.notification_key);
+  operations_.erase(at);
+}
+
+void ExposingSide::finish_if_quiet(Operations::iterator at) {
+  if (at->second.attached.empty()) finish(at);
+}
+
+}  // namespace nixl_connect::core

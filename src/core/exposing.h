@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exposing side of the engine: memory that peers read or write. A member of Engine;
+// not thread-safe.
+//
+// An exposure is open until its outcome is decided: by as many successes as announced,
+// a peer's failure, cancel or death, or by ourselves. It then drains until no peer is
+// attached, and finishes. What each decision means for the peers still attached:
+//   success   they may come to their end, within the drain timeout; nobody may attach
+//   all else  the lease ends at once and they are told to stop (Revoke)
+// Past the drain timeout the lease ends in any case. A readable exposure then finishes
+// without its late readers: they check the lease after their bytes have come, so none
+// of them takes wrong bytes for right ones. A writable exposure goes on waiting for
+// Done or the peer's death, without limit: a writer needs no cooperation of this
+// process, so nothing done here (dropping the connection neither) would keep its bytes
+// out of memory that the user has taken back. A genuine NIXL agent is invisible except
+// for its notification of success.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/early_arrivals.h"
+#include "core/outcomes.h"
+#include "core/requests.h"
+
+namespace nixl_connect::wire {
+struct Attach;
+struct Done;
+}  // namespace nixl_connect::wire
+
+namespace nixl_connect::core {
+
+struct Agenda;
+
+class ExposingSide {
+ public:
+  explicit ExposingSide(Agenda& agenda) : agenda_(agenda) {}
+
+  void expose(const Exposure& exposure, Time now);
+
+  void attached(PeerId peer, const wire::Attach& attach);
+  void done(PeerId peer, const wire::Done& done, Time now);
+  void notification_arrived(std::string_view key, Time now);
+  void peer_lost(PeerId peer, const Failure& failure, Time now);
+
+  // False if no live operation of this side has that number.
+  bool cancel(OperationId operation, Time now);
+  bool time_came(OperationId operation, Time now);
+
+  std::size_t live_operations() const noexcept { return operations_.size(); }
+
+ private:
+  struct Attachment {
+    PeerId peer;
+    OperationId operation;  // the peer's number
+
+    bool operator==(const Attachment&) const = default;
+  };
+  struct Operation {
+    Exposure exposure;
+    std::vector<Attachment> attached;
+    std::uint32_t successes = 0;
+    bool has_begun = false;
+    bool is_lease_over = false;
+    std::optional<Outcome> outcome;  // since it is decided: draining
+  };
+  using Operations = std::unordered_map<OperationId, Operation>;
+
+  Operations::iterator find_by_lease(LeaseId lease);
+  // Why the attach is refused; nothing if it is not.
+  static const char* refusal(const Operation* operation, const wire::Attach& attach);
+  void count_successes(Operations::iterator at, std::uint32_t count, Time now);
+  void decide(Operations::iterator at, Outcome outcome, Time now);
+  void end_lease(Operation& operation);
+  void finish(Operations::iterator at);
+  void finish_if_quiet(Operations::iterator at);
+
+  Agenda& agenda_;
+  Operations operations_;
+  std::unordered_map<LeaseId, OperationId> by_lease_;
+  std::unordered_map<std::string_view, OperationId> by_key_;  // text in operations_
+  EarlyArrivals early_arrivals_;
+};
+
+}  // namespace nixl_connect::core

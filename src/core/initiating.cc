@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bodies of InitiatingSide.
+#include "core/initiating.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/agenda.h"
+#include "core/outcomes.h"
+
+namespace nixl_connect::core {
+namespace {
+
+wire::DoneStatus done_status(OperationStatus status) {
+  switch (status) {
+    case OperationStatus::kComplete:
+      return wire::DoneStatus::kComplete;
+    case OperationStatus::kCancelled:
+      return wire::DoneStatus::kCancelled;
+    default:
+      return wire::DoneStatus::kFailed;
+  }
+}
+
+}  // namespace
+
+void InitiatingSide::begin(const Transfer& transfer, Time now) {
+  const OperationId id = transfer.operation;
+  if (transfer.deadline <= now) {
+    agenda_.add(Finish{id, timed_out()});
+    return;
+  }
+  const bool is_write = transfer.kind == OperationKind::kWrite;
+  const bool has_lease = transfer.lease.has_value();
+  Operation& operation = operations_[id];
+  operation.peer = transfer.peer;
+  operation.kind = transfer.kind;
+  operation.state = is_write && has_lease ? State::kAwaitingGrant : State::kMoving;
+  if (has_lease) {
+    operation.lease = transfer.lease->id;
+    agenda_.add(Send{transfer.peer, wire::Attach{id, transfer.lease->id,
+                                                 transfer.lease->token, is_write}});
+  } else {
+    operation.notification_key = transfer.notification_key;
+  }
+  if (operation.state == State::kMoving) agenda_.add(StartTransfer{id});
+  agenda_.deadlines.set(id, transfer.deadline);
+}
+
+void InitiatingSide::granted(PeerId peer, const wire::Grant& grant, Time now) {
+  const auto at = find_of_peer(grant.operation, peer);
+  if (at != operations_.end()) fire(at, Event::kGranted, completed(), now);
+}
+
+void InitiatingSide::revoked(PeerId peer, const wire::Revoke& revoke, Time now) {
+  const auto at = find_of_peer(revoke.operation, peer);
+  if (at == operations_.end()) return;
+  fire(at, Event::kRevoked,
+       failed(ErrorKind::kCancelled, "the exposing side ended the operation (" +
+                                         revoke.reason + "); ask it for new metadata"),
+       now);
+}
+
+void InitiatingSide::transfer_ended(OperationId operation,
+                                    std::optional<Failure> failure, std::uint64_t bytes,
+                                    const std::string& path, Time now) {
+  const auto at = operations_.find(operation);
+  if (at == operations_.end()) return;
+  at->second.bytes_moved = bytes;
+  at->second.path = path;
+  if (failure) {
+    fire(at, Event::kMoveFailed, failed(*std::move(failure)), now);
+    return;
+  }
+  const bool is_to_check =
+      at->second.lease.has_value() && at->second.kind == OperationKind::kRead;
+  fire(at, is_to_check ? Event::kMovedUnchecked : Event::kMoved, completed(), now);
+}
+
+void InitiatingSide::lease_checked(OperationId operation, bool is_valid,
+                                   std::optional<Failure> failure, Time now) {
+  const auto at = operations_.find(operation);
+  if (at == operations_.end()) return;
+  if (failure) {
+    fire(at, Event::kLeaseInvalid, failed(*std::move(failure)), now);
+  } else if (is_valid) {
+    fire(at, Event::kLeaseValid, completed(), now);
+  } else {
+    fire(at, Event::kLeaseInvalid,
+         failed(ErrorKind::kCancelled,
+                "the exposing side ended the operation before all bytes were here; "
+                "read again with new metadata"),
+         now);
+  }
+}
+
+void InitiatingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
+  std::vector<OperationId> affected;
+  for (const auto& [id, operation] : operations_)
+    if (operation.peer == peer) affected.push_back(id);
+  std::sort(affected.begin(), affected.end());
+  for (const OperationId id : affected) {
+    const auto at = operations_.find(id);
+    at->second.is_peer_lost = true;
+    fire(at, Event::kPeerLost, failed(failure), now);
+  }
+}
+
+bool InitiatingSide::cancel(OperationId operation, Time now) {
+  const auto at = operations_.find(operation);
+  if (at == operations_.end()) return false;
+  fire(at, Event::kCancelled, cancelled(), now);
+  return true;
+}
+
+bool InitiatingSide::time_came(OperationId operation, Time now) {
+  const auto at = operations_.find(operation);
+  if (at == operations_.end()) return false;
+  const bool is_draining = at->second.state == State::kDraining;
+  fire(at, is_draining ? Event::kDrainTimedOut : Event::kDeadlinePassed, timed_out(),
+       now);
+  return true;
+}
+
+InitiatingSide::Operations::iterator InitiatingSide::find_of_peer(OperationId operation,
+                                                                  PeerId peer) {
+  const auto at = operations_.find(operation);
+  return at != operations_.end() && at->second.peer == peer ? at : operations_.end();
+}
+
+void InitiatingSide::fire(Operations::iterator at, Event event, Outcome offered,
+                          Time now) {
+  const OperationId id = at->first;
+  Operation& operation = at->second;
+  const Step taken = step(operation.state, event);
+  operation.state = taken.next;
+  switch (taken.action) {
+    case Action::kNone:
+      break;
+    case Action::kStart:
+      agenda_.add(StartTransfer{id});
+      break;
+    case Action::kCheck:
+      agenda_.add(CheckLease{id});
+      break;
+    case Action::kStop:
+      operation.outcome = std::move(offered);
+      agenda_.add(StopTransfer{id});
+      agenda_.deadlines.set(id, now + agenda_.drain_timeout);
+      break;
+    case Action::kDropPeer:
+      if (!operation.is_peer_lost) agenda_.add(DropPeer{operation.peer});
+      break;
+    case Action::kEnd:
+      if (!operation.outcome) operation.outcome = std::move(offered);
+      end(at);
+      break;
+  }
+}
+
+void InitiatingSide::end(Operations::iterator at) {
+  const OperationId id = at->first;
+  Operation& operation = at->second;
+  Outcome outcome = *std::move(operation.outcome);
+  const bool is_complete = outcome.status == OperationStatus::kComplete;
+  if (operation.lease && !operation.is_peer_lost) {
+    agenda_.add(Send{operation.peer,
+                     wire::Done{id, *operation.lease, done_status(outcome.status),
+                                operation.bytes_moved,
+                                outcome.failure ? outcome.failure->message : "",
+                                std::move(operation.path)}});
+  } else if (!operation.lease && is_complete) {
+    agenda_.add(Notify{operation.peer, std::move(operation.notification_key)});
+  }
+  agenda_.add(Finish{id, std::move(outcome)});
+  agenda_.deadlines.clear(id);
+  operations_.erase(at);
+}
+
+}  // namespace nixl_connect::core

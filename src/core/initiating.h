@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The initiating side of the engine: reads and writes of memory that a peer exposed.
+// transitions.h holds its logic; this turns steps into commands. A member of Engine;
+// not thread-safe.
+//
+// With a peer of ours each operation tells its begin (Attach) and its end (one Done,
+// unless the peer is lost). A write waits for the peer's Grant, since nothing could
+// undo it. A read goes ahead at once and looks at the lease afterwards: its word still
+// holding the token proves that the bytes, which came earlier, were valid. A genuine
+// NIXL agent hears nothing but the notification of a success.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "core/outcomes.h"
+#include "core/requests.h"
+#include "core/transitions.h"
+
+namespace nixl_connect::wire {
+struct Grant;
+struct Revoke;
+}  // namespace nixl_connect::wire
+
+namespace nixl_connect::core {
+
+struct Agenda;
+
+class InitiatingSide {
+ public:
+  explicit InitiatingSide(Agenda& agenda) : agenda_(agenda) {}
+
+  void begin(const Transfer& transfer, Time now);
+
+  void granted(PeerId peer, const wire::Grant& grant, Time now);
+  void revoked(PeerId peer, const wire::Revoke& revoke, Time now);
+
+  void transfer_ended(OperationId operation, std::optional<Failure> failure,
+                      std::uint64_t bytes, const std::string& path, Time now);
+  void lease_checked(OperationId operation, bool is_valid,
+                     std::optional<Failure> failure, Time now);
+  void peer_lost(PeerId peer, const Failure& failure, Time now);
+
+  // False if no live operation of this side has that number.
+  bool cancel(OperationId operation, Time now);
+  bool time_came(OperationId operation, Time now);
+
+  std::size_t live_operations() const noexcept { return operations_.size(); }
+
+ private:
+  struct Operation {
+    PeerId peer = 0;
+    OperationKind kind = OperationKind::kRead;
+    State state = State::kMoving;
+    std::optional<LeaseId> lease;
+    std::string notification_key;  // only for a genuine NIXL agent
+    bool is_peer_lost = false;
+    std::uint64_t bytes_moved = 0;
+    std::string path;
+    std::optional<Outcome> outcome;  // since it is decided
+  };
+  using Operations = std::unordered_map<OperationId, Operation>;
+
+  Operations::iterator find_of_peer(OperationId operation, PeerId peer);
+  // `offered` becomes the outcome if this event decides it.
+  void fire(Operations::iterator at, Event event, Outcome offered, Time now);
+  void end(Operations::iterator at);
+
+  Agenda& agenda_;
+  Operations operations_;
+};
+
+}  // namespace nixl_connect::core

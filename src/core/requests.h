@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the runtime asks of the core: the operations to run and how. Plain data.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/terms.h"
+#include "nixl_connect/metadata.h"
+#include "wire/extension.h"
+
+namespace nixl_connect::core {
+
+struct Settings {
+  Time drain_timeout = std::chrono::milliseconds(200);
+};
+
+// Memory exposed to peers.
+struct Exposure {
+  OperationId operation = 0;
+  OperationKind kind = OperationKind::kRead;
+  std::string notification_key;
+  LeaseId lease = 0;
+  std::uint64_t token = 0;
+  std::uint32_t readers = 1;
+  Time deadline = kNever;
+};
+
+// A transfer to or from memory that a peer exposed.
+struct Transfer {
+  OperationId operation = 0;
+  PeerId peer = 0;
+  OperationKind kind = OperationKind::kRead;
+  std::string notification_key;
+  std::optional<wire::LeaseRecord> lease;  // none: the peer is a genuine NIXL agent
+  Time deadline = kNever;
+};
+
+}  // namespace nixl_connect::core

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Exposed memory: who may attach, what ends an exposure, and what it waits for.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/engine.h"
+#include "summary.h"
+
+namespace nixl_connect::core {
+namespace {
+
+constexpr PeerId kPeer = 7;
+constexpr PeerId kOther = 8;
+constexpr OperationId kOperation = 1;
+constexpr LeaseId kLease = 3;
+constexpr std::uint64_t kToken = 9;
+constexpr Time kNow{1000};
+constexpr Time kDrained = kNow + Settings().drain_timeout;
+const Failure kLost{ErrorKind::kDisconnected, "lost"};
+
+class ExposingSide : public testing::Test {
+ protected:
+  void expose(OperationKind kind, std::uint32_t readers = 1, Time deadline = kNever) {
+    engine_.expose({kOperation, kind, "key", kLease, kToken, 64, readers, deadline},
+                   kNow);
+  }
+  void attach(PeerId peer, bool is_write, std::uint64_t token = kToken) {
+    engine_.message_arrived(peer, wire::Attach{5, kLease, token, is_write}, kNow);
+  }
+  void done(PeerId peer, wire::DoneStatus status) {
+    engine_.message_arrived(peer, wire::Done{5, kLease, status, 64, "why", "tcp"},
+                            kNow);
+  }
+  void expose_to_two(OperationKind kind, std::uint32_t readers = 1) {
+    expose(kind, readers);
+    attach(kPeer, kind == OperationKind::kWrite);
+    attach(kOther, kind == OperationKind::kWrite);
+    (void)engine_.take_commands();
+  }
+
+  Engine engine_;
+};
+
+TEST_F(ExposingSide, CompletesAfterAsManySuccessesAsAnnounced) {
+  expose_to_two(OperationKind::kRead, 2);
+  done(kPeer, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "progress 64");
+  done(kOther, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "progress 64, end lease, finish DONE");
+  EXPECT_EQ(engine_.live_operations(), 0U);
+}
+
+TEST_F(ExposingSide, ReportsTheFirstAttachAndGrantsWritesOnly) {
+  expose(OperationKind::kWrite);
+  attach(kPeer, true);
+  EXPECT_EQ(summary(engine_), "grant 5 to 7, progress 0");
+  attach(kOther, true);
+  EXPECT_EQ(summary(engine_), "grant 5 to 8");
+  Engine readable;
+  readable.expose({1, OperationKind::kRead, "key", kLease, kToken, 64, 1}, kNow);
+  readable.message_arrived(kPeer, wire::Attach{5, kLease, kToken, false}, kNow);
+  EXPECT_EQ(summary(readable), "progress 0");
+}
+
+TEST_F(ExposingSide, CountsARepeatedAttachOnce) {
+  expose(OperationKind::kRead);
+  attach(kPeer, false);
+  attach(kPeer, false);
+  done(kPeer, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "progress 0, progress 64, end lease, finish DONE");
+}
+
+TEST_F(ExposingSide, RefusesWhoDoesNotFit) {
+  attach(kPeer, false);
+  EXPECT_EQ(summary(engine_), "revoke 5 to 7") << "unknown lease";
+  expose(OperationKind::kRead);
+  attach(kPeer, false, kToken + 1);
+  EXPECT_EQ(summary(engine_), "revoke 5 to 7") << "wrong token";
+  attach(kPeer, true);
+  EXPECT_EQ(summary(engine_), "revoke 5 to 7") << "write to readable memory";
+  engine_.cancel(kOperation, kNow);
+  EXPECT_EQ(summary(engine_), "end lease, finish STOP") << "nobody was attached";
+}
+
+TEST_F(ExposingSide, RefusesAReadOfWritableMemory) {
+  expose(OperationKind::kWrite);
+  attach(kPeer, false);
+  EXPECT_EQ(summary(engine_), "revoke 5 to 7");
+}
+
+TEST_F(ExposingSide, RefusesAttachOnceItsOutcomeIsDecided) {
+  expose_to_two(OperationKind::kRead);
+  done(kPeer, wire::DoneStatus::kComplete);
+  (void)engine_.take_commands();
+  engine_.message_arrived(kPeer, wire::Attach{6, kLease, kToken, false}, kNow);
+  EXPECT_EQ(summary(engine_), "revoke 6 to 7");
+}
+
+TEST_F(ExposingSide, CancelRevokesAndWaitsForEveryDone) {
+  expose_to_two(OperationKind::kWrite);
+  engine_.cancel(kOperation, kNow);
+  EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 7, revoke 5 to 8");
+  done(kPeer, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "");
+  done(kOther, wire::DoneStatus::kFailed);
+  EXPECT_EQ(summary(engine_), "finish STOP");
+}
+
+TEST_F(ExposingSide, DeadlineDoesTheSameAndEndsTimedOut) {
+  expose(OperationKind::kRead, 1, kNow + Time(10));
+  attach(kPeer, false);
+  EXPECT_EQ(engine_.next_deadline(), kNow + Time(10));
+  (void)engine_.take_commands();
+  engine_.tick(kNow + Time(10));
+  EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 7");
+  done(kPeer, wire::DoneStatus::kCancelled);
+  EXPECT_EQ(summary(engine_), "finish ERR timed out");
+  EXPECT_EQ(engine_.next_deadline(), kNever);
+}
+
+TEST_F(ExposingSide, PastDeadlineEndsAtOnce) {
+  expose(OperationKind::kRead, 1, kNow);
+  EXPECT_EQ(summary(engine_), "end lease, finish ERR timed out");
+}
+
+TEST_F(ExposingSide, SuccessLetsExtraReadersComeToTheirEndUnderTheLease) {
+  expose_to_two(OperationKind::kRead);
+  done(kPeer, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "progress 64");
+  done(kOther, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "end lease, finish DONE");
+}
+
+TEST_F(ExposingSide, CancelDoesNotChangeADecidedOutcome) {
+  expose_to_two(OperationKind::kRead);
+  done(kPeer, wire::DoneStatus::kComplete);
+  engine_.cancel(kOperation, kNow);
+  done(kOther, wire::DoneStatus::kFailed);
+  EXPECT_EQ(summary(engine_), "progress 64, end lease, finish DONE");
+}
+
+TEST_F(ExposingSide, ReadableFinishesWithoutLateReaders) {
+  expose_to_two(OperationKind::kRead);
+  done(kPeer, wire::DoneStatus::kComplete);
+  (void)engine_.take_commands();
+  EXPECT_EQ(engine_.next_deadline(), kDrained);
+  engine_.tick(kDrained);
+  EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 8, finish DONE");
+  done(kOther, wire::DoneStatus::kFailed);
+  EXPECT_EQ(summary(engine_), "");
+}
+
+TEST_F(ExposingSide, WritableWaitsForLateWritersWithoutLimit) {
+  expose_to_two(OperationKind::kWrite);
+  done(kPeer, wire::DoneStatus::kComplete);
+  (void)engine_.take_commands();
+  engine_.tick(kDrained);
+  EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 8");
+  EXPECT_EQ(engine_.next_deadline(), kNever);
+  engine_.peer_lost(kOther, kLost, kDrained);
+  EXPECT_EQ(summary(engine_), "finish DONE");
+}
+
+TEST_F(ExposingSide, LossOfAnAttachedPeerEndsItAndRevokesTheOthers) {
+  expose_to_two(OperationKind::kRead, 2);
+  engine_.peer_lost(kPeer, kLost, kNow);
+  EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 8");
+  done(kOther, wire::DoneStatus::kCancelled);
+  EXPECT_EQ(summary(engine_), "finish ERR disconnected");
+}
+
+TEST_F(ExposingSide, LossOfAnotherPeerIsNoneOfItsBusiness) {
+  expose_to_two(OperationKind::kRead);
+  engine_.peer_lost(kOther + 1, kLost, kNow);
+  EXPECT_EQ(summary(engine_), "");
+}
+
+TEST_F(ExposingSide, EndsAsThePeerEnded) {
+  expose(OperationKind::kRead);
+  attach(kPeer, false);
+  (void)engine_.take_commands();
+  done(kPeer, wire::DoneStatus::kFailed);
+  const auto commands = engine_.take_commands();
+  const auto& failure = std::get<Finish>(commands.at(1)).outcome.failure;
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->kind, ErrorKind::kCancelled);
+  EXPECT_NE(failure->message.find("why"), std::string::npos);
+
+  expose(OperationKind::kRead);
+  attach(kPeer, false);
+  (void)engine_.take_commands();
+  done(kPeer, wire::DoneStatus::kCancelled);
+  EXPECT_EQ(summary(engine_), "end lease, finish STOP");
+}
+
+TEST_F(ExposingSide, IgnoresDoneOfWhoIsNotAttached) {
+  expose(OperationKind::kRead);
+  attach(kPeer, false);
+  (void)engine_.take_commands();
+  done(kOther, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "");
+  EXPECT_EQ(engine_.live_operations(), 1U);
+}
+
+TEST_F(ExposingSide, NotificationOfAGenuineAgentIsASuccess) {
+  expose(OperationKind::kRead, 2);
+  engine_.notification_arrived("key", kNow);
+  engine_.notification_arrived("another", kNow);
+  EXPECT_EQ(summary(engine_), "");
+  engine_.notification_arrived("key", kNow);
+  EXPECT_EQ(summary(engine_), "end lease, finish DONE");
+}
+
+TEST_F(ExposingSide, EarlyNotificationsAreNotForgotten) {
+  engine_.notification_arrived("key", kNow);
+  engine_.notification_arrived("key", kNow);
+  expose(OperationKind::kWrite, 2);
+  EXPECT_EQ(summary(engine_), "end lease, finish DONE");
+}
+
+}  // namespace
+}  // namespace nixl_connect::core

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads and writes: the commands of every state at every event, and the ways with a
+// genuine NIXL agent.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/engine.h"
+#include "core/transitions.h"
+#include "summary.h"
+
+namespace nixl_connect::core {
+namespace {
+
+constexpr PeerId kPeer = 7;
+constexpr OperationId kOperation = 1;
+constexpr Time kStart{1000};
+constexpr Time kDeadline{5000};
+const Failure kLost{ErrorKind::kDisconnected, "lost"};
+
+Transfer transfer(OperationKind kind, bool has_lease) {
+  Transfer result{kOperation, kPeer, kind, "key", std::nullopt, 64, kDeadline};
+  if (has_lease) result.lease = wire::LeaseRecord{3, 9, 0, {}};
+  return result;
+}
+
+void move(Engine& engine, std::optional<Failure> failure = std::nullopt) {
+  engine.transfer_ended(kOperation, std::move(failure), 64, "tcp", kStart);
+}
+
+// An operation in the given state. It is a read, except where only a write can be.
+void bring_to(Engine& engine, State state, bool is_write) {
+  engine.begin(transfer(is_write ? OperationKind::kWrite : OperationKind::kRead, true),
+               kStart);
+  if (is_write && state != State::kAwaitingGrant)
+    engine.message_arrived(kPeer, wire::Grant{kOperation}, kStart);
+  if (state == State::kVerifying || state == State::kEnded) move(engine);
+  if (state == State::kDraining || state == State::kEnded)
+    engine.cancel(kOperation, kStart);
+  (void)engine.take_commands();
+}
+
+void fire(Engine& engine, Event event) {
+  switch (event) {
+    case Event::kGranted:
+      return engine.message_arrived(kPeer, wire::Grant{kOperation}, kStart);
+    case Event::kRevoked:
+      return engine.message_arrived(kPeer, wire::Revoke{kOperation, "over"}, kStart);
+    case Event::kMoved:
+    case Event::kMovedUnchecked:
+      return move(engine);
+    case Event::kMoveFailed:
+      return move(engine, Failure{ErrorKind::kInternal, "broken"});
+    case Event::kLeaseValid:
+      return engine.lease_checked(kOperation, true, std::nullopt, kStart);
+    case Event::kLeaseInvalid:
+      return engine.lease_checked(kOperation, false, std::nullopt, kStart);
+    case Event::kCancelled:
+      return engine.cancel(kOperation, kStart);
+    case Event::kDeadlinePassed:
+      return engine.tick(kDeadline);
+    case Event::kPeerLost:
+      return engine.peer_lost(kPeer, kLost, kStart);
+    case Event::kDrainTimedOut:
+      return engine.tick(kStart + Settings().drain_timeout);
+  }
+}
+
+struct Expectation {
+  State state;
+  Event event;
+  const char* commands;
+};
+
+constexpr char kDoneComplete[] = "done complete to 7, finish DONE";
+constexpr char kGivenUp[] = "done failed to 7, finish ERR cancelled";
+constexpr char kCancelled[] = "done cancelled to 7, finish STOP";
+constexpr char kTimedOut[] = "done failed to 7, finish ERR timed out";
+constexpr char kBroken[] = "done failed to 7, finish ERR internal";
+constexpr char kDisconnected[] = "finish ERR disconnected";
+
+// The clock has one moment an operation, so time brings the deadline before the outcome
+// is decided and the drain timeout after it: one of the two events in each state.
+constexpr Expectation kExpectations[] = {
+    {State::kAwaitingGrant, Event::kGranted, "start"},
+    {State::kAwaitingGrant, Event::kRevoked, kGivenUp},
+    {State::kAwaitingGrant, Event::kMoved, ""},
+    {State::kAwaitingGrant, Event::kMovedUnchecked, ""},
+    {State::kAwaitingGrant, Event::kMoveFailed, ""},
+    {State::kAwaitingGrant, Event::kLeaseValid, ""},
+    {State::kAwaitingGrant, Event::kLeaseInvalid, ""},
+    {State::kAwaitingGrant, Event::kCancelled, kCancelled},
+    {State::kAwaitingGrant, Event::kDeadlinePassed, kTimedOut},
+    {State::kAwaitingGrant, Event::kPeerLost, kDisconnected},
+    {State::kMoving, Event::kGranted, ""},
+    {State::kMoving, Event::kRevoked, "stop"},
+    {State::kMoving, Event::kMoved, kDoneComplete},
+    {State::kMoving, Event::kMovedUnchecked, "check"},
+    {State::kMoving, Event::kMoveFailed, kBroken},
+    {State::kMoving, Event::kLeaseValid, ""},
+    {State::kMoving, Event::kLeaseInvalid, ""},
+    {State::kMoving, Event::kCancelled, "stop"},
+    {State::kMoving, Event::kDeadlinePassed, "stop"},
+    {State::kMoving, Event::kPeerLost, "stop"},
+    {State::kVerifying, Event::kGranted, ""},
+    {State::kVerifying, Event::kRevoked, kGivenUp},
+    {State::kVerifying, Event::kMoved, ""},
+    {State::kVerifying, Event::kMovedUnchecked, ""},
+    {State::kVerifying, Event::kMoveFailed, ""},
+    {State::kVerifying, Event::kLeaseValid, kDoneComplete},
+    {State::kVerifying, Event::kLeaseInvalid, kGivenUp},
+    {State::kVerifying, Event::kCancelled, kCancelled},
+    {State::kVerifying, Event::kDeadlinePassed, kTimedOut},
+    {State::kVerifying, Event::kPeerLost, kDisconnected},
+    {State::kDraining, Event::kGranted, ""},
+    {State::kDraining, Event::kRevoked, ""},
+    {State::kDraining, Event::kMoved, kCancelled},
+    {State::kDraining, Event::kMovedUnchecked, kCancelled},
+    {State::kDraining, Event::kMoveFailed, kCancelled},
+    {State::kDraining, Event::kLeaseValid, ""},
+    {State::kDraining, Event::kLeaseInvalid, ""},
+    {State::kDraining, Event::kCancelled, ""},
+    {State::kDraining, Event::kPeerLost, ""},
+    {State::kDraining, Event::kDrainTimedOut, "drop 7"},
+    {State::kEnded, Event::kGranted, ""},
+    {State::kEnded, Event::kRevoked, ""},
+    {State::kEnded, Event::kMoved, ""},
+    {State::kEnded, Event::kMovedUnchecked, ""},
+    {State::kEnded, Event::kMoveFailed, ""},
+    {State::kEnded, Event::kLeaseValid, ""},
+    {State::kEnded, Event::kLeaseInvalid, ""},
+    {State::kEnded, Event::kCancelled, ""},
+    {State::kEnded, Event::kPeerLost, ""},
+    {State::kEnded, Event::kDeadlinePassed, ""},
+};
+
+TEST(InitiatingSide, DoesWhatTheTableSaysAtEveryEventInEveryState) {
+  static_assert(std::size(kExpectations) == kStates * (kEvents - 1));
+  for (const auto& [state, event, commands] : kExpectations) {
+    SCOPED_TRACE(testing::Message() << "state " << static_cast<int>(state) << ", event "
+                                    << static_cast<int>(event));
+    Engine engine;
+    const bool is_write = state == State::kAwaitingGrant ||
+                          (event == Event::kMoved && state != State::kVerifying);
+    bring_to(engine, state, is_write);
+    fire(engine, event);
+    EXPECT_EQ(summary(engine), commands);
+  }
+}
+
+TEST(InitiatingSide, AttachesBeforeItReads) {
+  Engine engine;
+  engine.begin(transfer(OperationKind::kRead, true), kStart);
+  EXPECT_EQ(summary(engine), "attach 1 to 7, start");
+}
+
+TEST(InitiatingSide, AttachesAndWaitsBeforeItWrites) {
+  Engine engine;
+  engine.begin(transfer(OperationKind::kWrite, true), kStart);
+  EXPECT_EQ(summary(engine), "attach 1 to 7");
+}
+
+TEST(InitiatingSide, TellsAGenuineAgentOfSuccessOnly) {
+  for (const auto kind : {OperationKind::kRead, OperationKind::kWrite}) {
+    Engine engine;
+    engine.begin(transfer(kind, false), kStart);
+    EXPECT_EQ(summary(engine), "start");
+    move(engine);
+    EXPECT_EQ(summary(engine), "notify key, finish DONE");
+    engine.begin(transfer(kind, false), kStart);
+    move(engine, Failure{ErrorKind::kInternal, "broken"});
+    EXPECT_EQ(summary(engine), "start, finish ERR internal");
+  }
+}
+
+TEST(InitiatingSide, DoesNotStartPastTheDeadline) {
+  Engine engine;
+  engine.begin(transfer(OperationKind::kRead, true), kDeadline);
+  EXPECT_EQ(summary(engine), "finish ERR timed out");
+  EXPECT_EQ(engine.live_operations(), 0U);
+}
+
+TEST(InitiatingSide, TellsBytesPathAndReasonInDone) {
+  Engine engine;
+  bring_to(engine, State::kMoving, false);
+  move(engine, Failure{ErrorKind::kInternal, "broken"});
+  const auto commands = engine.take_commands();
+  const auto& done = std::get<wire::Done>(std::get<Send>(commands.at(0)).body);
+  EXPECT_EQ(done, (wire::Done{kOperation, 3, wire::DoneStatus::kFailed, 64, "broken",
+                              "tcp"}));
+}
+
+TEST(InitiatingSide, KeepsTheFirstDecisionThroughADrain) {
+  Engine engine;
+  bring_to(engine, State::kMoving, false);
+  engine.tick(kDeadline);
+  engine.cancel(kOperation, kDeadline);
+  engine.peer_lost(kPeer, kLost, kDeadline);
+  EXPECT_EQ(summary(engine), "stop");
+  move(engine);
+  EXPECT_EQ(summary(engine), "finish ERR timed out");
+}
+
+TEST(InitiatingSide, DropsAPeerOnceAndALostOneNever) {
+  const Time late = kStart + Settings().drain_timeout;
+  Engine engine;
+  bring_to(engine, State::kDraining, false);
+  engine.tick(late);
+  EXPECT_EQ(engine.next_deadline(), kNever);
+  engine.tick(late + Settings().drain_timeout);
+  EXPECT_EQ(summary(engine), "drop 7");
+
+  Engine other;
+  bring_to(other, State::kDraining, false);
+  other.peer_lost(kPeer, kLost, kStart);
+  other.tick(late);
+  EXPECT_EQ(summary(other), "");
+}
+
+TEST(InitiatingSide, IgnoresGrantAndRevokeOfAnotherPeer) {
+  Engine engine;
+  bring_to(engine, State::kAwaitingGrant, true);
+  engine.message_arrived(kPeer + 1, wire::Grant{kOperation}, kStart);
+  engine.message_arrived(kPeer + 1, wire::Revoke{kOperation, "forged"}, kStart);
+  EXPECT_EQ(summary(engine), "");
+}
+
+TEST(InitiatingSide, EndsWithTheFailureOfTheLeaseCheck) {
+  Engine engine;
+  bring_to(engine, State::kVerifying, false);
+  engine.lease_checked(kOperation, false, kLost, kStart);
+  EXPECT_EQ(summary(engine), "done failed to 7, finish ERR disconnected");
+}
+
+}  // namespace
+}  // namespace nixl_connect::core

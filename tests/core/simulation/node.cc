@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Node: what its user and the network do to it.
+#include "simulation/node.h"
+
+#include <string>
+#include <utility>
+
+#include "simulation/describe.h"
+#include "simulation/world.h"
+
+namespace nixl_connect::core::simulation {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kMostCells = 4;
+constexpr std::size_t kCellBytes = sizeof(Cell);
+constexpr LeaseId kFirstLease = 100;  // so that leases differ from operations
+
+// How much later than the drain timeout an operation may end: a dropped connection and
+// the end of its transfers take their time.
+constexpr Time kSlack = milliseconds(5);
+
+}  // namespace
+
+void Node::expose(OperationKind kind, std::uint32_t readers, Time deadline) {
+  const OperationId id = ++last_operation_;
+  Exposed& exposed = exposed_[id];
+  for (std::size_t i = world_.random.below(kMostCells + 1); i > 0; --i)
+    exposed.cells.push_back(++world_.last_cell);
+  exposed.original = exposed.cells;
+  std::string key = "key-" + std::to_string(number_) + "-" + std::to_string(id);
+  exposed.request = {id,
+                     kind,
+                     key,
+                     kFirstLease + id,
+                     world_.random.next() | 1,
+                     exposed.cells.size() * kCellBytes,
+                     readers,
+                     deadline};
+  Offer offer{number_, id, kind, exposed.cells.size(), std::move(key), std::nullopt};
+  if (!is_genuine_)
+    offer.lease = wire::LeaseRecord{kFirstLease + id, exposed.request.token, 0, {}};
+  world_.offers.push_back(std::move(offer));
+  world_.trace(number_, "exposes ", id, " for ", to_string(kind), ", ", readers,
+               " readers, deadline ", deadline.count());
+  if (is_genuine_) {
+    exposed.is_announced = true;
+  } else if (world_.random.chance(10)) {
+    world_.events.after(world_.random.up_to(microseconds(300)),
+                        [this, id] { announce(id); });
+  } else {
+    announce(id);
+  }
+}
+
+void Node::announce(OperationId exposed) {
+  if (!is_alive_) return;
+  Exposed& operation = exposed_.at(exposed);
+  operation.is_announced = true;
+  ++live_operations_;
+  engine_.expose(operation.request, world_.events.now());
+  expect_end_after(operation.request.deadline, exposed);
+  pump();
+}
+
+void Node::begin(std::size_t offer_number, Time deadline) {
+  const OperationId id = ++last_operation_;
+  const Offer& offer = world_.offers[offer_number];
+  Initiated& operation = initiated_[id];
+  operation.offer = offer_number;
+  operation.request = {id,
+                       world_.network.connect(number_, offer.node),
+                       offer.kind,
+                       offer.notification_key,
+                       is_genuine_ ? std::nullopt : offer.lease,
+                       offer.cells * kCellBytes,
+                       deadline};
+  if (!is_genuine_) disturb(operation.request);
+  operation.cells.resize(offer.cells);
+  if (operation.request.kind == OperationKind::kWrite)
+    for (Cell& cell : operation.cells) cell = ++world_.last_cell;
+  world_.trace(number_, "begins ", id, ": ", to_string(operation.request.kind), " of ",
+               offer.operation, " of node ", offer.node, " as peer ",
+               operation.request.peer, ", deadline ", deadline.count());
+  if (is_genuine_) {
+    start(operation);
+    return;
+  }
+  ++live_operations_;
+  const bool is_on_lost = world_.network.is_loss_known(operation.request.peer);
+  engine_.begin(operation.request, world_.events.now());
+  expect_end_after(deadline, id);
+  pump();
+  if (is_on_lost) {
+    ++world_.journal.coverage.begun_on_lost_peer;
+    if (!operation.is_finished) world_.violation(number_, id, " waits for a lost peer");
+  }
+}
+
+// What a confused runtime or a hostile peer would ask for.
+void Node::disturb(Transfer& request) {
+  if (request.lease && world_.random.chance(2)) request.lease->token ^= 1;
+  if (request.lease && world_.random.chance(3))
+    request.kind = request.kind == OperationKind::kRead ? OperationKind::kWrite
+                                                        : OperationKind::kRead;
+  if (world_.random.chance(10))
+    request.peer = world_.network.lost_peer(number_).value_or(request.peer);
+}
+
+void Node::cancel_any() {
+  if (last_operation_ > 0 && is_alive_ && !is_genuine_)
+    cancel(1 + world_.random.below(last_operation_));
+}
+
+void Node::cancel_all() {
+  if (!is_alive_ || is_genuine_) return;
+  for (const auto& [id, operation] : exposed_)
+    if (operation.request.deadline == kNever) cancel(id);
+  for (const auto& [id, operation] : initiated_)
+    if (operation.request.deadline == kNever) cancel(id);
+}
+
+void Node::cancel(OperationId operation) {
+  if (const auto found = exposed_.find(operation);
+      found != exposed_.end() && !found->second.is_announced)
+    return;
+  world_.trace(number_, "cancels ", operation);
+  engine_.cancel(operation, world_.events.now());
+  expect_end_after(world_.events.now(), operation);
+  pump();
+  const auto found = exposed_.find(operation);
+  if (found == exposed_.end()) return;
+  const Exposed& exposed = found->second;
+  if (exposed.is_lease_valid && exposed.peers_complete < exposed.request.readers)
+    world_.violation(number_, operation, " is cancelled and keeps its lease");
+}
+
+// A NIXL agent turned hostile: it knows the protocol, but none of the tokens.
+void Node::forge_message(std::size_t victim) {
+  if (!is_alive_ || !is_genuine_ || world_.nodes[victim]->is_genuine_) return;
+  const OperationId guess = 1 + world_.random.below(8);
+  const wire::ControlBody forgeries[] = {
+      wire::Grant{guess}, wire::Revoke{guess, "forged"},
+      wire::Done{guess, kFirstLease + guess, wire::DoneStatus::kComplete, 0, "", ""},
+      wire::Attach{guess, kFirstLease + guess, world_.random.next() & ~1ULL, true}};
+  const PeerId peer = world_.network.connect(number_, victim);
+  if (world_.network.is_loss_known(peer)) return;
+  world_.network.send(
+      peer, [this, victim, body = forgeries[world_.random.below(4)]](PeerId sender) {
+        world_.nodes[victim]->receive(sender, body);
+      });
+}
+
+void Node::die() {
+  if (!is_alive_) return;
+  world_.trace(number_, "dies");
+  ++world_.journal.coverage.peers_killed;
+  is_alive_ = false;
+  world_.network.cut_all_of(number_);
+}
+
+void Node::receive(PeerId sender, const wire::ControlBody& message) {
+  if (is_genuine_) {
+    // A refused Attach is all that an engine answers to a forger.
+    if (!std::holds_alternative<wire::Revoke>(message))
+      world_.violation(number_, "a NIXL agent got a message of ours");
+    return;
+  }
+  if (world_.journal.is_traced())
+    world_.trace(number_, "receives from peer ", sender, ": ", describe(message));
+  engine_.message_arrived(sender, message, world_.events.now());
+  pump();
+}
+
+void Node::receive_notification(const std::string& key) {
+  world_.trace(number_, "is notified of ", key);
+  if (is_genuine_) return;
+  for (const auto& [id, operation] : exposed_)
+    if (operation.request.notification_key == key && !operation.is_announced)
+      ++world_.journal.coverage.early_notifications;
+  engine_.notification_arrived(key, world_.events.now());
+  pump();
+}
+
+void Node::lose(PeerId peer) {
+  if (!is_alive_) return;
+  world_.trace(number_, "loses peer ", peer);
+  const Failure failure{ErrorKind::kDisconnected, "connection lost"};
+  for (auto& [id, operation] : initiated_) {
+    if (operation.request.peer != peer || !operation.is_running) continue;
+    if (world_.random.chance(30)) {
+      end_transfer(operation, failure);
+    } else {
+      end_transfer_after(world_.random.up_to(milliseconds(1)), operation, failure);
+    }
+  }
+  world_.network.note_loss(peer);
+  if (is_genuine_) return;
+  engine_.peer_lost(peer, failure, world_.events.now());
+  pump();
+}
+
+void Node::expect_end_after(Time when, OperationId operation) {
+  const auto exposed = exposed_.find(operation);
+  const bool is_writable = exposed != exposed_.end() &&
+                           exposed->second.request.kind == OperationKind::kWrite;
+  // A writable exposure waits for its writers, however long they take.
+  if (when == kNever || is_writable) return;
+  world_.events.at(when + Settings().drain_timeout + kSlack, [this, operation] {
+    if (is_alive_ && is_live(operation))
+      world_.violation(number_, operation, " is late in coming to its end");
+  });
+}
+
+bool Node::is_live(OperationId operation) const {
+  if (const auto found = exposed_.find(operation); found != exposed_.end())
+    return !found->second.is_finished;
+  const auto found = initiated_.find(operation);
+  return found != initiated_.end() && !found->second.is_finished;
+}
+
+void Node::check_rest() {
+  if (!is_alive_ || is_genuine_) return;
+  if (engine_.live_operations() != 0 || live_operations_ != 0)
+    world_.violation(number_, engine_.live_operations(), " operations never end");
+}
+
+}  // namespace nixl_connect::core::simulation

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One simulated process: an engine with a toy runtime, its memory, and a user who takes
+// memory back the moment its operation has finished; or a genuine NIXL agent, which has
+// no engine and knows nothing but transfers and notifications. Every command is checked
+// against the rules of the core. No threads.
+//
+// node.cc has the calls and events, commands.cc carries commands out and checks them,
+// transfers.cc moves bytes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/engine.h"
+
+namespace nixl_connect::core::simulation {
+
+struct World;
+
+using Cell = std::uint64_t;  // content of a piece of memory
+
+struct Exposed {
+  Exposure request;
+  std::vector<Cell> original;  // as exposed
+  std::vector<Cell> cells;     // as they are now
+  bool is_lease_valid = true;
+  bool is_announced = false;  // the engine knows of it
+  bool is_finished = false;
+  unsigned peers_complete = 0;
+};
+
+struct Initiated {
+  Transfer request;
+  std::size_t offer = 0;
+  std::vector<Cell> cells;
+  std::size_t pieces_moved = 0;
+  unsigned attaches = 0;
+  unsigned dones = 0;
+  bool was_started = false;
+  bool is_running = false;
+  bool is_stopped = false;
+  bool has_all = false;  // transfer_ended() told of success
+  bool is_check_asked = false;
+  bool is_lease_found_valid = false;
+  bool is_finished = false;
+};
+
+class Node {
+ public:
+  Node(World& world, std::size_t number, bool is_genuine)
+      : world_(world), number_(number), is_genuine_(is_genuine) {}
+
+  bool is_alive() const { return is_alive_; }
+
+  // What the user does.
+  void expose(OperationKind kind, std::uint32_t readers, Time deadline);
+  void begin(std::size_t offer, Time deadline);
+  void forge_message(std::size_t victim);
+  void cancel_any();
+  void cancel_all();
+  void die();
+
+  // What the network brings.
+  void receive(PeerId sender, const wire::ControlBody& message);
+  void receive_notification(const std::string& key);
+  void lose(PeerId peer);
+
+  bool is_genuine() const { return is_genuine_; }
+  Exposed& exposed(OperationId operation) { return exposed_.at(operation); }
+
+  // Everything has come to its end.
+  void check_rest();
+
+ private:
+  void announce(OperationId exposed);
+  void disturb(Transfer& request);
+  void cancel(OperationId operation);
+  // Complains if the operation is not over soon after it was told to end at `when`.
+  void expect_end_after(Time when, OperationId operation);
+  bool is_live(OperationId operation) const;
+
+  // Lets the engine's commands happen, after every call of it.
+  void pump();
+  void arm_tick();
+  void carry_out(const StartTransfer& command);
+  void carry_out(const StopTransfer& command);
+  void carry_out(const CheckLease& command);
+  void carry_out(const EndLease& command);
+  void carry_out(const Notify& command);
+  void carry_out(const Send& command);
+  void carry_out(const DropPeer& command);
+  void carry_out(const Finish& command);
+  void carry_out(const Progress& command);
+  void finish_exposed(Exposed& operation, const Outcome& outcome);
+  void finish_initiated(Initiated& operation, const Outcome& outcome);
+  void check_outcome(OperationId operation, const Outcome& outcome);
+  void check_own(const wire::ControlBody& message);
+  void read_lease_word(Initiated& operation);
+
+  void start(Initiated& operation);
+  void schedule_piece(Initiated& operation);
+  void move_piece(Initiated& operation);
+  void touch_memory(Initiated& operation);
+  void end_transfer(Initiated& operation, std::optional<Failure> failure);
+  void end_transfer_after(Time delay, Initiated& operation, const Failure& failure);
+  void end_genuine_transfer(Initiated& operation, bool is_success);
+
+  // Complains and returns nothing if there is no such live operation.
+  Initiated* live_initiated(OperationId operation);
+  Exposed& target_of(const Initiated& operation);
+  World& world_;
+  const std::size_t number_;
+  const bool is_genuine_;
+  bool is_alive_ = true;
+  Engine engine_;
+  OperationId last_operation_ = 0;
+  std::map<OperationId, Exposed> exposed_;
+  std::map<OperationId, Initiated> initiated_;
+  std::size_t live_operations_ = 0;  // by our own count
+  unsigned notifications_ = 0;       // sent since the last Finish
+  bool is_pumping_ = false;
+  Time armed_tick_ = kNever;
+};
+
+}  // namespace nixl_connect::core::simulation
