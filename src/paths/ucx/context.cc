@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/ucx/context.h"
+
+#include "base/log.h"
+#include "nixl_connect/error.h"
+#include "paths/ucx/settings.h"
+
+namespace nixl_connect::paths::ucx {
+namespace {
+
+ucp_context_h make_context(const Library& library, const ContextOptions& options) {
+  const Config config = make_config(library, options);
+  ucp_params_t params{};
+  params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_MT_WORKERS_SHARED;
+  params.features = UCP_FEATURE_RMA | UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
+  params.mt_workers_shared = 1;  // registrations are made on any thread
+
+  ucp_context_h context = nullptr;
+  const ucs_status_t status = library.functions.init_version(
+      library.major, library.minor, &params, config.get(), &context);
+  if (status != UCS_OK)
+    throw Error(status == UCS_ERR_NO_MEMORY || status == UCS_ERR_NO_RESOURCE
+                    ? ErrorKind::kNoResources
+                    : ErrorKind::kUnsupported,
+                "UCX " + library.version + " of " + library.directory +
+                    " cannot start: " + library.functions.status_string(status));
+  return context;
+}
+
+[[noreturn]] void refuse_registration(const Context& context, std::uintptr_t address,
+                                      std::size_t size, ucs_status_t status) {
+  throw Error(ErrorKind::kInvalidArgument,
+              "UCX cannot register " + std::to_string(size) + " bytes at address " +
+                  std::to_string(address) + ": " +
+                  context.library().functions.status_string(status));
+}
+
+}  // namespace
+
+Context::Context(const Library& library, const ContextOptions& options)
+    : library_(library),
+      context_(make_context(library, options), [&library](ucp_context_h context) {
+        if (library.is_of_this_process()) library.functions.cleanup(context);
+      }) {}
+
+Registration::Registration(const Context& context, std::uintptr_t address,
+                           std::size_t size)
+    : context_(context) {
+  const Functions& functions = context.library().functions;
+  ucp_mem_map_params_t params{};
+  params.field_mask = UCP_MEM_MAP_PARAM_FIELD_ADDRESS | UCP_MEM_MAP_PARAM_FIELD_LENGTH |
+                      UCP_MEM_MAP_PARAM_FIELD_MEMORY_TYPE;
+  params.address =
+      reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+  params.length = size;
+  params.memory_type = UCS_MEMORY_TYPE_HOST;
+  ucs_status_t status = functions.mem_map(context.raw(), &params, &memory_);
+  if (status != UCS_OK) refuse_registration(context, address, size, status);
+
+  void* packed = nullptr;
+  std::size_t packed_size = 0;
+  status = functions.rkey_pack(context.raw(), memory_, &packed, &packed_size);
+  if (status != UCS_OK) {
+    functions.mem_unmap(context.raw(), memory_);
+    refuse_registration(context, address, size, status);
+  }
+  const auto* first = static_cast<const std::byte*>(packed);
+  packed_rkey_.assign(first, first + packed_size);
+  functions.rkey_buffer_release(packed);
+}
+
+Registration::~Registration() {
+  const Library& library = context_.library();
+  if (!library.is_of_this_process()) return;
+  const ucs_status_t status = library.functions.mem_unmap(context_.raw(), memory_);
+  if (status != UCS_OK)
+    base::log_error(std::string("UCX cannot unmap a registration: ") +
+                    library.functions.status_string(status));
+}
+
+}  // namespace nixl_connect::paths::ucx

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/ucx/context.h"
+
+#include <gtest/gtest.h>
+#include <net/if.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "paths/ucx/pattern.h"
+#include "paths/ucx/peer.h"
+#include "paths/ucx/session.h"
+
+namespace nixl_connect::paths::ucx::testing {
+namespace {
+
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    ::setenv(name, value, 1);
+  }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+  ~Variable() { ::unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+// The lanes to a peer after a transfer.
+std::string lanes() {
+  Peer peer;
+  const RemoteMemory remote = peer.expose(4096, 1);
+  Session session;
+  const Pages local(4096);
+  const Registration registration(session.context, local.address(), 4096);
+  Endpoint& endpoint = session.worker.connect(peer.address(), nullptr);
+  const RemoteKey& key = endpoint.remote_key(remote.rkey);
+  const TransferResult result = session.run(
+      endpoint, Direction::kGet,
+      {{local.address(), remote.address, 4096, &registration, &key}}, false);
+  EXPECT_FALSE(result.failure) << *result.failure;
+  return endpoint.lanes();
+}
+
+TEST(Context, GivesWayToTheVariablesOfTheUser) {
+  EXPECT_NE(lanes().find("cma"), std::string::npos);
+  const Variable transports("UCX_TLS", "tcp,self");
+  EXPECT_EQ(lanes().find("cma"), std::string::npos);
+}
+
+bool has_other_device() {
+  struct if_nameindex* devices = ::if_nameindex();
+  const bool has_two = devices[0].if_index != 0 && devices[1].if_index != 0;
+  ::if_freenameindex(devices);
+  return has_two;
+}
+
+TEST(Context, WithoutNetworkStaysOnLoopbackWhateverTheEnvironmentSays) {
+  const Variable devices("UCX_NET_DEVICES", "all");
+  const Session open;
+  const Session closed({.net_devices = "", .network = false});
+  if (!has_other_device()) GTEST_SKIP() << "this host has a loopback device only";
+  EXPECT_LT(closed.worker.address().size(), open.worker.address().size());
+}
+
+}  // namespace
+}  // namespace nixl_connect::paths::ucx::testing
