@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/checks.h"
+
+#include <string>
+
+#include "nixl_connect/error.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(ErrorKind::kInvalidArgument, message);
+}
+
+std::string position(std::size_t index, std::size_t count) {
+  return count == 1 ? "the descriptor" : "descriptor " + std::to_string(index);
+}
+
+void check_device(const Device& device) {
+  if (device.kind() != DeviceKind::kHost)
+    throw Error(
+        ErrorKind::kUnsupported,
+        "memory of " + to_string(device) +
+            " cannot be moved by this version, which moves host memory (cpu) only");
+}
+
+}  // namespace
+
+void check_descriptors(std::span<const Descriptor> descriptors, Access access) {
+  if (descriptors.empty()) refuse("an operation needs at least one descriptor");
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    const Descriptor& descriptor = descriptors[i];
+    const std::string_view kind = to_string(descriptor.device().kind());
+    if (descriptor.device().kind() != descriptors[0].device().kind())
+      refuse("descriptor " + std::to_string(i) + " is of device kind " +
+             std::string(kind) + ", descriptor 0 of " +
+             std::string(to_string(descriptors[0].device().kind())) +
+             "; one operation takes one kind, so make an operation for each");
+    if (descriptor.ptr() == 0 && descriptor.size() != 0)
+      refuse(position(i, descriptors.size()) + " has a null pointer and a size of " +
+             std::to_string(descriptor.size()) + " bytes");
+    if (descriptor.is_read_only() && access == Access::kWritesLocal)
+      refuse(position(i, descriptors.size()) +
+             " is read-only and cannot be the target of a transfer");
+  }
+  check_device(descriptors[0].device());
+}
+
+void check_metadata(const RdmaMetadata& remote, OperationKind kind,
+                    std::span<const Descriptor> local) {
+  if (remote.operation_kind != kind)
+    refuse("the metadata is of a " + std::string(to_string(remote.operation_kind)) +
+           " operation and cannot be used for a " + std::string(to_string(kind)));
+  if (remote.descriptors.empty()) refuse("the metadata names no descriptors");
+  if (remote.nixl_metadata.empty()) refuse("the metadata has no nixl_metadata");
+  if (remote.notification_key.empty()) refuse("the metadata has no notification_key");
+  if (remote.descriptors.size() != local.size())
+    refuse("the metadata names " + std::to_string(remote.descriptors.size()) +
+           " descriptors, but " + std::to_string(local.size()) +
+           " local ones were given; they must match one to one");
+  for (std::size_t i = 0; i < local.size(); ++i)
+    if (remote.descriptors[i].size != local[i].size())
+      refuse(position(i, local.size()) + " has " + std::to_string(local[i].size()) +
+             " bytes here and " + std::to_string(remote.descriptors[i].size) +
+             " at the peer; use slice() to make them equal");
+}
+
+std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
+  std::vector<RemoteRange> ranges;
+  ranges.reserve(remote.descriptors.size());
+  for (const SerializedDescriptor& descriptor : remote.descriptors) {
+    check_device(Device(descriptor.device));
+    RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
+    if (descriptor.size != 0) {
+      range.region = agent.find(descriptor.ptr, descriptor.size);
+      if (range.region == nullptr)
+        refuse("the metadata names " + std::to_string(descriptor.size) +
+               " bytes that agent " + agent.name() +
+               " has not exposed; ask the peer for new metadata");
+    }
+    ranges.push_back(range);
+  }
+  return ranges;
+}
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The turn, and users' requests.
+#include "runtime/dispatcher.h"
+
+#include "base/log.h"
+#include "runtime/operation_state.h"
+#include "wire/notification.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
+  const OperationState::Identity& identity = request.state->identity();
+  core::Transfer transfer;
+  transfer.operation = identity.id;
+  transfer.peer = peer;
+  transfer.kind = identity.kind;
+  transfer.notification_key = identity.notification_key;
+  if (request.agent->extension()) transfer.lease = request.agent->extension()->lease;
+  transfer.deadline = request.deadline;
+  return transfer;
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(Resources& resources)
+    : resources_(resources),
+      worker_(resources.worker),
+      landing_words_(resources.context),
+      core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
+      peers_(worker_, [this](core::PeerId peer, const core::Failure& failure) {
+        core_.peer_lost(peer, failure, now());
+      }) {
+  worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
+    notification_arrived(payload);
+  });
+  worker_.on_message(wire::kControlMessageId,
+                     [this](base::BytesView payload) { control_arrived(payload); });
+}
+
+Dispatcher::~Dispatcher() {
+  peers_.drop_all("this Connector was closed");
+  // The worker may outlive this object, and still hear of peers.
+  worker_.on_message(wire::kNotificationMessageId, nullptr);
+  worker_.on_message(wire::kControlMessageId, nullptr);
+}
+
+bool Dispatcher::turn() {
+  bool is_active = take_mail();
+  carry_out_all();
+  if (worker_.progress()) {
+    is_active = true;
+    carry_out_all();
+  }
+  if (is_closing_ && !did_take_leave_ && is_quiet()) take_leave();
+  if (next_deadline() != core::kNever && next_deadline() <= now()) {
+    is_active = true;
+    if (now() >= close_deadline_) give_up();
+    core_.tick(now());
+    carry_out_all();
+  }
+  return is_active;
+}
+
+bool Dispatcher::take_mail() {
+  if (!resources_.mailbox->take(requests_)) return false;
+  for (Request& request : requests_)
+    std::visit([this](auto& each) { handle(each); }, request);
+  requests_.clear();
+  return true;
+}
+
+void Dispatcher::carry_out_all() {
+  // Carrying out a command may bring further ones.
+  for (auto commands = core_.take_commands(); !commands.empty();
+       commands = core_.take_commands())
+    for (const core::Command& command : commands)
+      std::visit([this](const auto& each) { carry_out(each); }, command);
+}
+
+void Dispatcher::handle(ExposeRequest& request) {
+  Running& running = running_[request.exposure.operation];
+  running.state = std::move(request.state);
+  running.registrations = std::move(request.registrations);
+  core_.expose(request.exposure, now());
+}
+
+void Dispatcher::handle(BeginRequest& request) {
+  const core::OperationId operation = request.state->identity().id;
+  try {
+    Peer& peer = peers_.connect(*request.agent);
+    if (request.agent->extension()) greet(peer);
+    const core::Transfer transfer = to_transfer(request, peer.id);
+    Running& running = running_[operation];
+    running.state = std::move(request.state);
+    running.registrations = std::move(request.registrations);
+    running.agent = std::move(request.agent);
+    running.remote = std::move(request.remote);
+    running.peer = peer.id;
+    core_.begin(transfer, now());
+  } catch (const Error& error) {
+    request.state->finish(
+        {OperationStatus::kErrored,
+         core::Failure{error.kind(), "connecting to peer " + request.agent->name() +
+                                         ": " + error.what()}});
+  }
+}
+
+void Dispatcher::handle(CancelRequest& request) {
+  core_.cancel(request.operation, now());
+}
+
+void Dispatcher::handle(std::function<void()>& call) { call(); }
+
+void Dispatcher::handle(CloseRequest&) {
+  is_closing_ = true;
+  close_deadline_ = now() + 2 * core::Time(resources_.options.drain_timeout);
+  std::vector<core::OperationId> operations;
+  for (const auto& [operation, running] : running_) operations.push_back(operation);
+  for (const core::OperationId operation : operations) core_.cancel(operation, now());
+}
+
+void Dispatcher::take_leave() {
+  did_take_leave_ = true;
+  peers_.for_each([this](Peer& peer) {
+    ++leaving_;
+    peer.endpoint->flush([this] { --leaving_; });
+  });
+}
+
+void Dispatcher::give_up() {
+  constexpr core::Time kLastChance = std::chrono::seconds(1);
+  if (!did_drop_all_) {
+    did_drop_all_ = true;
+    close_deadline_ = now() + kLastChance;
+    peers_.drop_all("this Connector is closing and they do not answer");
+    return;  // their transfers and flushes end now
+  }
+  if (!running_.empty())
+    base::log_error("closing a Connector: " + std::to_string(running_.size()) +
+                    " operations did not become quiet; their memory is never released");
+  gave_up_ = true;
+  close_deadline_ = core::kNever;
+  for (auto& [operation, running] : running_)
+    running.state->finish(
+        {OperationStatus::kErrored,
+         core::Failure{
+             ErrorKind::kInternal,
+             "the Connector was closed and the transport did not let go of the "
+             "memory; do not reuse it"}});
+}
+
+}  // namespace nixl_connect::runtime

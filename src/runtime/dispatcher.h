@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Joins the core to the paths: users' requests, peers' messages and ended transfers go
+// into the core, and the core's commands are carried out. Used on the progress thread
+// only, but for the constructor.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/engine.h"
+#include "paths/ucx/transfer.h"
+#include "paths/ucx/worker.h"
+#include "runtime/landing_words.h"
+#include "runtime/mailbox.h"
+#include "runtime/peers.h"
+#include "runtime/resources.h"
+
+namespace nixl_connect::runtime {
+
+class Dispatcher {
+ public:
+  explicit Dispatcher(Resources& resources);
+  ~Dispatcher();
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  // Takes the mail, progresses UCX and carries out what follows. True if anything
+  // happened.
+  bool turn();
+
+  core::Time next_deadline() const {
+    return std::min(core_.next_deadline(), close_deadline_);
+  }
+  paths::ucx::Worker& worker() noexcept { return worker_; }
+
+  // A CloseRequest has been carried out.
+  bool is_closed() const noexcept {
+    return gave_up_ || (did_take_leave_ && is_quiet());
+  }
+
+  // False after is_closed(): some requests did not end within the limit. What they may
+  // still touch must then be left alive for good.
+  bool is_quiet() const noexcept {
+    return running_.empty() && lease_checks_.empty() && leaving_ == 0;
+  }
+
+ private:
+  // An operation until its Finish.
+  struct Running {
+    std::shared_ptr<OperationState> state;
+    RegistrationHold registrations;
+    std::shared_ptr<const RemoteAgent> agent;  // initiating side
+    std::vector<RemoteRange> remote;
+    core::PeerId peer = 0;
+    std::unique_ptr<paths::ucx::Transfer> transfer;
+  };
+
+  // A get of a peer's lease word; may outlive its operation.
+  struct LeaseCheck {
+    std::unique_ptr<paths::ucx::Transfer> transfer;
+    LandingWords::Word landing;
+    std::uint64_t token = 0;
+  };
+
+  bool take_mail();
+
+  // Requests.
+  void handle(ExposeRequest& request);
+  void handle(BeginRequest& request);
+  void handle(CancelRequest& request);
+  void handle(std::function<void()>& call);
+  void handle(CloseRequest& request);
+
+  // Commands.
+  void carry_out(const core::StartTransfer& command);
+  void carry_out(const core::StopTransfer& command);
+  void carry_out(const core::CheckLease& command);
+  void carry_out(const core::EndLease& command);
+  void carry_out(const core::Notify& command);
+  void carry_out(const core::Send& command);
+  void carry_out(const core::DropPeer& command);
+  void carry_out(const core::Finish& command);
+  void carry_out(const core::Progress& command);
+  void carry_out_all();
+
+  // Messages.
+  void control_arrived(base::BytesView payload) noexcept;
+  void notification_arrived(base::BytesView payload) noexcept;
+
+  void start_transfer(core::OperationId operation, Running& running);
+  void start_lease_check(core::OperationId operation, Running& running);
+  void transfer_ended(core::OperationId operation,
+                      const paths::ucx::TransferResult& end);
+  void lease_word_arrived(core::OperationId operation,
+                          const paths::ucx::TransferResult& end);
+  paths::ucx::Endpoint& endpoint(const Running& running);
+  void greet(Peer& peer);
+  void send(Peer& peer, wire::ControlBody body);
+  void take_leave();
+  void give_up();
+
+  Resources& resources_;
+  paths::ucx::Worker& worker_;
+  LandingWords landing_words_;
+  core::Engine core_;
+  Peers peers_;
+  std::unordered_map<core::OperationId, Running> running_;
+  std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;
+  std::vector<Request> requests_;  // empty between turns; keeps its storage
+
+  // Closing: first the operations end, then the last messages to peers leave. What
+  // takes too long is cut off at the deadline.
+  core::Time close_deadline_ = core::kNever;
+  bool is_closing_ = false;
+  bool did_take_leave_ = false;
+  std::size_t leaving_ = 0;  // endpoints with messages on their way
+  bool did_drop_all_ = false;
+  bool gave_up_ = false;
+};
+
+}  // namespace nixl_connect::runtime

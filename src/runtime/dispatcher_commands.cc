@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The core's commands, and the ends of the transfers they start.
+#include "base/log.h"
+#include "nixl_connect/connector.h"
+#include "runtime/dispatcher.h"
+#include "runtime/operation_state.h"
+#include "wire/notification.h"
+
+namespace nixl_connect::runtime {
+
+using paths::ucx::Direction;
+using paths::ucx::Transfer;
+using paths::ucx::TransferResult;
+
+namespace {
+
+// What failed, for the text of an Error.
+std::string describe(const OperationState& state) {
+  const OperationState::Identity& identity = state.identity();
+  const bool is_read = identity.kind == OperationKind::kRead;
+  const std::string size = std::to_string(state.size()) + " bytes";
+  if (identity.remote.empty())
+    return size + " exposed for " + (is_read ? "reading" : "writing");
+  return (is_read ? "reading " : "writing ") + size + (is_read ? " from " : " to ") +
+         "peer " + identity.remote;
+}
+
+}  // namespace
+
+void Dispatcher::carry_out(const core::StartTransfer& command) {
+  Running& running = running_.at(command.operation);
+  running.state->began();
+  try {
+    start_transfer(command.operation, running);
+  } catch (const Error& error) {
+    core_.transfer_ended(command.operation, core::Failure{error.kind(), error.what()},
+                         0, {}, now());
+  }
+}
+
+void Dispatcher::carry_out(const core::StopTransfer& command) {
+  Running& running = running_.at(command.operation);
+  if (running.transfer) running.transfer->stop();
+}
+
+void Dispatcher::carry_out(const core::CheckLease& command) {
+  try {
+    start_lease_check(command.operation, running_.at(command.operation));
+  } catch (const Error& error) {
+    core_.lease_checked(command.operation, false,
+                        core::Failure{error.kind(), error.what()}, now());
+  }
+}
+
+void Dispatcher::carry_out(const core::EndLease& command) {
+  resources_.leases.end(command.lease);
+}
+
+void Dispatcher::carry_out(const core::Notify& command) {
+  Peer* peer = peers_.find(command.peer);
+  if (peer == nullptr) return;
+  peer->endpoint->send(wire::kNotificationMessageId,
+                       wire::encode(wire::Notification{
+                           resources_.registrations.agent_name(), command.key}));
+}
+
+void Dispatcher::carry_out(const core::Send& command) {
+  Peer* peer = peers_.find(command.peer);
+  if (peer != nullptr) send(*peer, command.body);
+}
+
+void Dispatcher::carry_out(const core::DropPeer& command) {
+  peers_.drop(command.peer, "it did not answer in time");
+}
+
+void Dispatcher::carry_out(const core::Finish& command) {
+  // Registrations go with the node, behind the news to the user.
+  const auto node = running_.extract(command.operation);
+  OperationState& state = *node.mapped().state;
+  if (command.outcome.status == OperationStatus::kComplete)
+    state.bytes().store(state.size(), std::memory_order_relaxed);
+  core::Outcome outcome = command.outcome;
+  if (outcome.failure)
+    outcome.failure->message = describe(state) + ": " + outcome.failure->message;
+  state.finish(outcome);
+}
+
+void Dispatcher::carry_out(const core::Progress& command) {
+  OperationState& state = *running_.at(command.operation).state;
+  state.began();
+  state.bytes().store(command.bytes, std::memory_order_relaxed);
+  if (!command.path.empty()) state.set_path(command.path);
+}
+
+paths::ucx::Endpoint& Dispatcher::endpoint(const Running& running) {
+  Peer* peer = peers_.find(running.peer);
+  if (peer == nullptr)
+    throw Error(ErrorKind::kDisconnected,
+                "peer " + running.agent->name() + " is gone; ask it for new metadata");
+  return *peer->endpoint;
+}
+
+void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
+  paths::ucx::Endpoint& to = endpoint(running);
+  const std::vector<Descriptor>& local = running.state->descriptors();
+  std::vector<paths::ucx::Range> ranges;
+  ranges.reserve(local.size());
+  for (std::size_t i = 0; i < local.size(); ++i) {
+    if (local[i].size() == 0) continue;
+    ranges.push_back({local[i].ptr(), running.remote[i].address, local[i].size(),
+                      running.registrations[i],
+                      &to.remote_key(running.remote[i].region->rkey)});
+  }
+  const bool is_read = running.state->identity().kind == OperationKind::kRead;
+  // A genuine agent wants its notification only behind a flush, whatever came before.
+  const bool flush = !is_read || !running.agent->extension();
+  running.transfer = std::make_unique<Transfer>(
+      to, is_read ? Direction::kGet : Direction::kPut, std::move(ranges), flush,
+      [this, operation](const TransferResult& end) { transfer_ended(operation, end); });
+  running.transfer->mirror(running.state->bytes());
+  running.transfer->start();
+}
+
+void Dispatcher::transfer_ended(core::OperationId operation,
+                                const TransferResult& end) {
+  Running& running = running_.at(operation);
+  running.transfer.reset();
+  running.state->set_path(end.path);
+  std::optional<core::Failure> failure;
+  if (end.failure)
+    failure = {
+        ErrorKind::kDisconnected,
+        (end.path.empty() ? "the connection" : end.path) + " failed: " + *end.failure};
+  core_.transfer_ended(operation, std::move(failure), end.bytes, end.path, now());
+}
+
+void Dispatcher::start_lease_check(core::OperationId operation, Running& running) {
+  const wire::LeaseRecord& lease = running.agent->extension()->lease;
+  paths::ucx::Endpoint& to = endpoint(running);
+  LeaseCheck check{nullptr, landing_words_.take(), lease.token};
+  const paths::ucx::Range range{reinterpret_cast<std::uintptr_t>(check.landing.value),
+                                lease.word_address, sizeof(std::uint64_t),
+                                check.landing.registration,
+                                &to.remote_key(lease.word_rkey)};
+  check.transfer =
+      std::make_unique<Transfer>(to, Direction::kGet, std::vector{range}, false,
+                                 [this, operation](const TransferResult& end) {
+                                   lease_word_arrived(operation, end);
+                                 });
+  check.transfer->start();
+  lease_checks_.emplace(operation, std::move(check));
+}
+
+void Dispatcher::lease_word_arrived(core::OperationId operation,
+                                    const TransferResult& end) {
+  const auto node = lease_checks_.extract(operation);
+  const LeaseCheck& check = node.mapped();
+  const bool is_valid = !end.failure && *check.landing.value == check.token;
+  landing_words_.give_back(check.landing);
+  std::optional<core::Failure> failure;
+  if (end.failure)
+    failure = {
+        ErrorKind::kDisconnected,
+        "the data arrived, but not the word that says it was valid: " + *end.failure};
+  core_.lease_checked(operation, is_valid, std::move(failure), now());
+}
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Messages from and to peers. What a peer sends is hostile until decoded; what cannot
+// be understood is dropped, since nobody waits for an answer to it.
+#include "base/log.h"
+#include "nixl_connect/connector.h"
+#include "runtime/dispatcher.h"
+#include "wire/control.h"
+#include "wire/notification.h"
+
+namespace nixl_connect::runtime {
+
+// Both take the mail first: an operation may have been exposed, and its metadata have
+// reached the peer, since the last look.
+
+void Dispatcher::notification_arrived(base::BytesView payload) noexcept {
+  try {
+    take_mail();
+    core_.notification_arrived(wire::decode_notification(payload).message, now());
+  } catch (const std::exception& error) {
+    base::log_warning(std::string("a notification was dropped: ") + error.what());
+  }
+}
+
+void Dispatcher::control_arrived(base::BytesView payload) noexcept {
+  try {
+    take_mail();
+    const wire::ControlMessage message = wire::decode_control(payload);
+    if (const auto* hello = std::get_if<wire::Hello>(&message.body)) {
+      peers_.connect(message.sender, *hello);
+    } else if (const Peer* peer = peers_.find(message.sender)) {
+      core_.message_arrived(peer->id, message.body, now());
+    } else {
+      base::log_debug("a control message of an unknown peer was dropped");
+    }
+  } catch (const std::exception& error) {
+    base::log_warning(std::string("a control message was dropped: ") + error.what());
+  }
+}
+
+void Dispatcher::greet(Peer& peer) {
+  if (peer.knows_us) return;
+  peer.knows_us = true;
+  send(peer, wire::Hello{resources_.registrations.agent_name(), worker_.address(),
+                         std::string(version()), resources_.context.library().version});
+}
+
+void Dispatcher::send(Peer& peer, wire::ControlBody body) {
+  peer.endpoint->send(
+      wire::kControlMessageId,
+      wire::encode(wire::ControlMessage{resources_.instance, std::move(body)}));
+}
+
+}  // namespace nixl_connect::runtime

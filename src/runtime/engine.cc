@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/engine.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "runtime/checks.h"
+#include "runtime/operation_state.h"
+#include "runtime/resources.h"
+#include "wire/utf8.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+std::string chosen_name(const ConnectorOptions& options) {
+  if (!options.worker_id) return base::random_hex(32);
+  if (options.worker_id->empty())
+    throw Error(ErrorKind::kInvalidArgument,
+                "worker_id is empty; leave it out for a generated one");
+  if (!wire::is_utf8(*options.worker_id))
+    throw Error(ErrorKind::kInvalidArgument, "worker_id is not valid UTF-8");
+  return *options.worker_id;
+}
+
+// Peers refuse a restarted process under a name they know, so a fixed name gets
+// company.
+std::string agent_base_name(const ConnectorOptions& options, const std::string& name) {
+  return options.worker_id ? name + "-" + base::random_hex(8) : name;
+}
+
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> buffer{};
+  return ::gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data()
+                                                              : "localhost";
+}
+
+const ConnectorOptions& with_logging(const ConnectorOptions& options) {
+  base::set_log_level(options.log_level);
+  return options;
+}
+
+}  // namespace
+
+Engine::Engine(const ConnectorOptions& options)
+    : name_(chosen_name(with_logging(options))),
+      hostname_(host_name()),
+      resources_(std::make_shared<Resources>(options, agent_base_name(options, name_))),
+      thread_(resources_) {}
+
+Engine::~Engine() { close(); }
+
+core::Time Engine::deadline(const OperationOptions& options) const {
+  const auto& timeout = options.timeout ? options.timeout : resources_->options.timeout;
+  if (!timeout) return core::kNever;
+  const core::Time current = now();
+  return *timeout > core::kNever - current ? core::kNever : current + *timeout;
+}
+
+std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
+                                               std::span<const Descriptor> descriptors,
+                                               const OperationOptions& options) {
+  check_descriptors(descriptors, kind == OperationKind::kWrite ? Access::kWritesLocal
+                                                               : Access::kReadsLocal);
+  if (options.readers == 0)
+    throw Error(ErrorKind::kInvalidArgument, "readers is 0; it must be at least 1");
+  resources_->mailbox->check_usable();
+  RegistrationHold hold = resources_->registrations.acquire(descriptors);
+  const wire::LeaseRecord lease = resources_->leases.grant();
+  try {
+    return expose(kind, descriptors, options, std::move(hold), lease);
+  } catch (...) {
+    resources_->leases.end(lease.id);
+    throw;
+  }
+}
+
+std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
+                                               std::span<const Descriptor> descriptors,
+                                               const OperationOptions& options,
+                                               RegistrationHold hold,
+                                               const wire::LeaseRecord& lease) {
+  core::Exposure exposure;
+  exposure.operation = ++last_operation_;
+  exposure.kind = kind;
+  exposure.notification_key = base::random_uuid4();
+  exposure.lease = lease.id;
+  exposure.token = lease.token;
+  exposure.readers = options.readers;
+  exposure.deadline = deadline(options);
+
+  wire::AgentMetadata agent = resources_->registrations.describe(descriptors, hold);
+  agent.connection = resources_->worker.address();
+  agent.extension = wire::Extension{resources_->instance, std::string(version()),
+                                    resources_->context.library().version, lease};
+  auto state = std::make_shared<OperationState>(
+      OperationState::Identity{exposure.operation, kind, exposure.notification_key, {}},
+      std::vector<Descriptor>(descriptors.begin(), descriptors.end()),
+      resources_->mailbox);
+  state->set_exposed(std::move(agent));
+  // Nothing happens to it before a peer's message wakes the thread, or its deadline.
+  const auto urgency = exposure.deadline == core::kNever ? Mailbox::Urgency::kLazy
+                                                         : Mailbox::Urgency::kNow;
+  resources_->mailbox->post(ExposeRequest{state, std::move(hold), exposure}, urgency);
+  return state;
+}
+
+std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
+                                              const RdmaMetadata& remote,
+                                              std::span<const Descriptor> descriptors,
+                                              const OperationOptions& options) {
+  check_metadata(remote, kind, descriptors);
+  check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
+                                                              : Access::kReadsLocal);
+  resources_->mailbox->check_usable();
+  auto agent = remote_agents_.load(remote.nixl_metadata);
+  auto ranges = resolve(remote, *agent);
+  RegistrationHold hold = resources_->registrations.acquire(descriptors);
+  auto state = std::make_shared<OperationState>(
+      OperationState::Identity{++last_operation_, kind, remote.notification_key,
+                               agent->name()},
+      std::vector<Descriptor>(descriptors.begin(), descriptors.end()),
+      resources_->mailbox);
+  resources_->mailbox->post(BeginRequest{state, std::move(hold), std::move(agent),
+                                         std::move(ranges), deadline(options)});
+  return state;
+}
+
+void Engine::close() {
+  if (resources_->mailbox->is_forked_child()) return;
+  resources_->mailbox->post_close();
+  // A completion callback cannot wait for its own thread, which ends when it returns.
+  if (resources_->mailbox->is_progress_thread()) return;
+  const std::lock_guard lock(close_mutex_);
+  thread_.join();
+}
+
+std::string Engine::transport() const {
+  const paths::ucx::Library& library = resources_->context.library();
+  return "ucx " + library.version + " from " + library.directory;
+}
+
+}  // namespace nixl_connect::runtime

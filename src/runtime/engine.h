@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The body of Connector: checks what users ask for, makes memory reachable and hands
+// the rest to the progress thread. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "core/requests.h"
+#include "nixl_connect/connector.h"
+#include "runtime/progress_thread.h"
+#include "runtime/remote_agent.h"
+
+namespace nixl_connect::runtime {
+
+struct Resources;
+class RegistrationHold;
+
+class Engine {
+ public:
+  explicit Engine(const ConnectorOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  std::shared_ptr<OperationState> expose(OperationKind kind,
+                                         std::span<const Descriptor> descriptors,
+                                         const OperationOptions& options);
+  std::shared_ptr<OperationState> begin(OperationKind kind, const RdmaMetadata& remote,
+                                        std::span<const Descriptor> descriptors,
+                                        const OperationOptions& options);
+  void close();
+
+  const std::string& name() const noexcept { return name_; }
+  const std::string& hostname() const noexcept { return hostname_; }
+  std::string transport() const;
+
+ private:
+  std::shared_ptr<OperationState> expose(OperationKind kind,
+                                         std::span<const Descriptor> descriptors,
+                                         const OperationOptions& options,
+                                         RegistrationHold hold,
+                                         const wire::LeaseRecord& lease);
+  core::Time deadline(const OperationOptions& options) const;
+
+  const std::string name_;
+  const std::string hostname_;
+  const std::shared_ptr<Resources> resources_;
+  RemoteAgents remote_agents_;
+  std::atomic<core::OperationId> last_operation_{0};
+
+  std::mutex close_mutex_;
+  ProgressThread thread_;  // guarded by close_mutex_
+};
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The public operations: each member is one call on the shared state.
+#include "nixl_connect/operation.h"
+
+#include "nixl_connect/error.h"
+#include "runtime/operation_state.h"
+
+namespace nixl_connect {
+
+Operation::Operation(std::shared_ptr<runtime::OperationState> state) noexcept
+    : state_(std::move(state)) {}
+
+Operation& Operation::operator=(Operation&& other) noexcept {
+  if (this != &other) {
+    if (state_) state_->cancel();
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+
+Operation::~Operation() {
+  if (state_) state_->cancel();
+}
+
+OperationStatus Operation::status() const noexcept { return state_->status(); }
+
+OperationKind Operation::kind() const noexcept { return state_->identity().kind; }
+
+const std::vector<Descriptor>& Operation::descriptors() const noexcept {
+  return state_->descriptors();
+}
+
+const std::string& Operation::notification_key() const noexcept {
+  return state_->identity().notification_key;
+}
+
+OperationStatus Operation::wait() { return state_->wait(); }
+
+bool Operation::wait_for(std::chrono::nanoseconds duration) {
+  return state_->wait_for(duration);
+}
+
+void Operation::on_complete(std::function<void(OperationStatus)> callback) {
+  state_->on_complete(std::move(callback));
+}
+
+void Operation::cancel() noexcept { state_->cancel(); }
+
+std::uint64_t Operation::bytes_transferred() const noexcept {
+  return state_->bytes_transferred();
+}
+
+std::string Operation::path() const { return state_->path(); }
+
+void Operation::Awaiter::await_suspend(std::coroutine_handle<> waiter) {
+  operation_.on_complete([waiter](OperationStatus) { waiter.resume(); });
+}
+
+RdmaMetadata PassiveOperation::metadata(bool hex_encode) const {
+  return state_->metadata(hex_encode);
+}
+
+const std::string& ActiveOperation::remote() const noexcept {
+  return state_->identity().remote;
+}
+
+const std::vector<Descriptor>& ReadOperation::results() const {
+  if (status() != OperationStatus::kComplete)
+    throw Error(ErrorKind::kInvalidArgument,
+                "a read has results only once it is DONE; this one is " +
+                    std::string(to_string(status())));
+  return descriptors();
+}
+
+}  // namespace nixl_connect

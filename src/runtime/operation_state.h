@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an operation's user and the progress thread share. Users wait and look, on any
+// thread; the progress thread reports, and alone brings the terminal status.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/commands.h"
+#include "nixl_connect/operation.h"
+#include "runtime/exposed_metadata.h"
+
+namespace nixl_connect::runtime {
+
+class Mailbox;
+
+class OperationState {
+ public:
+  using Callback = std::function<void(OperationStatus)>;
+
+  struct Identity {
+    core::OperationId id = 0;
+    OperationKind kind = OperationKind::kUnspecified;
+    std::string notification_key;
+    std::string remote;  // the peer's NIXL agent name; empty on the exposing side
+  };
+
+  OperationState(Identity identity, std::vector<Descriptor> descriptors,
+                 std::shared_ptr<Mailbox> mailbox);
+
+  const Identity& identity() const noexcept { return identity_; }
+  const std::vector<Descriptor>& descriptors() const noexcept { return descriptors_; }
+  // Bytes of all descriptors.
+  std::uint64_t size() const noexcept { return size_; }
+
+  // Exposing side: what metadata() is made of. Set once, before the state is shared.
+  void set_exposed(wire::AgentMetadata agent) { exposed_.emplace(std::move(agent)); }
+  RdmaMetadata metadata(bool hex_encode);
+
+  // For users; the contracts are those of Operation.
+  OperationStatus status() const noexcept {
+    return status_.load(std::memory_order_acquire);
+  }
+  OperationStatus wait();
+  bool wait_for(std::chrono::nanoseconds duration);
+  void on_complete(Callback callback);
+  void cancel() noexcept;
+  std::uint64_t bytes_transferred() const noexcept {
+    return bytes_.load(std::memory_order_relaxed);
+  }
+  std::string path() const;
+
+  // For the progress thread.
+  std::atomic<std::uint64_t>& bytes() noexcept { return bytes_; }
+  void began() noexcept;
+  void set_path(const std::string& path);
+  // Called once. Runs the callbacks.
+  void finish(const core::Outcome& outcome);
+
+ private:
+  void check_may_wait() const;
+  static void run(const Callback& callback, OperationStatus status) noexcept;
+
+  // Constant once shared.
+  const Identity identity_;
+  const std::vector<Descriptor> descriptors_;
+  const std::uint64_t size_;
+  const std::shared_ptr<Mailbox> mailbox_;
+  std::optional<ExposedMetadata> exposed_;
+
+  // Written by the progress thread only; the terminal status under mutex_.
+  std::atomic<OperationStatus> status_{OperationStatus::kInitialized};
+  std::atomic<std::uint64_t> bytes_{0};
+
+  mutable std::mutex mutex_;
+  std::condition_variable finished_;
+  // Guarded by mutex_; failure_ is constant once the status is terminal.
+  std::optional<Error> failure_;
+  std::string path_;
+  std::vector<Callback> callbacks_;
+};
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/peers.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+// Removes an entry unless it has come to name another peer meanwhile.
+template <typename Map, typename Key>
+void forget(Map& map, const Key& key, core::PeerId peer) {
+  const auto found = map.find(key);
+  if (found != map.end() && found->second == peer) map.erase(found);
+}
+
+}  // namespace
+
+Peer& Peers::connect(const RemoteAgent& agent) {
+  const auto named = by_agent_.find(agent.name());
+  if (named != by_agent_.end() &&
+      peers_.at(named->second)->connection != agent.connection())
+    drop(named->second, "a process with another connection took over its agent name");
+  Peer& peer = connect(agent.name(), agent.connection());
+  by_agent_[agent.name()] = peer.id;
+  if (agent.extension()) {
+    peer.instance = agent.extension()->instance;
+    by_instance_[*peer.instance] = peer.id;
+  }
+  return peer;
+}
+
+Peer& Peers::connect(const wire::InstanceId& instance, const wire::Hello& hello) {
+  const auto known = by_connection_.find(hello.connection);
+  if (known != by_connection_.end() && peers_.at(known->second)->greeted_us)
+    drop(known->second, "it has connected anew");
+  Peer& peer = connect(hello.agent, hello.connection);
+  peer.instance = instance;
+  by_instance_[instance] = peer.id;
+  peer.greeted_us = true;
+  return peer;
+}
+
+Peer& Peers::connect(const std::string& agent, const base::Bytes& connection) {
+  const auto known = by_connection_.find(connection);
+  if (known != by_connection_.end()) {
+    Peer& peer = *peers_.at(known->second);
+    if (peer.agent != agent) forget(by_agent_, peer.agent, peer.id);
+    peer.agent = agent;
+    return peer;
+  }
+  auto peer = std::make_unique<Peer>();
+  peer->id = last_id_ + 1;
+  peer->agent = agent;
+  peer->connection = connection;
+  peer->endpoint = &worker_.connect(
+      connection, [this, id = peer->id](const std::string& cause) { drop(id, cause); });
+  ++last_id_;
+  by_connection_[connection] = peer->id;
+  return *(peers_[peer->id] = std::move(peer));
+}
+
+Peer* Peers::find(core::PeerId peer) {
+  const auto found = peers_.find(peer);
+  return found == peers_.end() ? nullptr : found->second.get();
+}
+
+Peer* Peers::find(const wire::InstanceId& instance) {
+  const auto found = by_instance_.find(instance);
+  return found == by_instance_.end() ? nullptr : find(found->second);
+}
+
+void Peers::drop(core::PeerId id, const std::string& reason) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return;
+  const std::unique_ptr<Peer> peer = std::move(found->second);
+  peers_.erase(found);
+  forget(by_connection_, peer->connection, id);
+  forget(by_agent_, peer->agent, id);
+  if (peer->instance) forget(by_instance_, *peer->instance, id);
+  worker_.close(*peer->endpoint);
+  lost_(id, {ErrorKind::kDisconnected, "peer " + peer->agent + " is gone: " + reason});
+}
+
+void Peers::drop_all(const std::string& reason) {
+  while (!peers_.empty()) drop(peers_.begin()->first, reason);
+}
+
+}  // namespace nixl_connect::runtime

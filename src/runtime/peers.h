@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The processes that this Connector talks to, and the one endpoint to each. Used on the
+// progress thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "core/commands.h"
+#include "paths/ucx/endpoint.h"
+#include "paths/ucx/worker.h"
+#include "runtime/remote_agent.h"
+#include "wire/control.h"
+
+namespace nixl_connect::runtime {
+
+struct Peer {
+  core::PeerId id = 0;
+  std::string agent;                         // its NIXL agent name, as last seen
+  std::optional<wire::InstanceId> instance;  // of a peer of ours
+  base::Bytes connection;                    // its worker address; tells peers apart
+  paths::ucx::Endpoint* endpoint = nullptr;
+  bool knows_us = false;    // we have sent it a Hello
+  bool greeted_us = false;  // it has sent us a Hello
+};
+
+class Peers {
+ public:
+  using Lost = std::function<void(core::PeerId peer, const core::Failure& failure)>;
+
+  // `lost` is told of each peer that is gone, once, after the peer was forgotten here.
+  Peers(paths::ucx::Worker& worker, Lost lost)
+      : worker_(worker), lost_(std::move(lost)) {}
+
+  // The peer behind an agent's metadata, connected in the background. A known agent
+  // name with another connection means that the process was restarted: the old peer is
+  // lost. Throws what Worker::connect throws.
+  Peer& connect(const RemoteAgent& agent);
+
+  // The peer of ours that introduces itself. One that does so again has lost its old
+  // connection, and so do we.
+  Peer& connect(const wire::InstanceId& instance, const wire::Hello& hello);
+
+  // Null if the peer is not known, or is no more.
+  Peer* find(core::PeerId peer);
+  Peer* find(const wire::InstanceId& instance);
+
+  template <typename Visit>
+  void for_each(Visit&& visit) {
+    for (auto& [id, peer] : peers_) visit(*peer);
+  }
+
+  // Closes the connection: the peer is lost, for the reason given. Unknown peers are
+  // ignored.
+  void drop(core::PeerId peer, const std::string& reason);
+  void drop_all(const std::string& reason);
+
+ private:
+  Peer& connect(const std::string& agent, const base::Bytes& connection);
+
+  paths::ucx::Worker& worker_;
+  const Lost lost_;
+  core::PeerId last_id_ = 0;
+  std::unordered_map<core::PeerId, std::unique_ptr<Peer>> peers_;
+  std::map<base::Bytes, core::PeerId> by_connection_;
+  std::unordered_map<std::string, core::PeerId> by_agent_;
+  std::map<wire::InstanceId, core::PeerId> by_instance_;
+};
+
+}  // namespace nixl_connect::runtime

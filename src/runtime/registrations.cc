@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/registrations.h"
+
+#include <functional>
+#include <utility>
+
+#include "base/log.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+core::MemoryRange range_of(const Descriptor& descriptor) {
+  return {descriptor.ptr(), descriptor.size(), descriptor.device()};
+}
+
+std::uint64_t hash_of(const base::Bytes& key) {
+  return std::hash<std::string_view>()(base::as_text(key));
+}
+
+}  // namespace
+
+RegistrationHold::RegistrationHold(RegistrationHold&& other) noexcept
+    : registrations_(other.registrations_), held_(std::exchange(other.held_, {})) {}
+
+RegistrationHold& RegistrationHold::operator=(RegistrationHold&& other) noexcept {
+  std::swap(registrations_, other.registrations_);
+  held_.swap(other.held_);
+  return *this;
+}
+
+RegistrationHold::~RegistrationHold() {
+  if (!held_.empty()) registrations_->release(held_);
+}
+
+Registrations::Registrations(const paths::ucx::Context& context,
+                             std::string agent_base_name)
+    : context_(context), agent_base_name_(std::move(agent_base_name)) {}
+
+RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors) {
+  std::vector<HeldRegistration> held;
+  held.reserve(descriptors.size());
+  const std::lock_guard lock(mutex_);
+  try {
+    for (const Descriptor& descriptor : descriptors)
+      held.push_back(descriptor.size() == 0 ? HeldRegistration{} : acquire(descriptor));
+  } catch (...) {
+    release_locked(held);
+    throw;
+  }
+  return {*this, std::move(held)};
+}
+
+HeldRegistration Registrations::acquire(const Descriptor& descriptor) {
+  const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
+  if (is_new) {
+    forget(table_.sweep());
+    try {
+      registered_[id] = std::make_unique<const paths::ucx::Registration>(
+          context_, descriptor.ptr(), descriptor.size());
+    } catch (...) {
+      registered_.erase(id);
+      table_.release_failed(id);
+      throw;
+    }
+  }
+  return {id, registered_.at(id).get()};
+}
+
+wire::AgentMetadata Registrations::describe(std::span<const Descriptor> descriptors,
+                                            const RegistrationHold& hold) {
+  wire::AgentMetadata agent;
+  for (std::size_t i = 0; i < descriptors.size(); ++i)
+    if (hold[i] != nullptr)
+      agent.regions.push_back({wire::MemoryType::kDram, descriptors[i].ptr(),
+                               descriptors[i].size(), 0, hold[i]->packed_rkey()});
+  const std::lock_guard lock(mutex_);
+  if (!note_keys(descriptors, hold)) {
+    ++epoch_;
+    emitted_.new_name();
+    base::log_info(
+        "memory was registered anew at an address that peers may know; they "
+        "are told a fresh agent name");
+    // More ranges than are remembered: then each operation gets a name of its own.
+    (void)note_keys(descriptors, hold);
+  }
+  agent.agent = agent_name_locked();
+  return agent;
+}
+
+bool Registrations::note_keys(std::span<const Descriptor> descriptors,
+                              const RegistrationHold& hold) {
+  for (std::size_t i = 0; i < descriptors.size(); ++i)
+    if (hold[i] != nullptr &&
+        !emitted_.note(range_of(descriptors[i]), hash_of(hold[i]->packed_rkey())))
+      return false;
+  return true;
+}
+
+std::string Registrations::agent_name() const {
+  const std::lock_guard lock(mutex_);
+  return agent_name_locked();
+}
+
+std::string Registrations::agent_name_locked() const {
+  return agent_base_name_ + "-" + std::to_string(epoch_);
+}
+
+void Registrations::release(std::span<const HeldRegistration> held) noexcept {
+  const std::lock_guard lock(mutex_);
+  release_locked(held);
+}
+
+void Registrations::release_locked(std::span<const HeldRegistration> held) noexcept {
+  for (const HeldRegistration& each : held)
+    if (each.registration != nullptr) forget(table_.release(each.id));
+}
+
+void Registrations::forget(std::span<const core::RegistrationId> ids) {
+  for (const core::RegistrationId id : ids) registered_.erase(id);
+}
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The memory of this Connector that is reachable, and the NIXL agent name under which
+// its keys are handed out. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/emitted_keys.h"
+#include "core/registrations.h"
+#include "nixl_connect/descriptor.h"
+#include "paths/ucx/context.h"
+#include "wire/nixl_blob.h"
+
+namespace nixl_connect::runtime {
+
+class Registrations;
+
+// One descriptor's registration; none for an empty descriptor.
+struct HeldRegistration {
+  core::RegistrationId id = 0;
+  const paths::ucx::Registration* registration = nullptr;
+};
+
+// One operation's use of its descriptors' registrations, in their order. Released by
+// the destructor; moves.
+class RegistrationHold {
+ public:
+  RegistrationHold() = default;
+  RegistrationHold(Registrations& registrations, std::vector<HeldRegistration> held)
+      : registrations_(&registrations), held_(std::move(held)) {}
+  RegistrationHold(RegistrationHold&& other) noexcept;
+  RegistrationHold& operator=(RegistrationHold&& other) noexcept;
+  ~RegistrationHold();
+
+  const paths::ucx::Registration* operator[](std::size_t index) const {
+    return held_[index].registration;
+  }
+
+ private:
+  Registrations* registrations_ = nullptr;
+  std::vector<HeldRegistration> held_;
+};
+
+class Registrations {
+ public:
+  Registrations(const paths::ucx::Context& context, std::string agent_base_name);
+
+  // Registers what is not registered yet; all or nothing. Throws what
+  // paths::ucx::Registration throws.
+  RegistrationHold acquire(std::span<const Descriptor> descriptors);
+
+  // The regions as peers need them, and the agent name that they may safely be handed
+  // out under. The name changes when a peer that holds an older key of the same range
+  // would refuse the new one.
+  wire::AgentMetadata describe(std::span<const Descriptor> descriptors,
+                               const RegistrationHold& hold);
+
+  std::string agent_name() const;
+
+  // For RegistrationHold.
+  void release(std::span<const HeldRegistration> held) noexcept;
+
+ private:
+  // All with mutex_ held.
+  HeldRegistration acquire(const Descriptor& descriptor);
+  void release_locked(std::span<const HeldRegistration> held) noexcept;
+  void forget(std::span<const core::RegistrationId> ids);
+  bool note_keys(std::span<const Descriptor> descriptors, const RegistrationHold& hold);
+  std::string agent_name_locked() const;
+
+  const paths::ucx::Context& context_;
+  const std::string agent_base_name_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  core::RegistrationTable table_;
+  core::EmittedKeys emitted_;
+  std::unordered_map<core::RegistrationId,
+                     std::unique_ptr<const paths::ucx::Registration>>
+      registered_;
+  std::uint64_t epoch_ = 1;
+};
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a Connector owns and its users' threads share with the progress thread.
+// Destroyed in reverse order when the thread has ended.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/random.h"
+#include "core/commands.h"
+#include "nixl_connect/options.h"
+#include "paths/ucx/context.h"
+#include "paths/ucx/worker.h"
+#include "runtime/lease_words.h"
+#include "runtime/mailbox.h"
+#include "runtime/registrations.h"
+#include "wire/extension.h"
+
+namespace nixl_connect::runtime {
+
+struct Resources {
+  Resources(const ConnectorOptions& chosen, std::string agent_base_name)
+      : options(chosen),
+        context(paths::ucx::open_library(options.ucx_directory),
+                {options.net_devices, options.network}),
+        registrations(context, std::move(agent_base_name)),
+        leases(context),
+        worker(context) {
+    base::fill_random(instance);
+  }
+
+  const ConnectorOptions options;
+  const std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
+  wire::InstanceId instance{};
+  const paths::ucx::Context context;
+  Registrations registrations;
+  LeaseWords leases;
+  paths::ucx::Worker worker;  // used on the progress thread once that runs
+};
+
+inline core::Time now() noexcept {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How operations end: cancelled, out of time, dropped, closed; and how ends are told.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <coroutine>
+#include <future>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "nixl_connect/connector.h"
+#include "runtime/buffers.h"
+
+namespace nixl_connect {
+namespace {
+
+using testing::Buffer;
+using testing::finish;
+using testing::kind_of;
+using testing::kSoon;
+
+class Lifecycle : public ::testing::Test {
+ protected:
+  std::unique_ptr<Connector> exposer_ = std::make_unique<Connector>();
+  Connector initiator_;
+  Buffer source_{4096, 1};
+  Buffer target_{4096};
+};
+
+TEST_F(Lifecycle, CancelOfAnUnreadReadableEndsCancelled) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  EXPECT_EQ(readable.status(), OperationStatus::kInitialized);
+  EXPECT_FALSE(readable.wait_for(std::chrono::milliseconds(1)));
+  readable.cancel();
+  EXPECT_EQ(finish(readable), OperationStatus::kCancelled);
+  EXPECT_EQ(readable.wait(), OperationStatus::kCancelled);
+  readable.cancel();
+  EXPECT_EQ(readable.status(), OperationStatus::kCancelled);
+}
+
+TEST_F(Lifecycle, CancelDoesNotChangeACompleteOperation) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  auto read = initiator_.begin_read(readable.metadata(), target_.descriptor());
+  ASSERT_EQ(finish(read), OperationStatus::kComplete);
+  read.cancel();
+  EXPECT_EQ(read.wait(), OperationStatus::kComplete);
+  EXPECT_EQ(read.results()[0].ptr(), target_.descriptor().ptr());
+}
+
+TEST_F(Lifecycle, ReadOfACancelledReadableFailsOnBothKindsOfPath) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  const RdmaMetadata metadata = readable.metadata();
+  readable.cancel();
+  ASSERT_EQ(finish(readable), OperationStatus::kCancelled);
+  auto read = initiator_.begin_read(metadata, target_.descriptor());
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kCancelled);
+}
+
+TEST_F(Lifecycle, WriteIntoACancelledWritableTouchesNothing) {
+  auto writable = exposer_->create_writable(target_.descriptor());
+  const RdmaMetadata metadata = writable.metadata();
+  writable.cancel();
+  ASSERT_EQ(finish(writable), OperationStatus::kCancelled);
+  auto write = initiator_.begin_write(source_.descriptor(), metadata);
+  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kCancelled);
+  target_.expect_untouched();
+}
+
+TEST_F(Lifecycle, DeadlineEndsAReadableThatNobodyReads) {
+  auto readable = exposer_->create_readable(source_.descriptor(),
+                                            {.timeout = std::chrono::milliseconds(20)});
+  EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kTimedOut);
+  EXPECT_EQ(readable.status(), OperationStatus::kErrored);
+}
+
+TEST_F(Lifecycle, ConnectorsDeadlineHoldsForItsOperations) {
+  Connector impatient({.timeout = std::chrono::milliseconds(20)});
+  auto readable = impatient.create_readable(source_.descriptor());
+  EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kTimedOut);
+}
+
+TEST_F(Lifecycle, DroppedOperationKeepsTheOwnerUntilQuiet) {
+  constexpr std::size_t kSize = 256 << 20;
+  Buffer source(kSize);
+  std::weak_ptr<const void> owner;
+  auto readable = exposer_->create_readable(source.descriptor());
+  {
+    Buffer target(kSize);
+    owner = target.descriptor().owner();
+    auto read = initiator_.begin_read(readable.metadata(), target.descriptor());
+  }
+  // The exposing side hears of the end only when the reader's memory is quiet.
+  (void)readable.wait_for(kSoon);
+  EXPECT_TRUE(is_terminal(readable.status()));
+  initiator_.close();
+  EXPECT_TRUE(owner.expired());
+}
+
+TEST_F(Lifecycle, CancelOfARunningReadEndsBothSides) {
+  constexpr std::size_t kSize = 256 << 20;
+  Buffer source(kSize);
+  Buffer target(kSize);
+  auto readable = exposer_->create_readable(source.descriptor());
+  auto read = initiator_.begin_read(readable.metadata(), target.descriptor());
+  read.cancel();
+  EXPECT_EQ(finish(read), OperationStatus::kCancelled);
+  EXPECT_EQ(finish(readable), OperationStatus::kCancelled);
+}
+
+TEST_F(Lifecycle, CancelOfARunningWritableWaitsForTheWriter) {
+  constexpr std::size_t kSize = 256 << 20;
+  Buffer source(kSize);
+  Buffer target(kSize);
+  auto writable = exposer_->create_writable(target.descriptor());
+  auto write = initiator_.begin_write(source.descriptor(), writable.metadata());
+  while (writable.status() == OperationStatus::kInitialized) std::this_thread::yield();
+  writable.cancel();
+  ASSERT_EQ(finish(writable), OperationStatus::kCancelled);
+  // Quiet: what is there now stays.
+  const std::vector<std::uint8_t> before(target.data(), target.data() + kSize);
+  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kCancelled);
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), target.data()));
+}
+
+TEST_F(Lifecycle, ClosingTheExposerEndsItsOperationsAndTheReaders) {
+  constexpr std::size_t kSize = 256 << 20;
+  Buffer source(kSize);
+  Buffer target(kSize);
+  auto readable = exposer_->create_readable(source.descriptor());
+  auto unread = exposer_->create_readable(source_.descriptor());
+  auto read = initiator_.begin_read(readable.metadata(), target.descriptor());
+  exposer_.reset();
+  EXPECT_TRUE(is_terminal(readable.status()));
+  EXPECT_EQ(unread.status(), OperationStatus::kCancelled);
+  EXPECT_EQ(unread.wait(), OperationStatus::kCancelled);
+  try {
+    ASSERT_TRUE(read.wait_for(kSoon));
+  } catch (const Error&) {
+    // Lost the race against the end of the exposer; that it ended is what counts.
+  }
+  EXPECT_TRUE(is_terminal(read.status()));
+}
+
+TEST_F(Lifecycle, ReaderThatClosesAtOnceStillTellsOfItsSuccess) {
+  for (int round = 0; round < 20; ++round) {
+    auto readable = exposer_->create_readable(source_.descriptor());
+    {
+      Connector reader;
+      auto read = reader.begin_read(readable.metadata(), target_.descriptor());
+      ASSERT_EQ(finish(read), OperationStatus::kComplete);
+    }
+    ASSERT_EQ(finish(readable), OperationStatus::kComplete) << round;
+  }
+}
+
+TEST_F(Lifecycle, CallbackRunsOnceAndNotOnTheCaller) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  std::promise<OperationStatus> early;
+  std::atomic<int> calls{0};
+  std::thread::id thread;
+  readable.on_complete([&](OperationStatus status) {
+    ++calls;
+    thread = std::this_thread::get_id();
+    early.set_value(status);
+  });
+  auto read = initiator_.begin_read(readable.metadata(), target_.descriptor());
+  EXPECT_EQ(early.get_future().get(), OperationStatus::kComplete);
+  EXPECT_NE(thread, std::this_thread::get_id());
+  std::promise<OperationStatus> late;
+  readable.on_complete([&](OperationStatus status) { late.set_value(status); });
+  EXPECT_EQ(late.get_future().get(), OperationStatus::kComplete);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(Lifecycle, ThrowingCallbackHurtsNobody) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  readable.on_complete([](OperationStatus) { throw std::runtime_error("on purpose"); });
+  std::promise<void> second;
+  readable.on_complete([&](OperationStatus) { second.set_value(); });
+  readable.cancel();
+  second.get_future().get();
+}
+
+TEST_F(Lifecycle, WaitInsideACallbackIsRefused) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  auto other = exposer_->create_readable(source_.descriptor());
+  std::promise<ErrorKind> kind;
+  readable.on_complete(
+      [&](OperationStatus) { kind.set_value(kind_of([&] { other.wait(); })); });
+  readable.cancel();
+  EXPECT_EQ(kind.get_future().get(), ErrorKind::kInvalidArgument);
+}
+
+TEST_F(Lifecycle, CallbackMayBeginOperationsAndEvenDestroyTheConnector) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  std::promise<void> done;
+  readable.on_complete([&](OperationStatus) {
+    auto next = exposer_->create_readable(source_.descriptor());
+    exposer_.reset();
+    done.set_value();
+  });
+  auto read = initiator_.begin_read(readable.metadata(), target_.descriptor());
+  done.get_future().get();
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+}
+
+// The smallest coroutine type that can await.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+};
+
+Detached read_and_tell(ReadOperation& read, std::promise<OperationStatus>& end) {
+  end.set_value(co_await read);
+}
+
+Detached await_failure(ReadableOperation& readable, std::promise<ErrorKind>& end) {
+  try {
+    co_await readable;
+  } catch (const Error& error) {
+    end.set_value(error.kind());
+  }
+}
+
+TEST_F(Lifecycle, CoroutineResumesWithTheStatus) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  auto read = initiator_.begin_read(readable.metadata(), target_.descriptor());
+  std::promise<OperationStatus> end;
+  read_and_tell(read, end);
+  EXPECT_EQ(end.get_future().get(), OperationStatus::kComplete);
+  std::promise<OperationStatus> again;
+  read_and_tell(read, again);
+  auto ready = again.get_future();
+  ASSERT_EQ(ready.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+}
+
+TEST_F(Lifecycle, CoroutineGetsTheFailureThrown) {
+  auto readable = exposer_->create_readable(source_.descriptor(),
+                                            {.timeout = std::chrono::milliseconds(5)});
+  std::promise<ErrorKind> end;
+  await_failure(readable, end);
+  EXPECT_EQ(end.get_future().get(), ErrorKind::kTimedOut);
+}
+
+}  // namespace
+}  // namespace nixl_connect

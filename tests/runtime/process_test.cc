@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Two processes: peers that die, that stop, and that leave the process as they found
+// it.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "nixl_connect/connector.h"
+#include "runtime/buffers.h"
+#include "runtime/child.h"
+
+namespace nixl_connect {
+namespace {
+
+using testing::Buffer;
+using testing::Child;
+using testing::finish;
+using testing::kind_of;
+using testing::kSoon;
+
+constexpr std::uint32_t kSeed = 11;
+
+// Roles of the second process. Each ends with its standard input.
+
+int expose_role(std::size_t size, bool is_writable) {
+  Connector connector;
+  Buffer buffer(size, kSeed);
+  std::unique_ptr<PassiveOperation> operation;
+  if (is_writable) {
+    operation = std::make_unique<PassiveOperation>(
+        connector.create_writable(buffer.descriptor()));
+  } else {
+    operation = std::make_unique<PassiveOperation>(
+        connector.create_readable(buffer.descriptor()));
+  }
+  std::cout << operation->metadata().to_json() << std::endl;
+  std::string line;
+  std::getline(std::cin, line);
+  return 0;
+}
+
+int read_role() {
+  std::string line;
+  std::getline(std::cin, line);
+  const RdmaMetadata metadata = RdmaMetadata::from_json(line);
+  Connector connector;
+  Buffer target(metadata.descriptors[0].size);
+  auto read = connector.begin_read(metadata, target.descriptor());
+  while (read.bytes_transferred() == 0 && !is_terminal(read.status()))
+    std::this_thread::yield();
+  std::cout << "begun" << std::endl;
+  std::getline(std::cin, line);
+  return 0;
+}
+
+RdmaMetadata metadata_from(Child& child) {
+  return RdmaMetadata::from_json(child.hear());
+}
+
+TEST(TwoProcesses, ReadArrivesWhole) {
+  Child child("expose", "1000000");
+  Connector connector;
+  Buffer target(1'000'000);
+  auto read = connector.begin_read(metadata_from(child), target.descriptor());
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  target.expect_pattern(kSeed);
+}
+
+TEST(DeadPeer, EndsARunningRead) {
+  constexpr std::size_t kSize = 1 << 30;
+  Child child("expose", std::to_string(kSize));
+  Connector connector;
+  Buffer target(kSize);
+  auto read = connector.begin_read(metadata_from(child), target.descriptor());
+  while (read.bytes_transferred() == 0) std::this_thread::yield();
+  child.kill_and_reap();
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
+  EXPECT_EQ(read.status(), OperationStatus::kErrored);
+}
+
+TEST(DeadPeer, FailsALaterReadAndThenAnotherPeerStillWorks) {
+  Connector connector;
+  Buffer target(4096);
+  RdmaMetadata old;
+  {
+    Child child("expose", "4096");
+    old = metadata_from(child);
+    auto read = connector.begin_read(old, target.descriptor());
+    ASSERT_EQ(finish(read), OperationStatus::kComplete);
+  }
+  auto read = connector.begin_read(old, target.descriptor(),
+                                   {.timeout = std::chrono::seconds(5)});
+  EXPECT_NE(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kInternal);
+  Child child("expose", "4096");
+  auto next = connector.begin_read(metadata_from(child), target.descriptor());
+  EXPECT_EQ(finish(next), OperationStatus::kComplete);
+}
+
+TEST(DeadPeer, ReaderThatDiesEndsTheReadable) {
+  constexpr std::size_t kSize = 1 << 30;
+  Connector connector;
+  Buffer source(kSize);
+  auto readable = connector.create_readable(source.descriptor());
+  Child child("read");
+  child.say(readable.metadata().to_json());
+  ASSERT_EQ(child.hear(), "begun");
+  while (readable.status() == OperationStatus::kInitialized) std::this_thread::yield();
+  if (readable.status() == OperationStatus::kComplete)
+    GTEST_SKIP() << "the read was over before the reader could be killed";
+  child.kill_and_reap();
+  EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kDisconnected);
+}
+
+TEST(StoppedPeer, WriteEndsAtItsDeadline) {
+  Child child("accept", "4096");
+  Connector connector;
+  Buffer source(4096, kSeed);
+  const RdmaMetadata metadata = metadata_from(child);
+  child.signal(SIGSTOP);
+  const auto start = std::chrono::steady_clock::now();
+  auto write = connector.begin_write(source.descriptor(), metadata,
+                                     {.timeout = std::chrono::milliseconds(100)});
+  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kTimedOut);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  child.signal(SIGCONT);
+}
+
+TEST(StoppedPeer, DoesNotKeepAConnectorFromClosing) {
+  Child child("accept", "4096");
+  auto connector = std::make_unique<Connector>();
+  Buffer source(4096, kSeed);
+  const RdmaMetadata metadata = metadata_from(child);
+  child.signal(SIGSTOP);
+  auto write = connector->begin_write(source.descriptor(), metadata);
+  connector.reset();
+  EXPECT_TRUE(is_terminal(write.status()));
+  child.signal(SIGCONT);
+}
+
+TEST(Process, KeepsItsHangUpHandlerAndItsEnvironment) {
+  std::signal(SIGHUP, [](int) {});
+  struct sigaction before {};
+  ::sigaction(SIGHUP, nullptr, &before);
+  const auto variables = [] {
+    std::vector<std::string> all;
+    for (char** each = environ; *each != nullptr; ++each) all.emplace_back(*each);
+    return all;
+  };
+  const auto variables_before = variables();
+  {
+    Connector connector;
+    Buffer source(16, 1);
+    Buffer target(16);
+    auto readable = connector.create_readable(source.descriptor());
+    auto read = connector.begin_read(readable.metadata(), target.descriptor());
+    ASSERT_EQ(finish(read), OperationStatus::kComplete);
+  }
+  struct sigaction after {};
+  ::sigaction(SIGHUP, nullptr, &after);
+  EXPECT_EQ(before.sa_handler, after.sa_handler);
+  EXPECT_EQ(variables_before, variables());
+  std::signal(SIGHUP, SIG_DFL);
+}
+
+}  // namespace
+
+int run_role(const std::string& role, const char* argument) {
+  if (role == "read") return read_role();
+  return expose_role(std::strtoull(argument, nullptr, 10), role == "accept");
+}
+
+}  // namespace nixl_connect
+
+int main(int argc, char** argv) {
+  if (argc == 3 && argv[1][0] != '-') return nixl_connect::run_role(argv[1], argv[2]);
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
