@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# How a test program is made and registered. Included by tests/CMakeLists.txt.
+include(GoogleTest)
+
+# What the sanitizers read at start; without a sanitizer these variables have no reader.
+set(suppressions ${PROJECT_SOURCE_DIR}/tests/suppressions)
+set(NIXL_CONNECT_SANITIZER_ENVIRONMENT
+  "ASAN_OPTIONS=detect_stack_use_after_return=1"
+  "LSAN_OPTIONS=suppressions=${suppressions}/lsan.txt:print_suppressions=0"
+  "TSAN_OPTIONS=suppressions=${suppressions}/tsan.txt:halt_on_error=1"
+  "UBSAN_OPTIONS=suppressions=${suppressions}/ubsan.txt:print_stacktrace=1")
+
+# nixl_connect_test(NAME SOURCES file... LINKS target...
+#                   [ENVIRONMENT VAR=value...] [TIMEOUT seconds] [LABELS label...] [NO_MAIN])
+# One GoogleTest program; each TEST in it becomes a ctest entry, found when ctest starts.
+# NO_MAIN: a source of the program has its own main (for one that starts itself again as
+# a second process). TIMEOUT is per TEST, 60 seconds unless given.
+function(nixl_connect_test name)
+  cmake_parse_arguments(arg "NO_MAIN" "TIMEOUT" "SOURCES;LINKS;ENVIRONMENT;LABELS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src
+                                             ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${arg_LINKS} GTest::gtest)
+  if(NOT arg_NO_MAIN)
+    target_link_libraries(${name} PRIVATE GTest::gtest_main)
+  endif()
+  target_compile_options(${name} PRIVATE ${NIXL_CONNECT_WARNINGS})
+
+  # The properties have lists in them, which gtest_discover_tests would take apart: they
+  # are set by a file that ctest reads behind the list of tests, ${name}_TESTS.
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
+  set(environment ${NIXL_CONNECT_SANITIZER_ENVIRONMENT} ${arg_ENVIRONMENT})
+  set(properties ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake)
+  file(WRITE ${properties}
+    "set_tests_properties(\${${name}_TESTS} PROPERTIES TIMEOUT ${arg_TIMEOUT}\n"
+    "  LABELS \"${arg_LABELS}\" ENVIRONMENT \"${environment}\")\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${properties})
+endfunction()
+
+# nixl_connect_fuzz(NAME SOURCES file... LINKS target...)
+# One libFuzzer program, built when NIXL_CONNECT_FUZZ is on; `fuzzers` builds all of them.
+# It lands in <build>/fuzzers/NAME, its seed inputs are in tests/fuzz/corpus/NAME.
+function(nixl_connect_fuzz name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzzers)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src
+                                             ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${arg_LINKS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_compile_options(${name} PRIVATE ${NIXL_CONNECT_WARNINGS})
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)
+  endif()
+  add_dependencies(fuzzers ${name})
+endfunction()
