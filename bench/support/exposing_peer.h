@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exposing process of the benchmarks. It answers commands, one line of JSON each
+// (tools/peer_process.h), and has at most one operation at a time:
+//
+//   command  takes                                    answers
+//   open                                              connector_ms
+//   expose   kind, count, size, readers, apart        create_ms, metadata_ms, metadata
+//   wait                                              wait_ms
+//   release  (drops the operation and its memory)
+//   cpu      (processor time of the process so far)   cpu_s
+//
+// `kind` is READ or WRITE; count, readers and apart may be left out.
+#pragma once
+
+namespace nixl_connect::bench {
+
+// Serves until the parent closes the pipe. Returns the exit status.
+int run_exposing_peer();
+
+// Processor time of this process so far, all threads, in seconds.
+double cpu_seconds();
+
+}  // namespace nixl_connect::bench

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory to move: touched, and on huge pages where the system grants them, as
+// ucx_perftest has it, so that all columns of a comparison copy alike.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "nixl_connect/descriptor.h"
+
+namespace nixl_connect::bench {
+
+std::shared_ptr<std::byte> make_memory(std::size_t size);
+
+enum class Registration {
+  kTogether,  // the pieces are slices of one piece of memory, registered once
+  kApart,     // each piece is registered by itself, by each operation
+};
+
+// Pieces of memory and what keeps them.
+struct Pieces {
+  std::shared_ptr<std::byte> memory;
+  std::vector<Descriptor> descriptors;
+};
+
+// `count` pieces of `size` bytes with gaps between them, in shuffled order.
+Pieces make_pieces(std::size_t count, std::size_t size, Registration registration);
+
+}  // namespace nixl_connect::bench

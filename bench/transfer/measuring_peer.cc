@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. The thread that begins an operation spins on its status: what is
+// measured is the library without the time that waking a sleeping thread takes.
+#include "transfer/measuring_peer.h"
+
+#include <algorithm>
+#include <deque>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "nixl_connect/connector.h"
+#include "peer_process.h"
+#include "support/measure.h"
+#include "support/memory.h"
+
+namespace nixl_connect::bench {
+namespace {
+
+using tools::Json;
+
+void spin(ActiveOperation& operation) {
+  while (!is_terminal(operation.status())) {
+  }
+  if (operation.wait() != OperationStatus::kComplete) {
+    throw std::runtime_error("an operation was cancelled");
+  }
+}
+
+// Transfers between exposed memory and memory of this process.
+class Transfers {
+ public:
+  Transfers(Connector& connector, const Json& command)
+      : connector_(connector),
+        is_read_(command.at("kind") == "READ"),
+        remote_(RdmaMetadata::from_json(command.at("metadata").get<std::string>())),
+        local_(make_pieces(1, command.at("size"), Registration::kTogether)) {}
+
+  ActiveOperation begin() {
+    if (is_read_) return connector_.begin_read(remote_, local_.descriptors);
+    return connector_.begin_write(local_.descriptors, remote_);
+  }
+
+  std::vector<double> one_at_a_time(unsigned operations) {
+    std::vector<double> latencies_us;
+    for (unsigned i = 0; i < operations; ++i) {
+      const Stopwatch watch;
+      ActiveOperation operation = begin();
+      spin(operation);
+      latencies_us.push_back(watch.us());
+    }
+    return latencies_us;
+  }
+
+  // Seconds for all of them, with `window` under way.
+  double side_by_side(unsigned operations, unsigned window) {
+    const Stopwatch watch;
+    std::deque<ActiveOperation> under_way;
+    for (unsigned begun = 0; begun < operations || !under_way.empty();) {
+      if (begun < operations && under_way.size() < window) {
+        under_way.push_back(begin());
+        ++begun;
+      } else {
+        spin(under_way.front());
+        under_way.pop_front();
+      }
+    }
+    return watch.seconds();
+  }
+
+ private:
+  Connector& connector_;
+  bool is_read_;
+  RdmaMetadata remote_;
+  Pieces local_;
+};
+
+Json measure(Connector& connector, const Json& command) {
+  Transfers transfers(connector, command);
+  const unsigned operations = command.at("operations");
+  transfers.one_at_a_time(std::max(1U, operations / 10));  // To warm up.
+  const auto latencies_us = transfers.one_at_a_time(operations);
+  const double seconds = transfers.side_by_side(operations, command.at("window"));
+  const double bytes = command.at("size").get<double>() * operations;
+  return {{"latencies_us", latencies_us}, {"gbps", bytes / seconds / 1e9}};
+}
+
+}  // namespace
+
+int run_measuring_peer() {
+  tools::ParentProcess parent;
+  Connector connector;
+  parent.serve([&](const Json& command) {
+    return command.at("do") == "open" ? Json::object() : measure(connector, command);
+  });
+  return 0;
+}
+
+}  // namespace nixl_connect::bench
