@@ -8,11 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <sstream>
 #include <stdexcept>
-#include <system_error>
 
 #include "peer_process.h"
 
@@ -21,18 +19,29 @@ namespace {
 
 using tools::PeerProcess;
 
-// A port that nobody listens on now.
-int free_port() {
-  sockaddr_in address{AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}};
-  socklen_t size = sizeof address;
-  auto* const any_address = reinterpret_cast<sockaddr*>(&address);
+// Below the ports that the system gives out itself, so that nobody gets the one chosen
+// before ucx_perftest listens on it.
+constexpr int kFirstPort = 20'000;
+constexpr int kPorts = 10'000;
+
+bool is_free(int port) {
+  const sockaddr_in address{AF_INET, htons(port), {htonl(INADDR_LOOPBACK)}, {}};
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const bool is_bound = socket >= 0 && ::bind(socket, any_address, size) == 0 &&
-                        ::getsockname(socket, any_address, &size) == 0;
-  const int error = errno;
-  if (socket >= 0) ::close(socket);
-  if (!is_bound) throw std::system_error(error, std::generic_category(), "a free port");
-  return ntohs(address.sin_port);
+  if (socket < 0) return false;
+  const bool is_bound =
+      ::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  ::close(socket);
+  return is_bound;
+}
+
+// Another one at each call.
+int free_port() {
+  static int next = ::getpid();
+  for (int tried = 0; tried < kPorts; ++tried) {
+    const int port = kFirstPort + next++ % kPorts;
+    if (is_free(port)) return port;
+  }
+  throw std::runtime_error("no free port for ucx_perftest");
 }
 
 std::vector<std::string> operator+(std::vector<std::string> list,

@@ -29,9 +29,11 @@ Dispatcher::Dispatcher(Resources& resources)
       worker_(resources.worker),
       landing_words_(resources.context),
       core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
-      peers_(worker_, [this](core::PeerId peer, const core::Failure& failure) {
-        core_.peer_lost(peer, failure, now());
-      }) {
+      peers_(worker_,
+             [this](core::PeerId peer, const core::Failure& failure) {
+               core_.peer_lost(peer, failure, now());
+             }),
+      outbox_(peers_, resources.instance) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
   });
@@ -60,6 +62,8 @@ bool Dispatcher::turn() {
     core_.tick(now());
     carry_out_all();
   }
+  if (is_active) last_activity_ = now();
+  outbox_.send_if_due(last_activity_, now());
   return is_active;
 }
 
@@ -123,6 +127,7 @@ void Dispatcher::handle(CloseRequest&) {
 
 void Dispatcher::take_leave() {
   did_take_leave_ = true;
+  outbox_.send_all();
   peers_.for_each([this](Peer& peer) {
     ++leaving_;
     peer.endpoint->flush([this] { --leaving_; });

@@ -16,6 +16,7 @@
 #include "paths/ucx/worker.h"
 #include "runtime/landing_words.h"
 #include "runtime/mailbox.h"
+#include "runtime/outbox.h"
 #include "runtime/peers.h"
 #include "runtime/resources.h"
 
@@ -31,6 +32,12 @@ class Dispatcher {
   // Takes the mail, progresses UCX and carries out what follows. True if anything
   // happened.
   bool turn();
+
+  // When turn() last found something to do.
+  core::Time last_activity() const noexcept { return last_activity_; }
+
+  // Hands out the messages that were held back.
+  void finish_before_sleep() { outbox_.send_all(); }
 
   core::Time next_deadline() const {
     return std::min(core_.next_deadline(), close_deadline_);
@@ -90,6 +97,7 @@ class Dispatcher {
   // Messages.
   void control_arrived(base::BytesView payload) noexcept;
   void notification_arrived(base::BytesView payload) noexcept;
+  void handle_control(base::BytesView encoded);
 
   void start_transfer(core::OperationId operation, Running& running);
   void start_lease_check(core::OperationId operation, Running& running);
@@ -99,7 +107,7 @@ class Dispatcher {
                           const paths::ucx::TransferResult& end);
   paths::ucx::Endpoint& endpoint(const Running& running);
   void greet(Peer& peer);
-  void send(Peer& peer, wire::ControlBody body);
+
   void take_leave();
   void give_up();
 
@@ -108,8 +116,10 @@ class Dispatcher {
   LandingWords landing_words_;
   core::Engine core_;
   Peers peers_;
+  Outbox outbox_;
   std::unordered_map<core::OperationId, Running> running_;
   std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;
+  core::Time last_activity_ = now();
   std::vector<Request> requests_;  // empty between turns; keeps its storage
 
   // Closing: first the operations end, then the last messages to peers leave. What

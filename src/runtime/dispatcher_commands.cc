@@ -26,6 +26,13 @@ std::string describe(const OperationState& state) {
          "peer " + identity.remote;
 }
 
+// Whether the peer can go on only once it has this message.
+bool is_awaited(const wire::ControlBody& body) {
+  const auto* attach = std::get_if<wire::Attach>(&body);
+  return attach != nullptr ? attach->is_write
+                           : !std::holds_alternative<wire::Done>(body);
+}
+
 }  // namespace
 
 void Dispatcher::carry_out(const core::StartTransfer& command) {
@@ -58,16 +65,15 @@ void Dispatcher::carry_out(const core::EndLease& command) {
 }
 
 void Dispatcher::carry_out(const core::Notify& command) {
-  Peer* peer = peers_.find(command.peer);
-  if (peer == nullptr) return;
-  peer->endpoint->send(wire::kNotificationMessageId,
-                       wire::encode(wire::Notification{
-                           resources_.registrations.agent_name(), command.key}));
+  outbox_.add_notification(command.peer,
+                           wire::encode(wire::Notification{
+                               resources_.registrations.agent_name(), command.key}),
+                           now());
 }
 
 void Dispatcher::carry_out(const core::Send& command) {
-  Peer* peer = peers_.find(command.peer);
-  if (peer != nullptr) send(*peer, command.body);
+  outbox_.add(command.peer, command.body, now());
+  if (is_awaited(command.body)) outbox_.send(command.peer);
 }
 
 void Dispatcher::carry_out(const core::DropPeer& command) {

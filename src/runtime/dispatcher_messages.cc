@@ -25,30 +25,31 @@ void Dispatcher::notification_arrived(base::BytesView payload) noexcept {
 void Dispatcher::control_arrived(base::BytesView payload) noexcept {
   try {
     take_mail();
-    const wire::ControlMessage message = wire::decode_control(payload);
-    if (const auto* hello = std::get_if<wire::Hello>(&message.body)) {
-      peers_.connect(message.sender, *hello);
-    } else if (const Peer* peer = peers_.find(message.sender)) {
-      core_.message_arrived(peer->id, message.body, now());
-    } else {
-      base::log_debug("a control message of an unknown peer was dropped");
-    }
+    for (const base::BytesView message : wire::split_payload(payload))
+      handle_control(message);
   } catch (const std::exception& error) {
-    base::log_warning(std::string("a control message was dropped: ") + error.what());
+    base::log_warning(std::string("control messages were dropped: ") + error.what());
+  }
+}
+
+void Dispatcher::handle_control(base::BytesView encoded) {
+  const wire::ControlMessage message = wire::decode_control(encoded);
+  if (const auto* hello = std::get_if<wire::Hello>(&message.body)) {
+    peers_.connect(message.sender, *hello);
+  } else if (const Peer* peer = peers_.find(message.sender)) {
+    core_.message_arrived(peer->id, message.body, now());
+  } else {
+    base::log_debug("a control message of an unknown peer was dropped");
   }
 }
 
 void Dispatcher::greet(Peer& peer) {
   if (peer.knows_us) return;
   peer.knows_us = true;
-  send(peer, wire::Hello{resources_.registrations.agent_name(), worker_.address(),
-                         std::string(version()), resources_.context.library().version});
-}
-
-void Dispatcher::send(Peer& peer, wire::ControlBody body) {
-  peer.endpoint->send(
-      wire::kControlMessageId,
-      wire::encode(wire::ControlMessage{resources_.instance, std::move(body)}));
+  outbox_.add(peer.id,
+              wire::Hello{resources_.registrations.agent_name(), worker_.address(),
+                          std::string(version()), resources_.context.library().version},
+              now());
 }
 
 }  // namespace nixl_connect::runtime

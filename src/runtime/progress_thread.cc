@@ -30,6 +30,7 @@ core::Time spin_time(const ConnectorOptions& options) {
 }
 
 void sleep_if_idle(Dispatcher& dispatcher, Mailbox& mailbox, Sleeper& sleeper) {
+  dispatcher.finish_before_sleep();
   if (!mailbox.may_sleep()) return;
   if (dispatcher.worker().arm()) sleeper.sleep_until(dispatcher.next_deadline());
   mailbox.awake();
@@ -38,11 +39,9 @@ void sleep_if_idle(Dispatcher& dispatcher, Mailbox& mailbox, Sleeper& sleeper) {
 void run(Resources& resources, Dispatcher& dispatcher, Sleeper& sleeper) {
   Mailbox& mailbox = *resources.mailbox;
   const core::Time spin = spin_time(resources.options);
-  core::Time last_activity = now();
   while (!dispatcher.is_closed()) {
-    if (dispatcher.turn()) {
-      last_activity = now();
-    } else if (now() - last_activity < spin) {
+    if (dispatcher.turn()) continue;
+    if (now() - dispatcher.last_activity() < spin) {
       relax_cpu();
     } else {
       sleep_if_idle(dispatcher, mailbox, sleeper);

@@ -140,6 +140,26 @@ base::Bytes encode(const ControlMessage& message) {
   return std::move(out).take();
 }
 
+void append_to_payload(base::Bytes& payload, const ControlMessage& message) {
+  const base::Bytes encoded = encode(message);
+  base::Writer length;
+  length.u32(static_cast<std::uint32_t>(encoded.size()));
+  payload.insert(payload.end(), length.bytes().begin(), length.bytes().end());
+  payload.insert(payload.end(), encoded.begin(), encoded.end());
+}
+
+std::vector<base::BytesView> split_payload(base::BytesView payload) {
+  std::vector<base::BytesView> messages;
+  base::Reader reader(payload);
+  while (!reader.is_empty()) {
+    const auto length = reader.u32();
+    const auto message = length ? reader.raw(*length) : std::nullopt;
+    if (!message) refuse("its length reaches outside the payload");
+    messages.push_back(*message);
+  }
+  return messages;
+}
+
 ControlMessage decode_control(base::BytesView payload) {
   if (payload.size() > kMaxControlBytes) refuse("too long");
   base::Reader reader(payload);

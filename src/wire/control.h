@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.h"
 #include "wire/extension.h"
@@ -79,6 +80,14 @@ struct ControlMessage {
 // Layout: u8 version (1), u8 kind, sender's instance id, then the fields of the body as
 // (u16 type, u32 length, bytes). Text is cut to 1,024 bytes at a character boundary.
 base::Bytes encode(const ControlMessage& message);
+
+// One active message carries one or more control messages, each behind its u32 length,
+// so that a busy sender can tell of many operations at once.
+void append_to_payload(base::Bytes& payload, const ControlMessage& message);
+
+// The messages of a payload, still encoded. Throws Error(kInvalidArgument) if a length
+// reaches outside.
+std::vector<base::BytesView> split_payload(base::BytesView payload);
 
 // Unknown fields are skipped; unknown kinds and versions, missing fields and lengths
 // that reach outside throw Error(kInvalidArgument).

@@ -116,6 +116,12 @@ void fuzz_notification(Input input) {
 }
 
 void fuzz_control(Input input) {
+  // As a payload: whatever the lengths say, the parts lie inside.
+  if (const auto parts = accepted([&] { return wire::split_payload(input); })) {
+    std::size_t total = 0;
+    for (const base::BytesView part : *parts) total += 4 + part.size();
+    if (total != input.size()) violated("the parts of a payload are the payload");
+  }
   const auto value = accepted([&] { return wire::decode_control(input); });
   if (!value) return;
   check_round_trip(

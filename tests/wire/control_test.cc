@@ -100,5 +100,31 @@ TEST(Control, RefusesMessagesBeyondTheLimit) {
                [] { decode_control(base::Bytes(kMaxControlBytes + 1)); });
 }
 
+TEST(ControlPayload, GivesItsMessagesInOrder) {
+  Samples samples(12);
+  std::vector<ControlMessage> messages;
+  base::Bytes payload;
+  for (int i = 0; i < 100; ++i) {
+    messages.push_back(samples.control());
+    append_to_payload(payload, messages.back());
+    const auto parts = split_payload(payload);
+    ASSERT_EQ(parts.size(), messages.size());
+    for (std::size_t k = 0; k < parts.size(); ++k)
+      ASSERT_EQ(decode_control(parts[k]), messages[k]);
+  }
+  EXPECT_TRUE(split_payload({}).empty());
+}
+
+TEST(ControlPayload, RefusesEveryTruncation) {
+  base::Bytes payload;
+  append_to_payload(payload, from('s', Grant{7}));
+  const std::size_t first = payload.size();
+  append_to_payload(payload, from('s', Revoke{5, "gone"}));
+  for (std::size_t size = 1; size < payload.size(); ++size)
+    if (size != first)
+      expect_error(ErrorKind::kInvalidArgument, "reaches outside",
+                   [&] { split_payload(base::BytesView(payload).first(size)); });
+}
+
 }  // namespace
 }  // namespace nixl_connect::wire

@@ -75,6 +75,37 @@ TEST(Message, IsHandledOutsideUcxSoThatTheHandlerMayCloseEndpoints) {
   session.run_until([&] { return is_handled; });
 }
 
+TEST(Message, SurvivesACloseBehindItsFlush) {
+  Peer peer;
+  Session session;
+  Endpoint& endpoint = session.worker.connect(peer.address(), nullptr);
+  bool is_flushed = false;
+  endpoint.send(20, payload_of(60'000));
+  endpoint.flush([&] { is_flushed = true; });
+  EXPECT_FALSE(is_flushed);
+  session.run_until([&] { return is_flushed; });
+  session.worker.close(endpoint);
+  peer.want_message();
+  EXPECT_EQ(peer.take_message().second, payload_of(60'000));
+}
+
+TEST(Message, FlushEndsOnAFailedEndpointToo) {
+  Peer peer;
+  Session session;
+  bool is_failed = false;
+  Endpoint& endpoint = session.worker.connect(
+      peer.address(), [&](const std::string&) { is_failed = true; });
+  bool is_flushed = false;
+  endpoint.flush([&] { is_flushed = true; });
+  session.run_until([&] { return is_flushed; });
+  peer.process().kill();
+  session.run_until([&] { return is_failed; });
+  is_flushed = false;
+  endpoint.flush([&] { is_flushed = true; });
+  EXPECT_FALSE(is_flushed);
+  session.run_until([&] { return is_flushed; });
+}
+
 TEST(Message, ThatAsksForRendezvousIsRefused) {
   Session receiver;
   bool is_handled = false;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "paths/ucx/pattern.h"
 #include "paths/ucx/peer.h"
 #include "paths/ucx/session.h"
@@ -133,6 +135,21 @@ TEST(Transfer, EndsInsideProgressEvenIfEmpty) {
   EXPECT_EQ(ends, 0);
   EXPECT_TRUE(pair.session().worker.progress());
   EXPECT_EQ(ends, 1);
+}
+
+TEST(Transfer, KeepsACounterAtItsProgress) {
+  constexpr std::uint64_t kSize = 64 << 20;
+  Pair pair(kSize, 7);
+  std::atomic<std::uint64_t> counter{0};
+  bool is_ended = false;
+  Transfer transfer(pair.endpoint(), Direction::kGet, {pair.range(0, 0, kSize)}, false,
+                    [&](const TransferResult&) { is_ended = true; });
+  transfer.mirror(counter);
+  transfer.start();
+  pair.session().run_until([&] { return counter > 0; });
+  EXPECT_LT(counter, kSize);
+  pair.session().run_until([&] { return is_ended; });
+  EXPECT_EQ(counter, kSize);
 }
 
 TEST(Transfer, MayBeDestroyedByItsEnd) {

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/outbox.h"
+
+#include <utility>
+
+#include "paths/ucx/endpoint.h"
+#include "wire/notification.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+// A caller that spins on one small operation after the other leaves gaps of a
+// microsecond or two, which are no time to rest.
+constexpr core::Time kRest = std::chrono::microseconds(5);
+constexpr core::Time kLongest = std::chrono::microseconds(50);
+// Eager messages beyond this are cut into fragments.
+constexpr std::size_t kFullBytes = 4096;
+
+}  // namespace
+
+Outbox::Mail& Outbox::mail_to(core::PeerId peer, core::Time now) {
+  if (held_.empty()) held_since_ = now;
+  return held_[peer];
+}
+
+void Outbox::add(core::PeerId peer, const wire::ControlBody& body, core::Time now) {
+  Mail& mail = mail_to(peer, now);
+  wire::append_to_payload(mail.control, {instance_, body});
+  if (mail.control.size() >= kFullBytes) send(peer);
+}
+
+void Outbox::add_notification(core::PeerId peer, base::Bytes payload, core::Time now) {
+  mail_to(peer, now).notifications.push_back(std::move(payload));
+}
+
+void Outbox::send(core::PeerId peer, Mail& mail) {
+  Peer* to = peers_.find(peer);
+  if (to == nullptr) return;
+  if (!mail.control.empty())
+    to->endpoint->send(wire::kControlMessageId, std::move(mail.control));
+  for (base::Bytes& payload : mail.notifications)
+    to->endpoint->send(wire::kNotificationMessageId, std::move(payload));
+}
+
+void Outbox::send(core::PeerId peer) {
+  auto node = held_.extract(peer);
+  if (!node.empty()) send(peer, node.mapped());
+}
+
+void Outbox::send_all() {
+  for (auto& [peer, mail] : held_) send(peer, mail);
+  held_.clear();
+}
+
+void Outbox::send_if_due(core::Time last_activity, core::Time now) {
+  if (held_.empty()) return;
+  if (now - last_activity >= kRest || now - held_since_ >= kLongest) send_all();
+}
+
+}  // namespace nixl_connect::runtime

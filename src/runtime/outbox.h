@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Messages to peers that nobody waits for. Handing one to UCX costs several times what
+// a small read takes, so they are held until the thread has nothing better to do, for a
+// bounded time, and those to one peer leave together. Used on the progress thread only.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/terms.h"
+#include "runtime/peers.h"
+#include "wire/control.h"
+
+namespace nixl_connect::runtime {
+
+class Outbox {
+ public:
+  Outbox(Peers& peers, const wire::InstanceId& instance)
+      : peers_(peers), instance_(instance) {}
+
+  // Messages to one peer leave in the order in which they were added. Those to a peer
+  // that is gone are dropped.
+  void add(core::PeerId peer, const wire::ControlBody& body, core::Time now);
+  void add_notification(core::PeerId peer, base::Bytes payload, core::Time now);
+
+  // Hands out what is held for one peer, for all, or for all if it is time: nothing has
+  // happened on the thread since `last_activity`.
+  void send(core::PeerId peer);
+  void send_all();
+  void send_if_due(core::Time last_activity, core::Time now);
+
+ private:
+  struct Mail {
+    base::Bytes control;
+    std::vector<base::Bytes> notifications;
+  };
+
+  Mail& mail_to(core::PeerId peer, core::Time now);
+  void send(core::PeerId peer, Mail& mail);
+
+  Peers& peers_;
+  const wire::InstanceId& instance_;
+  std::unordered_map<core::PeerId, Mail> held_;
+  core::Time held_since_{0};  // while anything is held
+};
+
+}  // namespace nixl_connect::runtime
