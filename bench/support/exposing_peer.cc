@@ -5,7 +5,6 @@
 
 #include <sys/resource.h>
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,13 +37,13 @@ class ExposingPeer {
 };
 
 Json ExposingPeer::answer(const Json& command) {
-  static const std::map<std::string, Json (ExposingPeer::*)(const Json&), std::less<>>
-      kCommands = {{"open", &ExposingPeer::open},
-                   {"expose", &ExposingPeer::expose},
-                   {"wait", &ExposingPeer::wait},
-                   {"release", &ExposingPeer::release},
-                   {"cpu", &ExposingPeer::cpu}};
-  return (this->*kCommands.at(command.at("do").get<std::string>()))(command);
+  static const std::map<std::string, Json (ExposingPeer::*)(const Json&)> commands = {
+      {"open", &ExposingPeer::open},
+      {"expose", &ExposingPeer::expose},
+      {"wait", &ExposingPeer::wait},
+      {"release", &ExposingPeer::release},
+      {"cpu", &ExposingPeer::cpu}};
+  return (this->*commands.at(command.at("do").get<std::string>()))(command);
 }
 
 Json ExposingPeer::open(const Json&) {

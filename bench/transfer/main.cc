@@ -130,15 +130,18 @@ int parse_and_run(int argc, char** argv) {
   return 0;
 }
 
-}  // namespace
-}  // namespace nixl_connect::bench
-
-int main(int argc, char** argv) try {
-  using namespace nixl_connect::bench;
+int start(int argc, char** argv) {
   const std::string_view role = argc > 1 ? argv[1] : "";
   if (role == "exposing") return run_exposing_peer();
   if (role == "measuring") return run_measuring_peer();
   return parse_and_run(argc, argv);
+}
+
+}  // namespace
+}  // namespace nixl_connect::bench
+
+int main(int argc, char** argv) try {
+  return nixl_connect::bench::start(argc, argv);
 } catch (const std::exception& error) {
   std::cerr << "transfer_bench: " << error.what() << std::endl;
   return 1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every knob of the library, with its default and unit. Plain values. The environment
-// is read in one place only, ConnectorOptions::from_environment().
+// is read in one place only, ConnectorOptions::from_environment(); UCX reads its own
+// UCX_* variables besides, and the search for its wheel PATH and VIRTUAL_ENV.
 #pragma once
 
 #include <chrono>

@@ -16,9 +16,8 @@ constexpr Time kNow{1000};
 const Failure kLost{ErrorKind::kDisconnected, "lost"};
 
 Transfer read(OperationId operation, Time deadline = kNever) {
-  return {
-      operation, kPeer,   OperationKind::kRead, "key", wire::LeaseRecord{3, 9, 0, {}},
-      64,        deadline};
+  return {operation, kPeer, OperationKind::kRead, "key", wire::LeaseRecord{3, 9, 0, {}},
+          deadline};
 }
 
 TEST(Engine, EndsABeginOnALostPeerAtOnce) {
@@ -30,7 +29,7 @@ TEST(Engine, EndsABeginOnALostPeerAtOnce) {
 
 TEST(Engine, IgnoresMessagesOfALostPeer) {
   Engine engine;
-  engine.expose({1, OperationKind::kWrite, "key", 3, 9, 64, 1}, kNow);
+  engine.expose({1, OperationKind::kWrite, "key", 3, 9, 1}, kNow);
   engine.peer_lost(kPeer, kLost, kNow);
   engine.message_arrived(kPeer, wire::Attach{5, 3, 9, true}, kNow);
   EXPECT_EQ(summary(engine), "");
@@ -38,7 +37,7 @@ TEST(Engine, IgnoresMessagesOfALostPeer) {
 
 TEST(Engine, TicksEveryOperationThatIsDue) {
   Engine engine;
-  engine.expose({1, OperationKind::kRead, "key", 3, 9, 64, 1, kNow + Time(2)}, kNow);
+  engine.expose({1, OperationKind::kRead, "key", 3, 9, 1, kNow + Time(2)}, kNow);
   engine.begin(read(2, kNow + Time(1)), kNow);
   EXPECT_EQ(summary(engine), "attach 2 to 7, start");
   EXPECT_EQ(engine.next_deadline(), kNow + Time(1));

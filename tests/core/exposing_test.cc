@@ -23,8 +23,7 @@ const Failure kLost{ErrorKind::kDisconnected, "lost"};
 class ExposingSide : public testing::Test {
  protected:
   void expose(OperationKind kind, std::uint32_t readers = 1, Time deadline = kNever) {
-    engine_.expose({kOperation, kind, "key", kLease, kToken, 64, readers, deadline},
-                   kNow);
+    engine_.expose({kOperation, kind, "key", kLease, kToken, readers, deadline}, kNow);
   }
   void attach(PeerId peer, bool is_write, std::uint64_t token = kToken) {
     engine_.message_arrived(peer, wire::Attach{5, kLease, token, is_write}, kNow);
@@ -59,7 +58,7 @@ TEST_F(ExposingSide, ReportsTheFirstAttachAndGrantsWritesOnly) {
   attach(kOther, true);
   EXPECT_EQ(summary(engine_), "grant 5 to 8");
   Engine readable;
-  readable.expose({1, OperationKind::kRead, "key", kLease, kToken, 64, 1}, kNow);
+  readable.expose({1, OperationKind::kRead, "key", kLease, kToken, 1}, kNow);
   readable.message_arrived(kPeer, wire::Attach{5, kLease, kToken, false}, kNow);
   EXPECT_EQ(summary(readable), "progress 0");
 }

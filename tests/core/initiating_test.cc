@@ -20,7 +20,7 @@ constexpr Time kDeadline{5000};
 const Failure kLost{ErrorKind::kDisconnected, "lost"};
 
 Transfer transfer(OperationKind kind, bool has_lease) {
-  Transfer result{kOperation, kPeer, kind, "key", std::nullopt, 64, kDeadline};
+  Transfer result{kOperation, kPeer, kind, "key", std::nullopt, kDeadline};
   if (has_lease) result.lease = wire::LeaseRecord{3, 9, 0, {}};
   return result;
 }

@@ -32,14 +32,8 @@ void Node::expose(OperationKind kind, std::uint32_t readers, Time deadline) {
     exposed.cells.push_back(++world_.last_cell);
   exposed.original = exposed.cells;
   std::string key = "key-" + std::to_string(number_) + "-" + std::to_string(id);
-  exposed.request = {id,
-                     kind,
-                     key,
-                     kFirstLease + id,
-                     world_.random.next() | 1,
-                     exposed.cells.size() * kCellBytes,
-                     readers,
-                     deadline};
+  exposed.request = {id,      kind,    key, kFirstLease + id, world_.random.next() | 1,
+                     readers, deadline};
   Offer offer{number_, id, kind, exposed.cells.size(), std::move(key), std::nullopt};
   if (!is_genuine_)
     offer.lease = wire::LeaseRecord{kFirstLease + id, exposed.request.token, 0, {}};
@@ -76,7 +70,6 @@ void Node::begin(std::size_t offer_number, Time deadline) {
                        offer.kind,
                        offer.notification_key,
                        is_genuine_ ? std::nullopt : offer.lease,
-                       offer.cells * kCellBytes,
                        deadline};
   if (!is_genuine_) disturb(operation.request);
   operation.cells.resize(offer.cells);
