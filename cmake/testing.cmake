@@ -14,11 +14,15 @@ set(NIXL_CONNECT_SANITIZER_ENVIRONMENT
 #                   [ENVIRONMENT VAR=value...] [TIMEOUT seconds] [LABELS label...] [NO_MAIN])
 # One GoogleTest program; each TEST in it becomes a ctest entry, found when ctest starts.
 # NO_MAIN: a source of the program has its own main (for one that starts itself again as
-# a second process). TIMEOUT is per TEST, 60 seconds unless given.
+# a second process). TIMEOUT is per TEST, 60 seconds unless given; a sanitizer gets three
+# times as long.
 function(nixl_connect_test name)
   cmake_parse_arguments(arg "NO_MAIN" "TIMEOUT" "SOURCES;LINKS;ENVIRONMENT;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
+  endif()
+  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    math(EXPR arg_TIMEOUT "3 * ${arg_TIMEOUT}")
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src

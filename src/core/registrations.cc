@@ -67,12 +67,6 @@ std::vector<RegistrationId> RegistrationTable::sweep() {
   return evicted;
 }
 
-std::vector<RegistrationId> RegistrationTable::evict_idle() {
-  std::vector<RegistrationId> evicted;
-  while (!idle_.empty()) evicted.push_back(evict(idle_.begin()));
-  return evicted;
-}
-
 void RegistrationTable::erase(Entries::iterator at) {
   auto [candidate, last] = by_range_.equal_range(at->second.range);
   while (candidate != last && candidate->second != at->first) ++candidate;

@@ -58,9 +58,6 @@ class RegistrationTable {
   // unheard, so call this now and then, at least before registering.
   [[nodiscard]] std::vector<RegistrationId> sweep();
 
-  // Everything idle, for example because registering fails for want of resources.
-  [[nodiscard]] std::vector<RegistrationId> evict_idle();
-
   std::size_t size() const noexcept { return entries_.size(); }
 
  private:

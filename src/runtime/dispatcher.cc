@@ -3,12 +3,16 @@
 // The turn, and users' requests.
 #include "runtime/dispatcher.h"
 
+#include <thread>
+
 #include "base/log.h"
 #include "runtime/operation_state.h"
 #include "wire/notification.h"
 
 namespace nixl_connect::runtime {
 namespace {
+
+const bool kHasCoresToSpare = std::thread::hardware_concurrency() >= 4;
 
 core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
   const OperationState::Identity& identity = request.state->identity();
@@ -50,9 +54,15 @@ Dispatcher::~Dispatcher() {
 
 bool Dispatcher::turn() {
   bool is_active = take_mail();
+  // What users ask for is worth spinning on. What peers tell is not, unless a user
+  // waits for it: with few cores that would take the one on which the peer runs.
+  bool is_worth_spinning = is_active;
   carry_out_all();
+  heard_message_ = false;
   if (worker_.progress()) {
     is_active = true;
+    if (!heard_message_ || initiating_ > 0 || kHasCoresToSpare)
+      is_worth_spinning = true;
     carry_out_all();
   }
   if (is_closing_ && !did_take_leave_ && is_quiet()) take_leave();
@@ -62,7 +72,7 @@ bool Dispatcher::turn() {
     core_.tick(now());
     carry_out_all();
   }
-  if (is_active) last_activity_ = now();
+  if (is_worth_spinning) last_activity_ = now();
   outbox_.send_if_due(last_activity_, now());
   return is_active;
 }
@@ -77,9 +87,9 @@ bool Dispatcher::take_mail() {
 
 void Dispatcher::carry_out_all() {
   // Carrying out a command may bring further ones.
-  for (auto commands = core_.take_commands(); !commands.empty();
-       commands = core_.take_commands())
-    for (const core::Command& command : commands)
+  for (core_.take_commands(commands_); !commands_.empty();
+       core_.take_commands(commands_))
+    for (const core::Command& command : commands_)
       std::visit([this](const auto& each) { carry_out(each); }, command);
 }
 
@@ -102,6 +112,7 @@ void Dispatcher::handle(BeginRequest& request) {
     running.agent = std::move(request.agent);
     running.remote = std::move(request.remote);
     running.peer = peer.id;
+    ++initiating_;
     core_.begin(transfer, now());
   } catch (const Error& error) {
     request.state->finish(

@@ -33,7 +33,7 @@ class Dispatcher {
   // happened.
   bool turn();
 
-  // When turn() last found something to do.
+  // When turn() last found something to do that is likely to be followed by more.
   core::Time last_activity() const noexcept { return last_activity_; }
 
   // Hands out the messages that were held back.
@@ -120,7 +120,10 @@ class Dispatcher {
   std::unordered_map<core::OperationId, Running> running_;
   std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;
   core::Time last_activity_ = now();
-  std::vector<Request> requests_;  // empty between turns; keeps its storage
+  bool heard_message_ = false;           // in this turn
+  std::size_t initiating_ = 0;           // of running_
+  std::vector<core::Command> commands_;  // empty between turns; keeps its storage
+  std::vector<Request> requests_;        // empty between turns; keeps its storage
 
   // Closing: first the operations end, then the last messages to peers leave. What
   // takes too long is cut off at the deadline.

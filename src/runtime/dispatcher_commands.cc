@@ -84,6 +84,7 @@ void Dispatcher::carry_out(const core::Finish& command) {
   // Registrations go with the node, behind the news to the user.
   const auto node = running_.extract(command.operation);
   OperationState& state = *node.mapped().state;
+  if (node.mapped().agent) --initiating_;
   if (command.outcome.status == OperationStatus::kComplete)
     state.bytes().store(state.size(), std::memory_order_relaxed);
   core::Outcome outcome = command.outcome;

@@ -14,6 +14,7 @@ namespace nixl_connect::runtime {
 // reached the peer, since the last look.
 
 void Dispatcher::notification_arrived(base::BytesView payload) noexcept {
+  heard_message_ = true;
   try {
     take_mail();
     core_.notification_arrived(wire::decode_notification(payload).message, now());
@@ -23,6 +24,7 @@ void Dispatcher::notification_arrived(base::BytesView payload) noexcept {
 }
 
 void Dispatcher::control_arrived(base::BytesView payload) noexcept {
+  heard_message_ = true;
   try {
     take_mail();
     for (const base::BytesView message : wire::split_payload(payload))

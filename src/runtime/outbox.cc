@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "paths/ucx/endpoint.h"
+#include "runtime/peers.h"
 #include "wire/notification.h"
 
 namespace nixl_connect::runtime {
@@ -12,7 +12,7 @@ namespace {
 // A caller that spins on one small operation after the other leaves gaps of a
 // microsecond or two, which are no time to rest.
 constexpr core::Time kRest = std::chrono::microseconds(5);
-constexpr core::Time kLongest = std::chrono::microseconds(50);
+constexpr core::Time kLongest = std::chrono::microseconds(100);
 // Eager messages beyond this are cut into fragments.
 constexpr std::size_t kFullBytes = 4096;
 

@@ -11,10 +11,11 @@
 #include <vector>
 
 #include "core/terms.h"
-#include "runtime/peers.h"
 #include "wire/control.h"
 
 namespace nixl_connect::runtime {
+
+class Peers;
 
 class Outbox {
  public:

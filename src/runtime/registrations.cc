@@ -53,7 +53,7 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
 HeldRegistration Registrations::acquire(const Descriptor& descriptor) {
   const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
   if (is_new) {
-    forget(table_.sweep());
+    sweep_now_and_then();
     try {
       registered_[id] = std::make_unique<const paths::ucx::Registration>(
           context_, descriptor.ptr(), descriptor.size());
@@ -113,6 +113,14 @@ void Registrations::release(std::span<const HeldRegistration> held) noexcept {
 void Registrations::release_locked(std::span<const HeldRegistration> held) noexcept {
   for (const HeldRegistration& each : held)
     if (each.registration != nullptr) forget(table_.release(each.id));
+}
+
+void Registrations::sweep_now_and_then() {
+  // A sweep looks at every idle entry: so often that it costs a constant each time.
+  constexpr std::size_t kAtLeast = 16;
+  if (++registered_since_sweep_ < kAtLeast + table_.size() / 8) return;
+  registered_since_sweep_ = 0;
+  forget(table_.sweep());
 }
 
 void Registrations::forget(std::span<const core::RegistrationId> ids) {

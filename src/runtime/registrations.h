@@ -71,16 +71,21 @@ class Registrations {
   // All with mutex_ held.
   HeldRegistration acquire(const Descriptor& descriptor);
   void release_locked(std::span<const HeldRegistration> held) noexcept;
+  void sweep_now_and_then();
   void forget(std::span<const core::RegistrationId> ids);
   bool note_keys(std::span<const Descriptor> descriptors, const RegistrationHold& hold);
   std::string agent_name_locked() const;
+
+  // Registrations kept between operations: enough for some lists of thousands.
+  static constexpr std::size_t kMaxIdle = 16'384;
 
   const paths::ucx::Context& context_;
   const std::string agent_base_name_;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
-  core::RegistrationTable table_;
+  core::RegistrationTable table_{kMaxIdle};
+  std::size_t registered_since_sweep_ = 0;
   core::EmittedKeys emitted_;
   std::unordered_map<core::RegistrationId,
                      std::unique_ptr<const paths::ucx::Registration>>
