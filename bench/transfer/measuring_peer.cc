@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See the header. The thread that begins an operation spins on its status: what is
-// measured is the library without the time that waking a sleeping thread takes.
+// See the header. One at a time, the thread that begins an operation spins on its
+// status: what is measured is the library without the time that waking a sleeping
+// thread takes. With several under way it waits without using the CPU, as a program
+// would.
 #include "transfer/measuring_peer.h"
 
 #include <algorithm>
@@ -20,12 +22,16 @@ namespace {
 
 using tools::Json;
 
-void spin(ActiveOperation& operation) {
-  while (!is_terminal(operation.status())) {
-  }
+void wait(ActiveOperation& operation) {
   if (operation.wait() != OperationStatus::kComplete) {
     throw std::runtime_error("an operation was cancelled");
   }
+}
+
+void spin(ActiveOperation& operation) {
+  while (!is_terminal(operation.status())) {
+  }
+  wait(operation);
 }
 
 // Transfers between exposed memory and memory of this process.
@@ -62,7 +68,7 @@ class Transfers {
         under_way.push_back(begin());
         ++begun;
       } else {
-        spin(under_way.front());
+        wait(under_way.front());
         under_way.pop_front();
       }
     }

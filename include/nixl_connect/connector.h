@@ -42,7 +42,8 @@ class Connector {
   // Error(kInvalidArgument) for a worker_id that is empty or not UTF-8 and for options
   // that UCX refuses, Error(kUnsupported) when no usable UCX (1.19 or later) is found,
   // which says where was looked and what to install, and Error(kNoResources).
-  explicit Connector(ConnectorOptions options = ConnectorOptions::from_environment());
+  explicit Connector(
+      const ConnectorOptions& options = ConnectorOptions::from_environment());
 
   // close().
   ~Connector();

@@ -18,20 +18,20 @@ struct ConnectorOptions {
   // Name of this Connector, not empty. None: 32 random hexadecimal digits. A fixed name
   // is used with a suffix on the wire, since peers refuse a restarted process that
   // shows up under its old name.
-  std::optional<std::string> worker_id;
+  std::optional<std::string> worker_id{};
 
   // Deadline of every operation that sets none itself, from its creation. None: no
   // deadline.
-  std::optional<std::chrono::nanoseconds> timeout;
+  std::optional<std::chrono::nanoseconds> timeout{};
 
   // Folder that holds the libraries of UCX, libucp.so.0 among them. Empty: the UCX
   // already chosen in this process, else the `libucx` wheel of the Python on PATH, else
   // the system's. Environment: NIXL_CONNECT_UCX_DIRECTORY.
-  std::string ucx_directory;
+  std::string ucx_directory{};
 
   // Network devices that may carry data, as UCX names them ("eth0,mlx5_0:1"). Empty:
   // all. Environment: NIXL_CONNECT_NET_DEVICES.
-  std::string net_devices;
+  std::string net_devices{};
 
   // False keeps the process unreachable from other hosts: only the loopback device is
   // used. Environment: NIXL_CONNECT_NETWORK=off.
@@ -60,7 +60,7 @@ struct ConnectorOptions {
 struct OperationOptions {
   // Deadline from the creation of the operation. None: the Connector's. A negative
   // duration is a deadline already passed.
-  std::optional<std::chrono::nanoseconds> timeout;
+  std::optional<std::chrono::nanoseconds> timeout{};
 
   // Exposing side only: the operation is COMPLETE after this many successful reads or
   // writes, at least 1.

@@ -10,7 +10,7 @@ namespace nixl_connect {
 
 std::string_view version() noexcept { return NIXL_CONNECT_VERSION; }
 
-Connector::Connector(ConnectorOptions options)
+Connector::Connector(const ConnectorOptions& options)
     : engine_(std::make_unique<runtime::Engine>(options)) {}
 
 Connector::~Connector() = default;

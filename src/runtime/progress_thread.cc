@@ -60,7 +60,8 @@ void run_to_the_end(std::shared_ptr<Resources> resources,
   }
   // Transfers that never ended may still touch what these own.
   [[maybe_unused]] auto* leaked_dispatcher = dispatcher.release();
-  [[maybe_unused]] auto* leaked_share = new std::shared_ptr<Resources>(resources);
+  [[maybe_unused]] auto* leaked_share =
+      new std::shared_ptr<Resources>(std::move(resources));
 }
 
 }  // namespace

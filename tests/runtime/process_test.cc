@@ -74,7 +74,7 @@ TEST(TwoProcesses, ReadArrivesWhole) {
 }
 
 TEST(DeadPeer, EndsARunningRead) {
-  constexpr std::size_t kSize = 1 << 30;
+  constexpr std::size_t kSize = 256 << 20;
   Child child("expose", std::to_string(kSize));
   Connector connector;
   Buffer target(kSize);
@@ -104,7 +104,7 @@ TEST(DeadPeer, FailsALaterReadAndThenAnotherPeerStillWorks) {
 }
 
 TEST(DeadPeer, ReaderThatDiesEndsTheReadable) {
-  constexpr std::size_t kSize = 1 << 30;
+  constexpr std::size_t kSize = 256 << 20;
   Connector connector;
   Buffer source(kSize);
   auto readable = connector.create_readable(source.descriptor());

@@ -16,7 +16,6 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMostCells = 4;
-constexpr std::size_t kCellBytes = sizeof(Cell);
 constexpr LeaseId kFirstLease = 100;  // so that leases differ from operations
 
 // How much later than the drain timeout an operation may end: a dropped connection and
