@@ -208,7 +208,7 @@ TEST_F(Lifecycle, CallbackMayBeginOperationsAndEvenDestroyTheConnector) {
 
 // The smallest coroutine type that can await.
 struct Detached {
-  struct promise_type {
+  struct promise_type {  // NOLINT(readability-identifier-naming): the standard's
     Detached get_return_object() { return {}; }
     std::suspend_never initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
