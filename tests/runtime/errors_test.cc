@@ -189,17 +189,18 @@ TEST_F(BadInput, UseAfterCloseIsRefused) {
 TEST_F(BadInput, UnmappedSourceEndsTheReadWithAnError) {
   constexpr std::size_t kSize = 1 << 20;
   Connector initiator;
-  // Where the system puts nothing by itself once it is free again.
-  // NOLINTNEXTLINE(performance-no-int-to-ptr)
-  void* const lonely = reinterpret_cast<void*>(0x2000'0000'0000);
-  void* memory = ::mmap(lonely, kSize, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  ASSERT_EQ(memory, lonely);
+  void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
   auto readable = connector_.create_readable(Descriptor(memory, kSize));
   Buffer target(kSize);
-  ::munmap(memory, kSize);
+  // Replaced by nothing, so that nobody else gets the address meanwhile.
+  ASSERT_EQ(
+      ::mmap(memory, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+      memory);
   auto read = initiator.begin_read(readable.metadata(), target.descriptor());
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
+  ::munmap(memory, kSize);
 }
 
 TEST_F(BadInput, ForkedChildIsRefusedAndDoesNotHang) {
