@@ -10,7 +10,11 @@ find_package(ZLIB REQUIRED)
 # libucx-cu13 has them; ./run puts it into build/venv.
 file(GLOB wheel_include ${PROJECT_SOURCE_DIR}/build/venv/lib/python3.*/site-packages/libucx/include)
 find_path(UCX_INCLUDE_DIR ucp/api/ucp.h HINTS ${wheel_include}
-  DOC "Folder of ucp/api/ucp.h, UCX 1.22 (site-packages/libucx/include of the wheel)" REQUIRED)
+  DOC "Folder of ucp/api/ucp.h, UCX 1.22 (site-packages/libucx/include of the wheel)")
+if(NOT UCX_INCLUDE_DIR)
+  message(FATAL_ERROR "UCX's headers are missing: pip install libucx-cu13, and give "
+    "-DUCX_INCLUDE_DIR=<site-packages>/libucx/include")
+endif()
 add_library(ucx_headers INTERFACE)
 target_include_directories(ucx_headers SYSTEM INTERFACE ${UCX_INCLUDE_DIR})
 

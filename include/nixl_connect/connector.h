@@ -3,14 +3,13 @@
 // Moves memory between processes. One side exposes memory and hands the operation's
 // metadata to the other over any channel; the other reads or writes it:
 //
-//   exposing process                           initiating process
-//   Connector connector;                       Connector connector;
-//   auto readable =                            auto remote =
-//       connector.create_readable(source);         RdmaMetadata::from_json(text);
-//   send(readable.metadata().to_json());       auto read =
-//   readable.wait();                               connector.begin_read(remote,
-//   target);
-//                                              read.wait();
+//   exposing process                        initiating process
+//   Connector connector;                    Connector connector;
+//   auto readable =                         auto remote =
+//     connector.create_readable(source);      RdmaMetadata::from_json(text);
+//   send(readable.metadata().to_json());    auto read =
+//   readable.wait();                          connector.begin_read(remote, target);
+//                                           read.wait();
 //
 // A Connector has one thread of its own, which sleeps when nothing happens. Every
 // member may be called from any thread. Neither a Connector nor its operations work in
@@ -88,9 +87,9 @@ class Connector {
                              const RdmaMetadata& remote,
                              const OperationOptions& options = {});
 
-  // Cancels what is running, waits until its memory is quiet, closes the connections
-  // and ends the thread. Operations stay usable as terminal ones. Further calls throw
-  // Error(kInvalidArgument); closing again does nothing.
+  // Cancels what is running, waits until its memory is quiet, hands out the last
+  // messages and ends the thread. Operations stay usable as terminal ones. Further
+  // calls throw Error(kInvalidArgument); closing again does nothing.
   void close();
 
   // The worker id.

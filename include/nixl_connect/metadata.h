@@ -39,7 +39,8 @@ struct RdmaMetadata {
 
   // Reads that JSON from any generation of peer, or the media loader's descriptor
   // (`nixl_metadata` + `nixl_descriptor`, which yields one range for reading and a
-  // fresh notification key). Throws Error(kInvalidArgument) that names the offending
+  // fresh notification key). A key that is missing has its default, which begin_read
+  // and begin_write refuse. Throws Error(kInvalidArgument) that names the offending
   // field; takes hostile input, bounded by 64 MiB of text.
   static RdmaMetadata from_json(std::string_view json);
 

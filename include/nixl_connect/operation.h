@@ -82,7 +82,7 @@ class Operation::Awaiter {
  public:
   explicit Awaiter(Operation& operation) noexcept : operation_(operation) {}
   bool await_ready() const noexcept { return is_terminal(operation_.status()); }
-  void await_suspend(std::coroutine_handle<> waiter);
+  bool await_suspend(std::coroutine_handle<> waiter);
   OperationStatus await_resume() { return operation_.wait(); }
 
  private:

@@ -14,6 +14,8 @@ namespace nixl_connect {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 
+// What is made by hand does not know the environment; to keep it, begin with
+// ConnectorOptions::from_environment() and change what you want.
 struct ConnectorOptions {
   // Name of this Connector, not empty. None: 32 random hexadecimal digits. A fixed name
   // is used with a suffix on the wire, since peers refuse a restarted process that
@@ -38,13 +40,16 @@ struct ConnectorOptions {
   bool network = true;
 
   // How long the progress thread spins after the last activity before it sleeps.
-  // Ignored on one core. Environment: NIXL_CONNECT_SPIN_US.
+  // Ignored on
+  // one core; with fewer than four, messages of peers that no operation of ours waits
+  // for do not count as activity. From 0 to one second. Environment:
+  // NIXL_CONNECT_SPIN_US.
   std::chrono::microseconds spin{50};
 
   // How long an operation whose outcome is decided waits for a peer that does not
   // answer. Then an initiating side drops its connection to that peer, and a readable
   // ends without it. A writable waits on until the writer answers or dies, since
-  // nothing else keeps its bytes away.
+  // nothing else keeps its bytes away. From 0 to one hour.
   std::chrono::milliseconds drain_timeout{200};
 
   // Lowest level that reaches the log (standard error) of the whole process; the newest
@@ -63,7 +68,7 @@ struct OperationOptions {
   std::optional<std::chrono::nanoseconds> timeout{};
 
   // Exposing side only: the operation is COMPLETE after this many successful reads or
-  // writes, at least 1.
+  // writes, at least 1. Until it is terminal more of them may succeed: not a quota.
   std::uint32_t readers = 1;
 };
 

@@ -18,7 +18,8 @@ enum class OperationStatus {
   kErrored = 5,
 };
 
-// "INIT", "PROC", "DONE", "STOP", "ERR"; "<invalid>" for kUninitialized.
+// As dynamo.nixl_connect prints them: "INIT", "PROC", "DONE" (complete), "STOP"
+// (cancelled), "ERR"; "<invalid>" for kUninitialized.
 std::string_view to_string(OperationStatus status) noexcept;
 
 constexpr bool is_terminal(OperationStatus status) noexcept {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// The only reader of the environment.
+// Reads the environment for ConnectorOptions.
 #include "nixl_connect/options.h"
 
 #include <charconv>

@@ -55,7 +55,7 @@ class RegistrationTable {
   void release_failed(RegistrationId id);
 
   // Gives up what has lost its owner, and returns it to be deregistered. Owners die
-  // unheard, so call this now and then, at least before registering.
+  // unheard, so call this now and then.
   [[nodiscard]] std::vector<RegistrationId> sweep();
 
   std::size_t size() const noexcept { return entries_.size(); }

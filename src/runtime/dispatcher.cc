@@ -65,10 +65,14 @@ bool Dispatcher::turn() {
       is_worth_spinning = true;
     carry_out_all();
   }
-  if (is_closing_ && !did_take_leave_ && is_quiet()) take_leave();
+  if (is_closing_ && !did_take_leave_ && is_quiet()) {
+    take_leave();
+    is_active = true;
+  }
   if (next_deadline() != core::kNever && next_deadline() <= now()) {
     is_active = true;
     if (now() >= close_deadline_) give_up();
+    if (gave_up_) return true;
     core_.tick(now());
     carry_out_all();
   }

@@ -97,7 +97,8 @@ class Dispatcher {
   // Messages.
   void control_arrived(base::BytesView payload) noexcept;
   void notification_arrived(base::BytesView payload) noexcept;
-  void handle_control(base::BytesView encoded);
+  void handle_control(base::BytesView encoded) noexcept;
+  void receive(const wire::ControlMessage& message);
 
   void start_transfer(core::OperationId operation, Running& running);
   void start_lease_check(core::OperationId operation, Running& running);

@@ -81,12 +81,13 @@ void Dispatcher::carry_out(const core::DropPeer& command) {
 }
 
 void Dispatcher::carry_out(const core::Finish& command) {
-  // Registrations go with the node, behind the news to the user.
-  const auto node = running_.extract(command.operation);
+  auto node = running_.extract(command.operation);
   OperationState& state = *node.mapped().state;
   if (node.mapped().agent) --initiating_;
   if (command.outcome.status == OperationStatus::kComplete)
     state.bytes().store(state.size(), std::memory_order_relaxed);
+  // Before the user, who may free the memory and get its address again, hears of it.
+  { const RegistrationHold released = std::move(node.mapped().registrations); }
   core::Outcome outcome = command.outcome;
   if (outcome.failure)
     outcome.failure->message = describe(state) + ": " + outcome.failure->message;
@@ -145,11 +146,11 @@ void Dispatcher::transfer_ended(core::OperationId operation,
 void Dispatcher::start_lease_check(core::OperationId operation, Running& running) {
   const wire::LeaseRecord& lease = running.agent->extension()->lease;
   paths::ucx::Endpoint& to = endpoint(running);
+  const paths::ucx::RemoteKey& key = to.remote_key(lease.word_rkey);
   LeaseCheck check{nullptr, landing_words_.take(), lease.token};
   const paths::ucx::Range range{reinterpret_cast<std::uintptr_t>(check.landing.value),
                                 lease.word_address, sizeof(std::uint64_t),
-                                check.landing.registration,
-                                &to.remote_key(lease.word_rkey)};
+                                check.landing.registration, &key};
   check.transfer =
       std::make_unique<Transfer>(to, Direction::kGet, std::vector{range}, false,
                                  [this, operation](const TransferResult& end) {

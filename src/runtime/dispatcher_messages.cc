@@ -34,10 +34,21 @@ void Dispatcher::control_arrived(base::BytesView payload) noexcept {
   }
 }
 
-void Dispatcher::handle_control(base::BytesView encoded) {
-  const wire::ControlMessage message = wire::decode_control(encoded);
+// One that cannot be understood, of a newer version perhaps, takes no other with it.
+void Dispatcher::handle_control(base::BytesView encoded) noexcept {
+  try {
+    receive(wire::decode_control(encoded));
+  } catch (const std::exception& error) {
+    base::log_warning(std::string("a control message was dropped: ") + error.what());
+  }
+}
+
+void Dispatcher::receive(const wire::ControlMessage& message) {
   if (const auto* hello = std::get_if<wire::Hello>(&message.body)) {
+    if (is_closing_) return;
     peers_.connect(message.sender, *hello);
+    base::log_info("peer " + hello->agent + " connected: nixl-connect " +
+                   hello->library_version + " on UCX " + hello->ucx_version);
   } else if (const Peer* peer = peers_.find(message.sender)) {
     core_.message_arrived(peer->id, message.body, now());
   } else {

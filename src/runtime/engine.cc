@@ -23,6 +23,10 @@ std::string chosen_name(const ConnectorOptions& options) {
                 "worker_id is empty; leave it out for a generated one");
   if (!wire::is_utf8(*options.worker_id))
     throw Error(ErrorKind::kInvalidArgument, "worker_id is not valid UTF-8");
+  if (options.worker_id->find(wire::kForbiddenText) != std::string::npos)
+    throw Error(ErrorKind::kInvalidArgument, "worker_id contains " +
+                                                 std::string(wire::kForbiddenText) +
+                                                 ", at which NIXL cuts what it reads");
   return *options.worker_id;
 }
 
@@ -38,7 +42,14 @@ std::string host_name() {
                                                               : "localhost";
 }
 
-const ConnectorOptions& with_logging(const ConnectorOptions& options) {
+const ConnectorOptions& checked(const ConnectorOptions& options) {
+  if (options.drain_timeout < std::chrono::milliseconds(0) ||
+      options.drain_timeout > std::chrono::hours(1))
+    throw Error(ErrorKind::kInvalidArgument,
+                "drain_timeout must be from 0 to one hour");
+  if (options.spin < std::chrono::microseconds(0) ||
+      options.spin > std::chrono::seconds(1))
+    throw Error(ErrorKind::kInvalidArgument, "spin must be from 0 to one second");
   base::set_log_level(options.log_level);
   return options;
 }
@@ -46,7 +57,7 @@ const ConnectorOptions& with_logging(const ConnectorOptions& options) {
 }  // namespace
 
 Engine::Engine(const ConnectorOptions& options)
-    : name_(chosen_name(with_logging(options))),
+    : name_(chosen_name(checked(options))),
       hostname_(host_name()),
       resources_(std::make_shared<Resources>(options, agent_base_name(options, name_))),
       thread_(resources_) {}

@@ -80,12 +80,7 @@ bool Mailbox::take(std::vector<Request>& requests) {
   if (!has_mail_.load(std::memory_order_acquire)) return false;
   has_mail_.store(false);
   const std::lock_guard lock(mutex_);
-  if (requests.empty()) {
-    requests.swap(requests_);
-  } else {
-    std::move(requests_.begin(), requests_.end(), std::back_inserter(requests));
-    requests_.clear();
-  }
+  requests.swap(requests_);
   return !requests.empty();
 }
 

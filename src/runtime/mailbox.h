@@ -75,7 +75,7 @@ class Mailbox {
   // The rest is for the progress thread.
 
   void set_progress_thread() noexcept { thread_ = std::this_thread::get_id(); }
-  // Appends what was posted to `requests`. False if there was nothing.
+  // Fills `requests`, which is empty, with what was posted. False if there was nothing.
   bool take(std::vector<Request>& requests);
   // Between these two, post() makes event_fd() readable. may_sleep() gives false if
   // something was posted already.

@@ -53,8 +53,15 @@ std::uint64_t Operation::bytes_transferred() const noexcept {
 
 std::string Operation::path() const { return state_->path(); }
 
-void Operation::Awaiter::await_suspend(std::coroutine_handle<> waiter) {
-  operation_.on_complete([waiter](OperationStatus) { waiter.resume(); });
+bool Operation::Awaiter::await_suspend(std::coroutine_handle<> waiter) {
+  try {
+    operation_.on_complete([waiter](OperationStatus) { waiter.resume(); });
+    return true;
+  } catch (const Error&) {
+    // The end came, and the Connector was closed, since await_ready().
+    if (is_terminal(operation_.status())) return false;
+    throw;
+  }
 }
 
 RdmaMetadata PassiveOperation::metadata(bool hex_encode) const {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Messages to peers that nobody waits for. Handing one to UCX costs several times what
-// a small read takes, so they are held until the thread has nothing better to do, for a
-// bounded time, and those to one peer leave together. Used on the progress thread only.
+// Messages to peers that no transfer waits for. Handing one to UCX costs several times
+// what a small read takes, so they are held until the thread has nothing better to do,
+// for a bounded time, and those to one peer leave together. Used on the progress thread
+// only.
 #pragma once
 
 #include <cstddef>
@@ -22,13 +23,13 @@ class Outbox {
   Outbox(Peers& peers, const wire::InstanceId& instance)
       : peers_(peers), instance_(instance) {}
 
-  // Messages to one peer leave in the order in which they were added. Those to a peer
-  // that is gone are dropped.
+  // Control messages to one peer leave in the order in which they were added, as do
+  // notifications. What is for a peer that is gone is dropped.
   void add(core::PeerId peer, const wire::ControlBody& body, core::Time now);
   void add_notification(core::PeerId peer, base::Bytes payload, core::Time now);
 
   // Hands out what is held for one peer, for all, or for all if it is time: nothing has
-  // happened on the thread since `last_activity`.
+  // happened on the thread since `last_activity` for a while, or it was held for long.
   void send(core::PeerId peer);
   void send_all();
   void send_if_due(core::Time last_activity, core::Time now);

@@ -20,10 +20,7 @@ Peer& Peers::connect(const RemoteAgent& agent) {
     drop(named->second, "a process with another connection took over its agent name");
   Peer& peer = connect(agent.name(), agent.connection());
   by_agent_[agent.name()] = peer.id;
-  if (agent.extension()) {
-    peer.instance = agent.extension()->instance;
-    by_instance_[*peer.instance] = peer.id;
-  }
+  if (agent.extension()) set_instance(peer, agent.extension()->instance);
   return peer;
 }
 
@@ -32,10 +29,15 @@ Peer& Peers::connect(const wire::InstanceId& instance, const wire::Hello& hello)
   if (known != by_connection_.end() && peers_.at(known->second)->greeted_us)
     drop(known->second, "it has connected anew");
   Peer& peer = connect(hello.agent, hello.connection);
-  peer.instance = instance;
-  by_instance_[instance] = peer.id;
+  set_instance(peer, instance);
   peer.greeted_us = true;
   return peer;
+}
+
+void Peers::set_instance(Peer& peer, const wire::InstanceId& instance) {
+  if (peer.instance) forget(by_instance_, *peer.instance, peer.id);
+  peer.instance = instance;
+  by_instance_[instance] = peer.id;
 }
 
 Peer& Peers::connect(const std::string& agent, const base::Bytes& connection) {
@@ -76,7 +78,8 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   forget(by_agent_, peer->agent, id);
   if (peer->instance) forget(by_instance_, *peer->instance, id);
   worker_.close(*peer->endpoint);
-  lost_(id, {ErrorKind::kDisconnected, "peer " + peer->agent + " is gone: " + reason});
+  lost_(id, {ErrorKind::kDisconnected, "its peer is gone, or its memory is: " + reason +
+                                           "; ask for new metadata"});
 }
 
 void Peers::drop_all(const std::string& reason) {

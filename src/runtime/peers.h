@@ -61,6 +61,7 @@ class Peers {
   void drop_all(const std::string& reason);
 
  private:
+  void set_instance(Peer& peer, const wire::InstanceId& instance);
   Peer& connect(const std::string& agent, const base::Bytes& connection);
 
   paths::ucx::Worker& worker_;

@@ -53,8 +53,8 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
 HeldRegistration Registrations::acquire(const Descriptor& descriptor) {
   const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
   if (is_new) {
-    sweep_now_and_then();
     try {
+      sweep_now_and_then();
       registered_[id] = std::make_unique<const paths::ucx::Registration>(
           context_, descriptor.ptr(), descriptor.size());
     } catch (...) {

@@ -60,16 +60,16 @@ std::shared_ptr<const RemoteAgent> RemoteAgents::load(const std::string& text) {
     if (const auto found = recent_.find(text); found != recent_.end())
       return found->second;
   }
-  auto agent =
-      std::make_shared<const RemoteAgent>(wire::decode(wire::decode_blob_text(text)));
-  if (text.size() > kMaxRecentBytes) return agent;
+  const base::Bytes blob = wire::decode_blob_text(text);
+  auto agent = std::make_shared<const RemoteAgent>(wire::decode(blob));
+  const std::size_t size = text.size() + blob.size();
+  if (size > kMaxRecentBytes) return agent;
   const std::lock_guard lock(mutex_);
-  if (recent_.size() >= kMaxRecentAgents ||
-      recent_bytes_ + text.size() > kMaxRecentBytes) {
+  if (recent_.size() >= kMaxRecentAgents || recent_bytes_ + size > kMaxRecentBytes) {
     recent_.clear();
     recent_bytes_ = 0;
   }
-  if (recent_.emplace(text, agent).second) recent_bytes_ += text.size();
+  if (recent_.emplace(text, agent).second) recent_bytes_ += size;
   return agent;
 }
 

@@ -83,13 +83,11 @@ Library make_library(void* handle) {
 // The places tried so far, and what each one lacked.
 class Search {
  public:
-  std::optional<Library> try_file(const std::string& file, int extra_flags = 0) {
+  std::optional<Library> try_file(const std::string& file) {
     const QuietEnvironment quiet;
-    void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | extra_flags);
+    void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) {
-      // With RTLD_NOLOAD, not being there is no error and leaves no text.
-      const char* reason = ::dlerror();
-      refuse(file, reason != nullptr ? reason : "not opened in this process");
+      refuse(file, ::dlerror());
       return std::nullopt;
     }
     try {
@@ -118,9 +116,17 @@ class Search {
   std::string refusals_;
 };
 
+bool is_loaded(const char* soname) {
+  void* handle = ::dlopen(soname, RTLD_LAZY | RTLD_NOLOAD);
+  if (handle == nullptr) return false;
+  ::dlclose(handle);
+  return true;
+}
+
 std::optional<Library> search_everywhere(Search& search) {
   constexpr const char* kSoname = "libucp.so.0";
-  if (auto library = search.try_file(kSoname, RTLD_NOLOAD)) return library;
+  if (is_loaded(kSoname))
+    if (auto library = search.try_file(kSoname)) return library;
   for (const std::string& directory : wheel_directories())
     if (auto library = search.try_directory(directory)) return library;
   return search.try_file(kSoname);
@@ -131,10 +137,13 @@ Library open(const std::string& directory) {
   auto library =
       directory.empty() ? search_everywhere(search) : search.try_directory(directory);
   if (!library)
-    throw Error(ErrorKind::kUnsupported,
-                "no usable UCX; install the package libucx-cu13 or libucx-cu12, or set "
-                "NIXL_CONNECT_UCX_DIRECTORY. Looked at:" +
-                    search.refusals());
+    throw Error(
+        ErrorKind::kUnsupported,
+        "no usable UCX; pip install libucx-cu13 (or libucx-cu12) and activate that "
+        "Python environment, or name the folder of libucp.so.0 in "
+        "ConnectorOptions::ucx_directory or NIXL_CONNECT_UCX_DIRECTORY. Looked "
+        "at VIRTUAL_ENV, PATH and the system:" +
+            search.refusals());
   base::log_info("using UCX " + library->version + " of " + library->directory);
   return *std::move(library);
 }

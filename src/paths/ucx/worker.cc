@@ -13,6 +13,7 @@ namespace nixl_connect::paths::ucx {
 namespace {
 
 constexpr std::chrono::seconds kLongestClose{1};
+constexpr std::size_t kMaxMessageBytes = 256 << 10;
 
 [[noreturn]] void fail(const Functions& functions, const char* what,
                        ucs_status_t status) {
@@ -86,6 +87,11 @@ ucs_status_t Worker::receive(void* route, const void* /*header*/,
   if ((param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0) {
     base::log_warning("a peer's message was refused: it asks for rendezvous");
     return UCS_ERR_UNSUPPORTED;
+  }
+  if (size > kMaxMessageBytes) {
+    base::log_warning("a peer's message of " + std::to_string(size) +
+                      " bytes was refused");
+    return UCS_OK;
   }
   Route& to = *static_cast<Route*>(route);
   const auto* first = static_cast<const std::byte*>(data);

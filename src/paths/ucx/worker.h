@@ -36,7 +36,8 @@ class Worker {
   // The worker's address, the same bytes for its whole life.
   const base::Bytes& address() const noexcept { return address_; }
 
-  // Receives whole active messages of one id; rendezvous data is refused. `payload` is
+  // Receives whole active messages of one id, of at most 256 KiB; rendezvous data is
+  // refused. `payload` is
   // valid during the call.
   void on_message(unsigned id, MessageHandler handler);
 
