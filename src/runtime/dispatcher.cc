@@ -30,7 +30,7 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
 
 Dispatcher::Dispatcher(Resources& resources)
     : resources_(resources),
-      worker_(resources.worker),
+      worker_(*resources.worker),
       landing_words_(resources.context),
       core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
       peers_(worker_,

@@ -104,7 +104,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   exposure.deadline = deadline(options);
 
   wire::AgentMetadata agent = resources_->registrations.describe(descriptors, hold);
-  agent.connection = resources_->worker.address();
+  agent.connection = resources_->worker_address;
   agent.extension = wire::Extension{resources_->instance, std::string(version()),
                                     resources_->context.library().version, lease};
   auto state = std::make_shared<OperationState>(

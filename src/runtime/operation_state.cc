@@ -70,6 +70,8 @@ bool OperationState::wait_for(std::chrono::nanoseconds duration) {
 }
 
 void OperationState::on_complete(Callback callback) {
+  if (!callback)
+    throw Error(ErrorKind::kInvalidArgument, "on_complete() needs a callback");
   mailbox_->check_process();
   {
     const std::lock_guard lock(mutex_);

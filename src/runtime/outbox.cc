@@ -24,9 +24,7 @@ Outbox::Mail& Outbox::mail_to(core::PeerId peer, core::Time now) {
 }
 
 void Outbox::add(core::PeerId peer, const wire::ControlBody& body, core::Time now) {
-  Mail& mail = mail_to(peer, now);
-  wire::append_to_payload(mail.control, {instance_, body});
-  if (mail.control.size() >= kFullBytes) send(peer);
+  mail_to(peer, now).control.push_back(body);
 }
 
 void Outbox::add_notification(core::PeerId peer, base::Bytes payload, core::Time now) {
@@ -36,10 +34,19 @@ void Outbox::add_notification(core::PeerId peer, base::Bytes payload, core::Time
 void Outbox::send(core::PeerId peer, Mail& mail) {
   Peer* to = peers_.find(peer);
   if (to == nullptr) return;
-  if (!mail.control.empty())
-    to->endpoint->send(wire::kControlMessageId, std::move(mail.control));
+  if (!mail.control.empty()) send_control(*to, mail.control);
   for (base::Bytes& payload : mail.notifications)
     to->endpoint->send(wire::kNotificationMessageId, std::move(payload));
+}
+
+void Outbox::send_control(Peer& to, const std::vector<wire::ControlBody>& bodies) {
+  base::Bytes payload;
+  for (const wire::ControlBody& body : bodies) {
+    wire::append_to_payload(payload, {instance_, body});
+    if (payload.size() < kFullBytes) continue;
+    to.endpoint->send(wire::kControlMessageId, std::exchange(payload, {}));
+  }
+  if (!payload.empty()) to.endpoint->send(wire::kControlMessageId, std::move(payload));
 }
 
 void Outbox::send(core::PeerId peer) {

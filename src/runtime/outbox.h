@@ -17,6 +17,7 @@
 namespace nixl_connect::runtime {
 
 class Peers;
+struct Peer;
 
 class Outbox {
  public:
@@ -36,12 +37,13 @@ class Outbox {
 
  private:
   struct Mail {
-    base::Bytes control;
+    std::vector<wire::ControlBody> control;  // encoded when it leaves, not before
     std::vector<base::Bytes> notifications;
   };
 
   Mail& mail_to(core::PeerId peer, core::Time now);
   void send(core::PeerId peer, Mail& mail);
+  void send_control(Peer& to, const std::vector<wire::ControlBody>& bodies);
 
   Peers& peers_;
   const wire::InstanceId& instance_;

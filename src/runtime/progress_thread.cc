@@ -3,11 +3,14 @@
 
 #include <pthread.h>
 
+#include <cstdint>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
-#include "base/log.h"
+#include "base/fork.h"
 #include "runtime/dispatcher.h"
 #include "runtime/resources.h"
 #include "runtime/sleeper.h"
@@ -55,7 +58,8 @@ void run_to_the_end(std::shared_ptr<Resources> resources,
   resources->mailbox->set_progress_thread();
   run(*resources, *dispatcher, *sleeper);
   if (dispatcher->is_quiet()) {
-    dispatcher.reset();  // before the resources that it uses
+    dispatcher.reset();
+    resources->worker.reset();
     return;
   }
   // Transfers that never ended may still touch what these own.
@@ -64,10 +68,42 @@ void run_to_the_end(std::shared_ptr<Resources> resources,
       new std::shared_ptr<Resources>(std::move(resources));
 }
 
+// Threads whose Connector was destroyed by a completion callback, on the thread itself.
+// They are joined when the process ends, before the libraries of UCX are taken down.
+class Orphans {
+ public:
+  Orphans() = default;
+  Orphans(const Orphans&) = delete;
+  Orphans& operator=(const Orphans&) = delete;
+  ~Orphans() {
+    for (std::thread& thread : threads_) {
+      const bool is_joinable = generation_ == base::fork_generation() &&
+                               thread.get_id() != std::this_thread::get_id();
+      is_joinable ? thread.join() : thread.detach();
+    }
+  }
+
+  void adopt(std::thread thread) {
+    const std::lock_guard lock(mutex_);
+    threads_.push_back(std::move(thread));
+  }
+
+ private:
+  const std::uint64_t generation_ = base::fork_generation();
+  std::mutex mutex_;
+  std::vector<std::thread> threads_;
+};
+
+Orphans& orphans() {
+  static Orphans instance;
+  return instance;
+}
+
 }  // namespace
 
 ProgressThread::ProgressThread(std::shared_ptr<Resources> resources)
     : mailbox_(resources->mailbox) {
+  orphans();  // made after UCX was opened, so that it is destroyed before
   // Made here, so that what fails is thrown to whoever opens the Connector.
   auto dispatcher = std::make_unique<Dispatcher>(*resources);
   auto sleeper =
@@ -87,8 +123,10 @@ ProgressThread::~ProgressThread() { join(); }
 
 void ProgressThread::join() {
   if (!thread_.joinable()) return;
-  if (mailbox_->is_progress_thread() || mailbox_->is_forked_child()) {
+  if (mailbox_->is_forked_child()) {
     thread_.detach();
+  } else if (mailbox_->is_progress_thread()) {
+    orphans().adopt(std::move(thread_));
   } else {
     thread_.join();
   }

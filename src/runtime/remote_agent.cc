@@ -12,11 +12,8 @@ namespace {
 constexpr std::size_t kMaxRecentBytes = 8 << 20;
 constexpr std::size_t kMaxRecentAgents = 4096;
 
-bool covers(const wire::Region& region, std::uint64_t address, std::uint64_t size) {
-  return region.memory == wire::MemoryType::kDram && address >= region.address &&
-         address - region.address <= region.size &&
-         size <= region.size - (address - region.address);
-}
+// The decoder has refused regions that wrap around.
+std::uint64_t end(const wire::Region& region) { return region.address + region.size; }
 
 }  // namespace
 
@@ -27,15 +24,18 @@ RemoteAgent::RemoteAgent(wire::AgentMetadata metadata)
         ErrorKind::kInvalidArgument,
         "the metadata of agent " + metadata_.agent +
             " has no connection information; ask the peer for its full metadata");
-  std::sort(metadata_.regions.begin(), metadata_.regions.end(),
+  auto& regions = metadata_.regions;
+  std::erase_if(regions, [](const wire::Region& region) {
+    return region.memory != wire::MemoryType::kDram;
+  });
+  std::sort(regions.begin(), regions.end(),
             [](const wire::Region& a, const wire::Region& b) {
               return a.address < b.address;
             });
-  reach_.reserve(metadata_.regions.size());
-  std::uint64_t furthest = 0;
-  for (const wire::Region& region : metadata_.regions) {
-    furthest = std::max(furthest, region.address + region.size);
-    reach_.push_back(furthest);
+  furthest_.reserve(regions.size());
+  for (std::size_t i = 0; i < regions.size(); ++i) {
+    const std::size_t before = i == 0 ? 0 : furthest_.back();
+    furthest_.push_back(end(regions[i]) > end(regions[before]) ? i : before);
   }
 }
 
@@ -47,11 +47,12 @@ const wire::Region* RemoteAgent::find(std::uint64_t address,
                        [](std::uint64_t value, const wire::Region& region) {
                          return value < region.address;
                        });
-  // The nearest start is the usual answer; an earlier region may reach further.
-  auto index = static_cast<std::size_t>(behind - regions.begin());
-  while (index-- > 0 && reach_[index] >= address + size)
-    if (covers(regions[index], address, size)) return &regions[index];
-  return nullptr;
+  if (behind == regions.begin()) return nullptr;
+  // If any region that begins at or before the address covers the range, so does the
+  // one of them that reaches furthest.
+  const auto last = static_cast<std::size_t>(behind - regions.begin()) - 1;
+  const wire::Region& region = regions[furthest_[last]];
+  return size <= end(region) - std::min(address, end(region)) ? &region : nullptr;
 }
 
 std::shared_ptr<const RemoteAgent> RemoteAgents::load(const std::string& text) {

@@ -33,8 +33,8 @@ class RemoteAgent {
   const wire::Region* find(std::uint64_t address, std::uint64_t size) const noexcept;
 
  private:
-  wire::AgentMetadata metadata_;      // regions sorted by address
-  std::vector<std::uint64_t> reach_;  // furthest end among regions [0, i]
+  wire::AgentMetadata metadata_;       // regions of host memory, sorted by address
+  std::vector<std::size_t> furthest_;  // which of the regions [0, i] reaches furthest
 };
 
 // A range of the peer's memory; the region belongs to the RemoteAgent.

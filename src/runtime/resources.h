@@ -26,8 +26,7 @@ struct Resources {
         context(paths::ucx::open_library(options.ucx_directory),
                 {options.net_devices, options.network}),
         registrations(context, std::move(agent_base_name)),
-        leases(context),
-        worker(context) {
+        leases(context) {
     base::fill_random(instance);
   }
 
@@ -37,7 +36,11 @@ struct Resources {
   const paths::ucx::Context context;
   Registrations registrations;
   LeaseWords leases;
-  paths::ucx::Worker worker;  // used on the progress thread once that runs
+  // Used on the progress thread once that runs, and destroyed by it at its end: a
+  // worker that nobody progresses would keep peers waiting.
+  std::unique_ptr<paths::ucx::Worker> worker =
+      std::make_unique<paths::ucx::Worker>(context);
+  const base::Bytes worker_address = worker->address();
 };
 
 inline core::Time now() noexcept {

@@ -143,6 +143,25 @@ TEST_F(Lifecycle, ClosingTheExposerEndsItsOperationsAndTheReaders) {
   EXPECT_TRUE(is_terminal(read.status()));
 }
 
+TEST_F(Lifecycle, OperationsOnAClosedPeerEnd) {
+  auto writable = exposer_->create_writable(target_.descriptor());
+  auto readable = exposer_->create_readable(source_.descriptor());
+  const RdmaMetadata to_write = writable.metadata();
+  const RdmaMetadata to_read = readable.metadata();
+  exposer_->close();
+  auto write = initiator_.begin_write(source_.descriptor(), to_write);
+  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kDisconnected);
+  auto read = initiator_.begin_read(to_read, target_.descriptor());
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
+  target_.expect_untouched();
+}
+
+TEST_F(Lifecycle, EmptyCallbackIsRefused) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  EXPECT_EQ(kind_of([&] { readable.on_complete(nullptr); }),
+            ErrorKind::kInvalidArgument);
+}
+
 TEST_F(Lifecycle, ReaderThatClosesAtOnceStillTellsOfItsSuccess) {
   for (int round = 0; round < 20; ++round) {
     auto readable = exposer_->create_readable(source_.descriptor());
