@@ -39,10 +39,6 @@ spdlog::logger& logger() {
 
 void set_log_level(LogLevel level) { logger().set_level(to_spdlog(level)); }
 
-bool log_enabled(LogLevel level) noexcept {
-  return logger().should_log(to_spdlog(level));
-}
-
 void log_debug(std::string_view message) { logger().debug(message); }
 void log_info(std::string_view message) { logger().info(message); }
 void log_warning(std::string_view message) { logger().warn(message); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The library's log: one line a message on standard error. Thread-safe. Build costly
-// text only under `if (log_enabled(level))`. Tokens, keys and blobs never go here.
+// The library's log: one line a message on standard error. Thread-safe. Tokens, keys
+// and blobs never go here.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,6 @@
 namespace nixl_connect::base {
 
 void set_log_level(LogLevel level);
-bool log_enabled(LogLevel level) noexcept;
 
 void log_debug(std::string_view message);
 void log_info(std::string_view message);
