@@ -42,10 +42,12 @@ struct Notify {
   std::string key;
 };
 
-// Send a control message to a peer of ours.
+// Send a control message to a peer of ours, after those that came before. One that
+// nobody waits for may be held for a moment, to leave with others.
 struct Send {
   PeerId peer;
   wire::ControlBody body;
+  bool is_awaited = true;
 };
 
 // Close the connection to a peer that does not answer. Its transfers end with failures,

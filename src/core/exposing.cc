@@ -34,6 +34,13 @@ void ExposingSide::attached(PeerId peer, const wire::Attach& attach) {
   const Attachment attachment{peer, attach.operation};
   auto& all = operation->attached;
   if (std::find(all.begin(), all.end(), attachment) != all.end()) return;
+  if (operation->outcome) {
+    const bool may_have_begun =
+        attach.is_write && std::any_of(all.begin(), all.end(), of_peer(peer));
+    if (may_have_begun) all.push_back(attachment);
+    agenda_.add(Send{peer, wire::Revoke{attach.operation, "it has ended"}});
+    return;
+  }
   all.push_back(attachment);
   if (attach.is_write) agenda_.add(Send{peer, wire::Grant{attach.operation}});
   if (std::exchange(operation->has_begun, true)) return;
@@ -82,8 +89,7 @@ void ExposingSide::notification_arrived(std::string_view key, Time now) {
 void ExposingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
   std::vector<OperationId> affected;
   for (auto& [id, operation] : operations_) {
-    const auto is_of_peer = [peer](const Attachment& a) { return a.peer == peer; };
-    if (std::erase_if(operation.attached, is_of_peer) > 0) affected.push_back(id);
+    if (std::erase_if(operation.attached, of_peer(peer)) > 0) affected.push_back(id);
   }
   std::sort(affected.begin(), affected.end());
   for (const OperationId id : affected) {
@@ -125,7 +131,6 @@ const char* ExposingSide::refusal(const Operation* operation,
   // One answer for both, so that nobody learns which leases exist.
   if (operation == nullptr || operation->exposure.token != attach.token)
     return "no such lease, or it has ended";
-  if (operation->outcome) return "it has ended";
   const bool is_writable = operation->exposure.kind == OperationKind::kWrite;
   if (attach.is_write && !is_writable) return "the memory is exposed for reading";
   if (!attach.is_write && is_writable) return "the memory is exposed for writing";

@@ -8,6 +8,8 @@
 // attached, and finishes. What each decision means for the peers still attached:
 //   success   they may come to their end, within the drain timeout; nobody may attach
 //   all else  the lease ends at once and they are told to stop (Revoke)
+// A writer that is attached may have begun another write meanwhile, without waiting for
+// a Grant of its own: that one is told to stop, and waited for like the first.
 // Past the drain timeout the lease ends in any case. A readable exposure then finishes
 // without its late readers: they check the lease after their bytes have come, so none
 // of them takes wrong bytes for right ones. A writable exposure goes on waiting for
@@ -70,6 +72,9 @@ class ExposingSide {
   };
   using Operations = std::unordered_map<OperationId, Operation>;
 
+  static auto of_peer(PeerId peer) {
+    return [peer](const Attachment& attachment) { return attachment.peer == peer; };
+  }
   Operations::iterator find_by_lease(LeaseId lease);
   // Why the attach is refused; nothing if it is not.
   static const char* refusal(const Operation* operation, const wire::Attach& attach);

@@ -33,20 +33,40 @@ void InitiatingSide::begin(const Transfer& transfer, Time now) {
     return;
   }
   const bool is_write = transfer.kind == OperationKind::kWrite;
-  const bool has_lease = transfer.lease.has_value();
   Operation& operation = operations_[id];
   operation.peer = transfer.peer;
   operation.kind = transfer.kind;
-  operation.state = is_write && has_lease ? State::kAwaitingGrant : State::kMoving;
-  if (has_lease) {
+  if (transfer.lease) {
     operation.lease = transfer.lease->id;
-    agenda_.add(Send{transfer.peer, wire::Attach{id, transfer.lease->id,
-                                                 transfer.lease->token, is_write}});
+    operation.token = transfer.lease->token;
+    const bool joins = is_write && granted_writes_.count(grant_key(operation)) > 0;
+    const bool waits = is_write && !joins;
+    if (joins) grant(operation);
+    operation.state = waits ? State::kAwaitingGrant : State::kMoving;
+    agenda_.add(Send{
+        transfer.peer,
+        wire::Attach{id, transfer.lease->id, transfer.lease->token, is_write}, waits});
   } else {
     operation.notification_key = transfer.notification_key;
   }
   if (operation.state == State::kMoving) agenda_.add(StartTransfer{id});
   agenda_.deadlines.set(id, transfer.deadline);
+}
+
+InitiatingSide::GrantKey InitiatingSide::grant_key(const Operation& operation) {
+  return {operation.peer, *operation.lease, operation.token};
+}
+
+void InitiatingSide::grant(Operation& operation) {
+  operation.is_granted = true;
+  ++granted_writes_[grant_key(operation)];
+}
+
+// From here on no further write joins this one.
+void InitiatingSide::forget_grant(Operation& operation) {
+  if (!std::exchange(operation.is_granted, false)) return;
+  const auto at = granted_writes_.find(grant_key(operation));
+  if (--at->second == 0) granted_writes_.erase(at);
 }
 
 void InitiatingSide::granted(PeerId peer, const wire::Grant& grant, Time now) {
@@ -140,6 +160,7 @@ void InitiatingSide::fire(Operations::iterator at, Event event, Outcome offered,
     case Action::kNone:
       break;
     case Action::kStart:
+      grant(operation);
       agenda_.add(StartTransfer{id});
       break;
     case Action::kCheck:
@@ -147,6 +168,7 @@ void InitiatingSide::fire(Operations::iterator at, Event event, Outcome offered,
       break;
     case Action::kStop:
       operation.outcome = std::move(offered);
+      forget_grant(operation);
       agenda_.add(StopTransfer{id});
       agenda_.deadlines.set(id, now + agenda_.drain_timeout);
       break;
@@ -165,12 +187,14 @@ void InitiatingSide::end(Operations::iterator at) {
   Operation& operation = at->second;
   Outcome outcome = *std::move(operation.outcome);
   const bool is_complete = outcome.status == OperationStatus::kComplete;
+  forget_grant(operation);
   if (operation.lease && !operation.is_peer_lost) {
     agenda_.add(Send{operation.peer,
                      wire::Done{id, *operation.lease, done_status(outcome.status),
                                 operation.bytes_moved,
                                 outcome.failure ? outcome.failure->message : "",
-                                std::move(operation.path)}});
+                                std::move(operation.path)},
+                     false});
   } else if (!operation.lease && is_complete) {
     agenda_.add(Notify{operation.peer, std::move(operation.notification_key)});
   }

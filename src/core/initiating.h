@@ -6,13 +6,19 @@
 //
 // With a peer of ours each operation tells its begin (Attach) and its end (one Done,
 // unless the peer is lost). A write waits for the peer's Grant, since nothing could
-// undo it. A read goes ahead at once and looks at the lease afterwards: its word still
-// holding the token proves that the bytes, which came earlier, were valid. A genuine
-// NIXL agent hears nothing but the notification of a success.
+// undo it; but while one write is granted, further ones on that lease join it: their
+// Attach leaves before the Done of the first, and the exposing side does not let go
+// before it has both. A read goes ahead at once and looks at the lease afterwards: its
+// word still holding the token proves that the bytes, which came earlier, were valid. A
+// genuine NIXL agent hears nothing but the notification of a success.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 
 #include "core/outcomes.h"
@@ -50,13 +56,16 @@ class InitiatingSide {
   std::size_t live_operations() const noexcept { return operations_.size(); }
 
  private:
+  using GrantKey = std::tuple<PeerId, LeaseId, std::uint64_t /*token*/>;
   struct Operation {
     PeerId peer = 0;
     OperationKind kind = OperationKind::kRead;
     State state = State::kMoving;
     std::optional<LeaseId> lease;
+    std::uint64_t token = 0;
     std::string notification_key;  // only for a genuine NIXL agent
     bool is_peer_lost = false;
+    bool is_granted = false;  // counts in granted_writes_
     std::uint64_t bytes_moved = 0;
     std::string path;
     std::optional<Outcome> outcome;  // since it is decided
@@ -64,12 +73,16 @@ class InitiatingSide {
   using Operations = std::unordered_map<OperationId, Operation>;
 
   Operations::iterator find_of_peer(OperationId operation, PeerId peer);
+  static GrantKey grant_key(const Operation& operation);
+  void grant(Operation& operation);
+  void forget_grant(Operation& operation);
   // `offered` becomes the outcome if this event decides it.
   void fire(Operations::iterator at, Event event, Outcome offered, Time now);
   void end(Operations::iterator at);
 
   Agenda& agenda_;
   Operations operations_;
+  std::map<GrantKey, std::size_t> granted_writes_;  // how many are under way
 };
 
 }  // namespace nixl_connect::core

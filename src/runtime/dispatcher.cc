@@ -28,8 +28,10 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
 
 }  // namespace
 
-Dispatcher::Dispatcher(Resources& resources)
+Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries)
     : resources_(resources),
+      mailbox_(mailbox),
+      deliveries_(deliveries),
       worker_(*resources.worker),
       landing_words_(resources.context),
       core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
@@ -82,7 +84,7 @@ bool Dispatcher::turn() {
 }
 
 bool Dispatcher::take_mail() {
-  if (!resources_.mailbox->take(requests_)) return false;
+  if (!mailbox_.take(requests_)) return false;
   for (Request& request : requests_)
     std::visit([this](auto& each) { handle(each); }, request);
   requests_.clear();
@@ -108,7 +110,7 @@ void Dispatcher::handle(BeginRequest& request) {
   const core::OperationId operation = request.state->identity().id;
   try {
     Peer& peer = peers_.connect(*request.agent);
-    if (request.agent->extension()) greet(peer);
+    if (const auto& extension = request.agent->extension()) greet(peer, *extension);
     const core::Transfer transfer = to_transfer(request, peer.id);
     Running& running = running_[operation];
     running.state = std::move(request.state);
@@ -119,18 +121,15 @@ void Dispatcher::handle(BeginRequest& request) {
     ++initiating_;
     core_.begin(transfer, now());
   } catch (const Error& error) {
-    request.state->finish(
-        {OperationStatus::kErrored,
-         core::Failure{error.kind(), "connecting to peer " + request.agent->name() +
-                                         ": " + error.what()}});
+    finish(std::move(request.state),
+           core::failed(error.kind(), "connecting to peer " + request.agent->name() +
+                                          ": " + error.what()));
   }
 }
 
 void Dispatcher::handle(CancelRequest& request) {
   core_.cancel(request.operation, now());
 }
-
-void Dispatcher::handle(std::function<void()>& call) { call(); }
 
 void Dispatcher::handle(CloseRequest&) {
   is_closing_ = true;
@@ -163,12 +162,11 @@ void Dispatcher::give_up() {
   gave_up_ = true;
   close_deadline_ = core::kNever;
   for (auto& [operation, running] : running_)
-    running.state->finish(
-        {OperationStatus::kErrored,
-         core::Failure{
-             ErrorKind::kInternal,
-             "the Connector was closed and the transport did not let go of the "
-             "memory; do not reuse it"}});
+    finish(
+        running.state,
+        core::failed(ErrorKind::kInternal,
+                     "the Connector was closed and the transport did not let go of the "
+                     "memory; do not reuse it"));
 }
 
 }  // namespace nixl_connect::runtime

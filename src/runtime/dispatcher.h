@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Joins the core to the paths: users' requests, peers' messages and ended transfers go
-// into the core, and the core's commands are carried out. Used on the progress thread
-// only, but for the constructor.
+// into the core, and the core's commands are carried out. Used by one thread at a time,
+// the one that has the turn (driver.h).
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "core/engine.h"
 #include "paths/ucx/transfer.h"
 #include "paths/ucx/worker.h"
+#include "runtime/deliveries.h"
 #include "runtime/landing_words.h"
 #include "runtime/mailbox.h"
 #include "runtime/outbox.h"
@@ -24,7 +25,7 @@ namespace nixl_connect::runtime {
 
 class Dispatcher {
  public:
-  explicit Dispatcher(Resources& resources);
+  Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -43,6 +44,15 @@ class Dispatcher {
     return std::min(core_.next_deadline(), close_deadline_);
   }
   paths::ucx::Worker& worker() noexcept { return worker_; }
+
+  // Transfers are under way, so that a turn may take long.
+  bool is_moving() const noexcept { return initiating_ > 0; }
+
+  // Some of what is to be done comes with further turns only; no event will ask for it.
+  bool needs_turns() noexcept {
+    return is_moving() || !outbox_.is_empty() || is_closing_ || !worker_.arm();
+  }
+  bool is_closing() const noexcept { return is_closing_; }
 
   // A CloseRequest has been carried out.
   bool is_closed() const noexcept {
@@ -79,7 +89,6 @@ class Dispatcher {
   void handle(ExposeRequest& request);
   void handle(BeginRequest& request);
   void handle(CancelRequest& request);
-  void handle(std::function<void()>& call);
   void handle(CloseRequest& request);
 
   // Commands.
@@ -106,13 +115,16 @@ class Dispatcher {
                       const paths::ucx::TransferResult& end);
   void lease_word_arrived(core::OperationId operation,
                           const paths::ucx::TransferResult& end);
+  void finish(std::shared_ptr<OperationState> state, const core::Outcome& outcome);
   paths::ucx::Endpoint& endpoint(const Running& running);
-  void greet(Peer& peer);
+  void greet(Peer& peer, const wire::Extension& extension);
 
   void take_leave();
   void give_up();
 
   Resources& resources_;
+  Mailbox& mailbox_;
+  Deliveries& deliveries_;
   paths::ucx::Worker& worker_;
   LandingWords landing_words_;
   core::Engine core_;

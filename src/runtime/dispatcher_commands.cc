@@ -26,13 +26,6 @@ std::string describe(const OperationState& state) {
          "peer " + identity.remote;
 }
 
-// Whether the peer can go on only once it has this message.
-bool is_awaited(const wire::ControlBody& body) {
-  const auto* attach = std::get_if<wire::Attach>(&body);
-  return attach != nullptr ? attach->is_write
-                           : !std::holds_alternative<wire::Done>(body);
-}
-
 }  // namespace
 
 void Dispatcher::carry_out(const core::StartTransfer& command) {
@@ -52,8 +45,16 @@ void Dispatcher::carry_out(const core::StopTransfer& command) {
 }
 
 void Dispatcher::carry_out(const core::CheckLease& command) {
+  Running& running = running_.at(command.operation);
   try {
-    start_lease_check(command.operation, running_.at(command.operation));
+    const Peer* peer = peers_.find(running.peer);
+    const auto is_valid = peer == nullptr
+                              ? std::nullopt
+                              : peer->leases.is_valid(*running.agent->extension());
+    if (is_valid)
+      core_.lease_checked(command.operation, *is_valid, std::nullopt, now());
+    else
+      start_lease_check(command.operation, running);
   } catch (const Error& error) {
     core_.lease_checked(command.operation, false,
                         core::Failure{error.kind(), error.what()}, now());
@@ -73,7 +74,7 @@ void Dispatcher::carry_out(const core::Notify& command) {
 
 void Dispatcher::carry_out(const core::Send& command) {
   outbox_.add(command.peer, command.body, now());
-  if (is_awaited(command.body)) outbox_.send(command.peer);
+  if (command.is_awaited) outbox_.send(command.peer);
 }
 
 void Dispatcher::carry_out(const core::DropPeer& command) {
@@ -91,7 +92,13 @@ void Dispatcher::carry_out(const core::Finish& command) {
   core::Outcome outcome = command.outcome;
   if (outcome.failure)
     outcome.failure->message = describe(state) + ": " + outcome.failure->message;
-  state.finish(outcome);
+  finish(std::move(node.mapped().state), outcome);
+}
+
+void Dispatcher::finish(std::shared_ptr<OperationState> state,
+                        const core::Outcome& outcome) {
+  auto callbacks = state->finish(outcome);
+  deliveries_.add({std::move(state), std::move(callbacks), outcome.status});
 }
 
 void Dispatcher::carry_out(const core::Progress& command) {

@@ -56,9 +56,10 @@ void Dispatcher::receive(const wire::ControlMessage& message) {
   }
 }
 
-void Dispatcher::greet(Peer& peer) {
+void Dispatcher::greet(Peer& peer, const wire::Extension& extension) {
   if (peer.knows_us) return;
   peer.knows_us = true;
+  peer.leases.open(extension);
   outbox_.add(peer.id,
               wire::Hello{resources_.registrations.agent_name(), worker_.address(),
                           std::string(version()), resources_.context.library().version},

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "runtime/checks.h"
+#include "runtime/driver.h"
 #include "runtime/operation_state.h"
 #include "runtime/resources.h"
 #include "wire/utf8.h"
@@ -60,7 +61,8 @@ Engine::Engine(const ConnectorOptions& options)
     : name_(chosen_name(checked(options))),
       hostname_(host_name()),
       resources_(std::make_shared<Resources>(options, agent_base_name(options, name_))),
-      thread_(resources_) {}
+      driver_(std::make_shared<Driver>(*resources_)),
+      thread_(resources_, driver_) {}
 
 Engine::~Engine() { close(); }
 
@@ -78,7 +80,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                                                : Access::kReadsLocal);
   if (options.readers == 0)
     throw Error(ErrorKind::kInvalidArgument, "readers is 0; it must be at least 1");
-  resources_->mailbox->check_usable();
+  driver_->mailbox().check_usable();
   RegistrationHold hold = resources_->registrations.acquire(descriptors);
   const wire::LeaseRecord lease = resources_->leases.grant();
   try {
@@ -106,16 +108,16 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   wire::AgentMetadata agent = resources_->registrations.describe(descriptors, hold);
   agent.connection = resources_->worker_address;
   agent.extension = wire::Extension{resources_->instance, std::string(version()),
-                                    resources_->context.library().version, lease};
+                                    resources_->context.library().version, lease,
+                                    resources_->leases.table_of(lease)};
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{exposure.operation, kind, exposure.notification_key, {}},
-      std::vector<Descriptor>(descriptors.begin(), descriptors.end()),
-      resources_->mailbox);
+      std::vector<Descriptor>(descriptors.begin(), descriptors.end()), driver_);
   state->set_exposed(std::move(agent));
-  // Nothing happens to it before a peer's message wakes the thread, or its deadline.
-  const auto urgency = exposure.deadline == core::kNever ? Mailbox::Urgency::kLazy
-                                                         : Mailbox::Urgency::kNow;
-  resources_->mailbox->post(ExposeRequest{state, std::move(hold), exposure}, urgency);
+  driver_->mailbox().post(ExposeRequest{state, std::move(hold), exposure});
+  // Nothing happens to it before a peer's message, which looks into the mail, or its
+  // deadline.
+  if (exposure.deadline != core::kNever) driver_->ring();
   return state;
 }
 
@@ -126,25 +128,24 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
   check_metadata(remote, kind, descriptors);
   check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
                                                               : Access::kReadsLocal);
-  resources_->mailbox->check_usable();
+  driver_->mailbox().check_usable();
   auto agent = remote_agents_.load(remote.nixl_metadata);
   auto ranges = resolve(remote, *agent);
   RegistrationHold hold = resources_->registrations.acquire(descriptors);
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{++last_operation_, kind, remote.notification_key,
                                agent->name()},
-      std::vector<Descriptor>(descriptors.begin(), descriptors.end()),
-      resources_->mailbox);
-  resources_->mailbox->post(BeginRequest{state, std::move(hold), std::move(agent),
-                                         std::move(ranges), deadline(options)});
+      std::vector<Descriptor>(descriptors.begin(), descriptors.end()), driver_);
+  driver_->begin(BeginRequest{state, std::move(hold), std::move(agent),
+                              std::move(ranges), deadline(options)});
   return state;
 }
 
 void Engine::close() {
-  if (resources_->mailbox->is_forked_child()) return;
-  resources_->mailbox->post_close();
+  if (driver_->mailbox().is_forked_child()) return;
+  if (driver_->mailbox().post_close()) driver_->ring();
   // A completion callback cannot wait for its own thread, which ends when it returns.
-  if (resources_->mailbox->is_progress_thread()) return;
+  if (driver_->is_progress_thread()) return;
   const std::lock_guard lock(close_mutex_);
   thread_.join();
 }

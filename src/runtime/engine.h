@@ -18,6 +18,7 @@
 namespace nixl_connect::runtime {
 
 struct Resources;
+class Driver;
 class RegistrationHold;
 
 class Engine {
@@ -50,6 +51,7 @@ class Engine {
   const std::string name_;
   const std::string hostname_;
   const std::shared_ptr<Resources> resources_;
+  const std::shared_ptr<Driver> driver_;
   RemoteAgents remote_agents_;
   std::atomic<core::OperationId> last_operation_{0};
 

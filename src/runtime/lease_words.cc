@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/lease_words.h"
 
+#include <unistd.h>
+
+#include <cstring>
 #include <numeric>
 
 #include "base/random.h"
 #include "nixl_connect/error.h"
 
 namespace nixl_connect::runtime {
+namespace {
 
-LeaseWords::LeaseWords(const paths::ucx::Context& context)
-    : words_(kSlots),
-      registration_(context, reinterpret_cast<std::uintptr_t>(words_.data()),
-                    words_.size() * sizeof words_[0]),
+constexpr std::size_t kBytes =
+    kLeaseTableHeadBytes + LeaseWords::kSlots * sizeof(std::uint64_t);
+
+}  // namespace
+
+LeaseWords::LeaseWords(const paths::ucx::Context& context,
+                       const wire::InstanceId& instance)
+    : memory_(kLeaseTableName, kBytes),
+      words_(reinterpret_cast<std::uint64_t*>(memory_.data() + kLeaseTableHeadBytes)),
+      registration_(context, reinterpret_cast<std::uintptr_t>(words_),
+                    kSlots * sizeof(std::uint64_t)),
       free_slots_(kSlots) {
+  std::memcpy(memory_.data(), instance.data(), instance.size());
   std::iota(free_slots_.rbegin(), free_slots_.rend(), 0U);
 }
 
@@ -34,10 +46,17 @@ wire::LeaseRecord LeaseWords::grant() {
   return lease;
 }
 
+wire::LeaseTable LeaseWords::table_of(const wire::LeaseRecord& lease) const noexcept {
+  return {static_cast<std::uint32_t>(::getpid()),
+          static_cast<std::uint32_t>(memory_.fd()),
+          kLeaseTableHeadBytes + lease.id % kSlots * sizeof(std::uint64_t)};
+}
+
 void LeaseWords::end(core::LeaseId lease) noexcept {
   const std::size_t slot = lease % kSlots;
-  // Sequentially consistent: the user may overwrite the exposed memory right after.
+  // Readers must see it before anything that the user then does to the exposed memory.
   std::atomic_ref(words_[slot]).store(0);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   const std::lock_guard lock(mutex_);
   free_slots_.push_back(static_cast<std::uint32_t>(slot));
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The lease words of this process, in one registered table that peers can get from: a
-// word holds its lease's token for exactly as long as the lease lasts. Thread-safe.
+// The lease words of this process, in one table that peers can get from and, on the
+// same host, map (remote_leases.h): a word holds its lease's token for exactly as long
+// as the lease lasts. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -9,15 +10,21 @@
 #include <mutex>
 #include <vector>
 
-#include "core/commands.h"
+#include "base/shared_memory.h"
+#include "core/terms.h"
 #include "paths/ucx/context.h"
 #include "wire/extension.h"
 
 namespace nixl_connect::runtime {
 
+// In front of the words.
+constexpr std::size_t kLeaseTableHeadBytes = 64;
+static_assert(kLeaseTableHeadBytes >= sizeof(wire::InstanceId));
+constexpr const char* kLeaseTableName = "nixl_connect_leases";
+
 class LeaseWords {
  public:
-  explicit LeaseWords(const paths::ucx::Context& context);
+  LeaseWords(const paths::ucx::Context& context, const wire::InstanceId& instance);
   LeaseWords(const LeaseWords&) = delete;
   LeaseWords& operator=(const LeaseWords&) = delete;
 
@@ -29,10 +36,14 @@ class LeaseWords {
   // gets later.
   void end(core::LeaseId lease) noexcept;
 
+  // Where peers find the word of a lease.
+  wire::LeaseTable table_of(const wire::LeaseRecord& lease) const noexcept;
+
   static constexpr std::size_t kSlots = 1 << 16;
 
  private:
-  std::vector<std::uint64_t> words_;  // accessed as atomics only
+  const base::SharedMemory memory_;
+  std::uint64_t* const words_;  // in memory_; accessed as atomics only
   const paths::ucx::Registration registration_;
 
   std::mutex mutex_;

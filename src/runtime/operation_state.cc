@@ -3,8 +3,7 @@
 
 #include <algorithm>
 
-#include "base/log.h"
-#include "runtime/mailbox.h"
+#include "runtime/driver.h"
 
 namespace nixl_connect::runtime {
 
@@ -19,11 +18,11 @@ std::uint64_t total_size(const std::vector<Descriptor>& descriptors) {
 }  // namespace
 
 OperationState::OperationState(Identity identity, std::vector<Descriptor> descriptors,
-                               std::shared_ptr<Mailbox> mailbox)
+                               std::shared_ptr<Driver> driver)
     : identity_(std::move(identity)),
       descriptors_(std::move(descriptors)),
       size_(total_size(descriptors_)),
-      mailbox_(std::move(mailbox)) {}
+      driver_(std::move(driver)) {}
 
 RdmaMetadata OperationState::metadata(bool hex_encode) {
   RdmaMetadata result;
@@ -42,8 +41,8 @@ RdmaMetadata OperationState::metadata(bool hex_encode) {
 
 void OperationState::check_may_wait() const {
   if (is_terminal(status())) return;
-  mailbox_->check_process();
-  if (mailbox_->is_progress_thread())
+  driver_->mailbox().check_process();
+  if (driver_->is_progress_thread())
     throw Error(ErrorKind::kInvalidArgument,
                 "waiting inside a completion callback would wait for itself; use "
                 "on_complete() or another thread");
@@ -51,6 +50,7 @@ void OperationState::check_may_wait() const {
 
 OperationStatus OperationState::wait() {
   check_may_wait();
+  driver_->help(*this, core::kNever);
   std::unique_lock lock(mutex_);
   finished_.wait(lock, [&] { return is_terminal(status()); });
   if (failure_) throw Error(*failure_);
@@ -61,9 +61,10 @@ bool OperationState::wait_for(std::chrono::nanoseconds duration) {
   check_may_wait();
   // A longer wait than this would overflow the clock, and nobody sees its end.
   constexpr std::chrono::nanoseconds kLongest = std::chrono::hours(24 * 365);
+  const auto end = std::chrono::steady_clock::now() + std::min(duration, kLongest);
+  driver_->help(*this, end.time_since_epoch());
   std::unique_lock lock(mutex_);
-  if (!finished_.wait_for(lock, std::min(duration, kLongest),
-                          [&] { return is_terminal(status()); }))
+  if (!finished_.wait_until(lock, end, [&] { return is_terminal(status()); }))
     return false;
   if (failure_) throw Error(*failure_);
   return true;
@@ -72,7 +73,7 @@ bool OperationState::wait_for(std::chrono::nanoseconds duration) {
 void OperationState::on_complete(Callback callback) {
   if (!callback)
     throw Error(ErrorKind::kInvalidArgument, "on_complete() needs a callback");
-  mailbox_->check_process();
+  driver_->mailbox().check_process();
   {
     const std::lock_guard lock(mutex_);
     if (!is_terminal(status())) {
@@ -80,12 +81,11 @@ void OperationState::on_complete(Callback callback) {
       return;
     }
   }
-  mailbox_->post(
-      [callback = std::move(callback), status = status()] { run(callback, status); });
+  driver_->deliver({nullptr, {std::move(callback)}, status()});
 }
 
 void OperationState::cancel() noexcept {
-  if (!is_terminal(status())) mailbox_->post_cancel(identity_.id);
+  if (!is_terminal(status())) driver_->cancel(identity_.id);
 }
 
 std::string OperationState::path() const {
@@ -102,7 +102,8 @@ void OperationState::set_path(const std::string& path) {
   path_ = path;
 }
 
-void OperationState::finish(const core::Outcome& outcome) {
+std::vector<OperationState::Callback> OperationState::finish(
+    const core::Outcome& outcome) {
   std::vector<Callback> callbacks;
   {
     const std::lock_guard lock(mutex_);
@@ -112,18 +113,7 @@ void OperationState::finish(const core::Outcome& outcome) {
     status_.store(outcome.status, std::memory_order_release);
   }
   finished_.notify_all();
-  for (const Callback& callback : callbacks) run(callback, outcome.status);
-}
-
-void OperationState::run(const Callback& callback, OperationStatus status) noexcept {
-  try {
-    callback(status);
-  } catch (const std::exception& error) {
-    base::log_error(std::string("a completion callback threw, which is ignored: ") +
-                    error.what());
-  } catch (...) {
-    base::log_error("a completion callback threw, which is ignored");
-  }
+  return callbacks;
 }
 
 }  // namespace nixl_connect::runtime

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an operation's user and the progress thread share. Users wait and look, on any
-// thread; the progress thread reports, and alone brings the terminal status.
+// What an operation's user and the dispatcher share. Users wait and look, on any
+// thread; the dispatcher reports, and alone brings the terminal status.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,7 @@
 
 namespace nixl_connect::runtime {
 
-class Mailbox;
+class Driver;
 
 class OperationState {
  public:
@@ -35,7 +35,7 @@ class OperationState {
   };
 
   OperationState(Identity identity, std::vector<Descriptor> descriptors,
-                 std::shared_ptr<Mailbox> mailbox);
+                 std::shared_ptr<Driver> driver);
 
   const Identity& identity() const noexcept { return identity_; }
   const std::vector<Descriptor>& descriptors() const noexcept { return descriptors_; }
@@ -59,25 +59,24 @@ class OperationState {
   }
   std::string path() const;
 
-  // For the progress thread.
+  // For the dispatcher.
   std::atomic<std::uint64_t>& bytes() noexcept { return bytes_; }
   void began() noexcept;
   void set_path(const std::string& path);
-  // Called once. Runs the callbacks.
-  void finish(const core::Outcome& outcome);
+  // Called once. Gives the callbacks that are due now.
+  std::vector<Callback> finish(const core::Outcome& outcome);
 
  private:
   void check_may_wait() const;
-  static void run(const Callback& callback, OperationStatus status) noexcept;
 
   // Constant once shared.
   const Identity identity_;
   const std::vector<Descriptor> descriptors_;
   const std::uint64_t size_;
-  const std::shared_ptr<Mailbox> mailbox_;
+  const std::shared_ptr<Driver> driver_;
   std::optional<ExposedMetadata> exposed_;
 
-  // Written by the progress thread only; the terminal status under mutex_.
+  // Written by the dispatcher only; the terminal status under mutex_.
   std::atomic<OperationStatus> status_{OperationStatus::kInitialized};
   std::atomic<std::uint64_t> bytes_{0};
 

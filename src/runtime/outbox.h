@@ -35,6 +35,8 @@ class Outbox {
   void send_all();
   void send_if_due(core::Time last_activity, core::Time now);
 
+  bool is_empty() const noexcept { return held_.empty(); }
+
  private:
   struct Mail {
     std::vector<wire::ControlBody> control;  // encoded when it leaves, not before

@@ -15,6 +15,7 @@
 #include "paths/ucx/endpoint.h"
 #include "paths/ucx/worker.h"
 #include "runtime/remote_agent.h"
+#include "runtime/remote_leases.h"
 #include "wire/control.h"
 
 namespace nixl_connect::runtime {
@@ -25,6 +26,7 @@ struct Peer {
   std::optional<wire::InstanceId> instance;  // of a peer of ours
   base::Bytes connection;                    // its worker address; tells peers apart
   paths::ucx::Endpoint* endpoint = nullptr;
+  RemoteLeases leases;      // of a peer of ours on this host
   bool knows_us = false;    // we have sent it a Hello
   bool greeted_us = false;  // it has sent us a Hello
 };

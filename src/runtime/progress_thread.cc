@@ -11,59 +11,22 @@
 #include <vector>
 
 #include "base/fork.h"
-#include "runtime/dispatcher.h"
+#include "runtime/driver.h"
 #include "runtime/resources.h"
-#include "runtime/sleeper.h"
 
 namespace nixl_connect::runtime {
 namespace {
 
-inline void relax_cpu() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-// Spinning on the only core would keep the peer from answering.
-core::Time spin_time(const ConnectorOptions& options) {
-  return std::thread::hardware_concurrency() > 1 ? core::Time(options.spin)
-                                                 : core::Time(0);
-}
-
-void sleep_if_idle(Dispatcher& dispatcher, Mailbox& mailbox, Sleeper& sleeper) {
-  dispatcher.finish_before_sleep();
-  if (!mailbox.may_sleep()) return;
-  if (dispatcher.worker().arm()) sleeper.sleep_until(dispatcher.next_deadline());
-  mailbox.awake();
-}
-
-void run(Resources& resources, Dispatcher& dispatcher, Sleeper& sleeper) {
-  Mailbox& mailbox = *resources.mailbox;
-  const core::Time spin = spin_time(resources.options);
-  while (!dispatcher.is_closed()) {
-    if (dispatcher.turn()) continue;
-    if (now() - dispatcher.last_activity() < spin) {
-      relax_cpu();
-    } else {
-      sleep_if_idle(dispatcher, mailbox, sleeper);
-    }
-  }
-}
-
 void run_to_the_end(std::shared_ptr<Resources> resources,
-                    std::unique_ptr<Dispatcher> dispatcher,
-                    std::unique_ptr<Sleeper> sleeper) {
-  resources->mailbox->set_progress_thread();
-  run(*resources, *dispatcher, *sleeper);
-  if (dispatcher->is_quiet()) {
-    dispatcher.reset();
+                    std::shared_ptr<Driver> driver) {
+  const bool is_quiet = driver->run();
+  if (is_quiet) {
+    driver->destroy_dispatcher();
     resources->worker.reset();
     return;
   }
   // Transfers that never ended may still touch what these own.
-  [[maybe_unused]] auto* leaked_dispatcher = dispatcher.release();
+  [[maybe_unused]] auto* leaked_driver = new std::shared_ptr<Driver>(std::move(driver));
   [[maybe_unused]] auto* leaked_share =
       new std::shared_ptr<Resources>(std::move(resources));
 }
@@ -101,16 +64,12 @@ Orphans& orphans() {
 
 }  // namespace
 
-ProgressThread::ProgressThread(std::shared_ptr<Resources> resources)
-    : mailbox_(resources->mailbox) {
+ProgressThread::ProgressThread(std::shared_ptr<Resources> resources,
+                               std::shared_ptr<Driver> driver)
+    : driver_(std::move(driver)) {
   orphans();  // made after UCX was opened, so that it is destroyed before
-  // Made here, so that what fails is thrown to whoever opens the Connector.
-  auto dispatcher = std::make_unique<Dispatcher>(*resources);
-  auto sleeper =
-      std::make_unique<Sleeper>(mailbox_->event_fd(), dispatcher->worker().event_fd());
   try {
-    thread_ = std::thread(run_to_the_end, std::move(resources), std::move(dispatcher),
-                          std::move(sleeper));
+    thread_ = std::thread(run_to_the_end, std::move(resources), driver_);
   } catch (const std::system_error& error) {
     throw Error(
         ErrorKind::kNoResources,
@@ -123,9 +82,9 @@ ProgressThread::~ProgressThread() { join(); }
 
 void ProgressThread::join() {
   if (!thread_.joinable()) return;
-  if (mailbox_->is_forked_child()) {
+  if (driver_->mailbox().is_forked_child()) {
     thread_.detach();
-  } else if (mailbox_->is_progress_thread()) {
+  } else if (driver_->is_progress_thread()) {
     orphans().adopt(std::move(thread_));
   } else {
     thread_.join();

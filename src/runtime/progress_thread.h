@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one thread of a Connector. It turns the dispatcher while there is work, spins for
-// a moment after the last, and then sleeps without using the CPU.
+// The one thread of a Connector, and its end.
 #pragma once
 
 #include <memory>
@@ -9,13 +8,13 @@
 
 namespace nixl_connect::runtime {
 
-class Mailbox;
+class Driver;
 struct Resources;
 
 class ProgressThread {
  public:
   // Starts the thread. It shares the resources and gives its share up when it ends.
-  explicit ProgressThread(std::shared_ptr<Resources> resources);
+  ProgressThread(std::shared_ptr<Resources> resources, std::shared_ptr<Driver> driver);
 
   // join(), or nothing in a forked child, where there is no thread.
   ~ProgressThread();
@@ -28,7 +27,7 @@ class ProgressThread {
   void join();
 
  private:
-  const std::shared_ptr<Mailbox> mailbox_;
+  const std::shared_ptr<Driver> driver_;
   std::thread thread_;
 };
 

@@ -14,11 +14,16 @@
 #include "paths/ucx/context.h"
 #include "paths/ucx/worker.h"
 #include "runtime/lease_words.h"
-#include "runtime/mailbox.h"
 #include "runtime/registrations.h"
 #include "wire/extension.h"
 
 namespace nixl_connect::runtime {
+
+inline wire::InstanceId random_instance() {
+  wire::InstanceId instance;
+  base::fill_random(instance);
+  return instance;
+}
 
 struct Resources {
   Resources(const ConnectorOptions& chosen, std::string agent_base_name)
@@ -26,13 +31,10 @@ struct Resources {
         context(paths::ucx::open_library(options.ucx_directory),
                 {options.net_devices, options.network}),
         registrations(context, std::move(agent_base_name)),
-        leases(context) {
-    base::fill_random(instance);
-  }
+        leases(context, instance) {}
 
   const ConnectorOptions options;
-  const std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
-  wire::InstanceId instance{};
+  const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;
   Registrations registrations;
   LeaseWords leases;

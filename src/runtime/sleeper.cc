@@ -22,19 +22,20 @@ namespace {
 
 }  // namespace
 
-Sleeper::Sleeper(int mailbox_fd, int worker_fd)
-    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+Sleeper::Sleeper(int bell_fd, int worker_fd)
+    : worker_fd_(worker_fd),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
   if (epoll_.get() < 0) fail("epoll_create1");
   if (timer_.get() < 0) fail("timerfd_create");
-  watch(mailbox_fd);
-  watch(worker_fd);
-  watch(timer_.get());
+  watch(bell_fd, EPOLLIN);
+  watch(timer_.get(), EPOLLIN);
+  watch(worker_fd, EPOLLONESHOT);
 }
 
-void Sleeper::watch(int fd) {
+void Sleeper::watch(int fd, unsigned flags) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = flags;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
 }
 
@@ -54,10 +55,23 @@ void Sleeper::set_timer(core::Time deadline) {
 
 void Sleeper::sleep_until(core::Time deadline) {
   set_timer(deadline);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLONESHOT;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, worker_fd_, &event);
+  sleep();
+}
+
+void Sleeper::sleep_until_rung() {
+  set_timer(core::kNever);
+  sleep();
+}
+
+void Sleeper::sleep() {
   std::array<epoll_event, 4> events;
   const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
   // An expired timer stays readable until it is set anew.
-  if (count > 0 && deadline != core::kNever) timer_is_set_to_ = core::Time::min();
+  if (count > 0 && timer_is_set_to_ != core::kNever)
+    timer_is_set_to_ = core::Time::min();
 }
 
 }  // namespace nixl_connect::runtime

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the progress thread sleeps: until mail arrives, UCX has work or a time has come.
-// Used on the progress thread only.
+// How the progress thread sleeps: until the bell rings, UCX has work or a time has
+// come. Used on the progress thread only.
 #pragma once
 
 #include "base/unique_fd.h"
@@ -11,15 +11,21 @@ namespace nixl_connect::runtime {
 
 class Sleeper {
  public:
-  // Watches two file descriptors for reading. Throws Error(kNoResources).
-  Sleeper(int mailbox_fd, int worker_fd);
+  // Throws Error(kNoResources).
+  Sleeper(int bell_fd, int worker_fd);
 
-  // Returns when one of them is readable or steady_clock has reached `deadline`.
+  // Returns when one of the two is readable or steady_clock has reached `deadline`.
   void sleep_until(core::Time deadline);
 
+  // Returns when the bell's is; sometimes without a reason.
+  void sleep_until_rung();
+
  private:
-  void watch(int fd);
+  void watch(int fd, unsigned flags);
   void set_timer(core::Time deadline);
+  void sleep();
+
+  const int worker_fd_;
 
   base::UniqueFd epoll_;
   base::UniqueFd timer_;

@@ -20,12 +20,13 @@ enum FieldType : std::uint16_t {
   kLease = 3,
   kLibraryVersion = 4,
   kUcxVersion = 5,
+  kLeaseTable = 6,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
-static_assert(5 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
-                  2 * kMaxVersionBytes + kCrcBytes <=
+static_assert(6 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
+                  2 * kMaxVersionBytes + 2 * 4 + 8 + kCrcBytes <=
               kMaxExtensionBytes);
 
 std::uint32_t crc_of(base::BytesView bytes) {
@@ -62,6 +63,14 @@ base::Bytes encode_lease(const LeaseRecord& lease) {
   return std::move(out).take();
 }
 
+base::Bytes encode_table(const LeaseTable& table) {
+  base::Writer out;
+  out.u32(table.pid);
+  out.u32(table.fd);
+  out.u64(table.word_offset);
+  return std::move(out).take();
+}
+
 base::Bytes encode_salted(const Extension& extension, std::byte salt) {
   base::Writer out;
   const auto add = [&](FieldType type, base::BytesView value) {
@@ -74,6 +83,7 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
        {std::pair{kLibraryVersion, &extension.library_version},
         std::pair{kUcxVersion, &extension.ucx_version}})
     if (!text->empty()) add(type, base::as_view(*text));
+  if (extension.lease_table) add(kLeaseTable, encode_table(*extension.lease_table));
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -85,6 +95,16 @@ bool decode_lease(base::BytesView value, LeaseRecord& lease) {
   const auto word_address = reader.u64();
   if (!word_address) return false;
   lease = {*id, *token, *word_address, {reader.rest().begin(), reader.rest().end()}};
+  return true;
+}
+
+bool decode_table(base::BytesView value, std::optional<LeaseTable>& table) {
+  base::Reader reader(value);
+  const auto pid = reader.u32();
+  const auto fd = reader.u32();
+  const auto word_offset = reader.u64();
+  if (!word_offset) return false;
+  table = {*pid, *fd, *word_offset};
   return true;
 }
 
@@ -112,6 +132,8 @@ class Assembly {
       case kUcxVersion:
         extension_.ucx_version = base::as_text(value);
         return true;
+      case kLeaseTable:
+        return decode_table(value, extension_.lease_table);
       default:
         return true;
     }

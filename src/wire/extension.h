@@ -30,11 +30,22 @@ struct LeaseRecord {
   bool operator==(const LeaseRecord&) const = default;
 };
 
+// Where the lease words of a process lie, for peers of the same host, which may map
+// them: the file descriptor of a sealed memfd, which begins with the instance id.
+struct LeaseTable {
+  std::uint32_t pid = 0;  // in the process's own namespace
+  std::uint32_t fd = 0;   // of that process
+  std::uint64_t word_offset = 0;
+
+  bool operator==(const LeaseTable&) const = default;
+};
+
 struct Extension {
   InstanceId instance{};
   std::string library_version;
   std::string ucx_version;
   LeaseRecord lease;
+  std::optional<LeaseTable> lease_table;
 
   bool operator==(const Extension&) const = default;
 };
@@ -53,6 +64,7 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //   2 instance  16 bytes
 //   3 lease     u64 id, u64 token, u64 word address, then the word's rkey
 //   4 library version, 5 UCX version   UTF-8; left out if empty
+//   6 lease table   u32 pid, u32 fd, u64 offset of the lease's word; may be left out
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8 and what is
 // longer than its limit above.
 base::Bytes encode(const Extension& extension);

@@ -97,6 +97,20 @@ TEST_F(ExposingSide, RefusesAttachOnceItsOutcomeIsDecided) {
   EXPECT_EQ(summary(engine_), "revoke 6 to 7");
 }
 
+TEST_F(ExposingSide, WaitsForAWriteThatAnAttachedWriterHasBegunMeanwhile) {
+  expose(OperationKind::kWrite);
+  attach(kPeer, true);
+  engine_.cancel(kOperation, kNow);
+  EXPECT_EQ(summary(engine_), "grant 5 to 7, progress 0, end lease, revoke 5 to 7");
+  engine_.message_arrived(kPeer, wire::Attach{6, kLease, kToken, true}, kNow);
+  EXPECT_EQ(summary(engine_), "revoke 6 to 7");
+  done(kPeer, wire::DoneStatus::kCancelled);
+  EXPECT_EQ(summary(engine_), "");
+  engine_.message_arrived(
+      kPeer, wire::Done{6, kLease, wire::DoneStatus::kFailed, 0, "", ""}, kNow);
+  EXPECT_EQ(summary(engine_), "finish STOP");
+}
+
 TEST_F(ExposingSide, CancelRevokesAndWaitsForEveryDone) {
   expose_to_two(OperationKind::kWrite);
   engine_.cancel(kOperation, kNow);

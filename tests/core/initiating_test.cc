@@ -161,6 +161,44 @@ TEST(InitiatingSide, AttachesAndWaitsBeforeItWrites) {
   EXPECT_EQ(summary(engine), "attach 1 to 7");
 }
 
+TEST(InitiatingSide, JoinsAWriteThatIsGrantedAndRunning) {
+  Engine engine;
+  bring_to(engine, State::kMoving, true);
+  Transfer second = transfer(OperationKind::kWrite, true);
+  second.operation = 2;
+  engine.begin(second, kStart);
+  EXPECT_EQ(summary(engine), "attach 2 to 7, start");
+  move(engine);
+  engine.transfer_ended(2, std::nullopt, 64, "tcp", kStart);
+  EXPECT_EQ(summary(engine),
+            "done complete to 7, finish DONE, done complete to 7, finish DONE");
+  Transfer third = transfer(OperationKind::kWrite, true);
+  third.operation = 3;
+  engine.begin(third, kStart);
+  EXPECT_EQ(summary(engine), "attach 3 to 7");
+}
+
+TEST(InitiatingSide, JoinsNoWriteThatIsOfAnotherLeaseOrEnding) {
+  Engine engine;
+  bring_to(engine, State::kMoving, true);
+  Transfer other = transfer(OperationKind::kWrite, true);
+  other.operation = 2;
+  other.lease->id += 1;
+  engine.begin(other, kStart);
+  EXPECT_EQ(summary(engine), "attach 2 to 7");
+  Transfer forged = transfer(OperationKind::kWrite, true);
+  forged.operation = 3;
+  forged.lease->token += 1;
+  engine.begin(forged, kStart);
+  EXPECT_EQ(summary(engine), "attach 3 to 7");
+  engine.message_arrived(kPeer, wire::Revoke{kOperation, "over"}, kStart);
+  EXPECT_EQ(summary(engine), "stop");
+  Transfer late = transfer(OperationKind::kWrite, true);
+  late.operation = 4;
+  engine.begin(late, kStart);
+  EXPECT_EQ(summary(engine), "attach 4 to 7");
+}
+
 TEST(InitiatingSide, TellsAGenuineAgentOfSuccessOnly) {
   for (const auto kind : {OperationKind::kRead, OperationKind::kWrite}) {
     Engine engine;

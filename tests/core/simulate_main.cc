@@ -38,7 +38,8 @@ void print(const Coverage& coverage) {
             << coverage.peers_dropped << ", begun on a lost peer "
             << coverage.begun_on_lost_peer << ", early notifications "
             << coverage.early_notifications << ", peers killed "
-            << coverage.peers_killed << '\n';
+            << coverage.peers_killed << ", writes joined " << coverage.writes_joined
+            << '\n';
 }
 
 bool run(std::uint64_t first, std::uint64_t seeds) {

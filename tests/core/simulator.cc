@@ -119,6 +119,7 @@ Coverage& Coverage::operator+=(const Coverage& other) {
   begun_on_lost_peer += other.begun_on_lost_peer;
   early_notifications += other.early_notifications;
   peers_killed += other.peers_killed;
+  writes_joined += other.writes_joined;
   return *this;
 }
 

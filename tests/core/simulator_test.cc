@@ -36,6 +36,7 @@ TEST(Simulation, ComesToEveryCorner) {
   EXPECT_GT(coverage.begun_on_lost_peer, 0U);
   EXPECT_GT(coverage.early_notifications, 0U);
   EXPECT_GT(coverage.peers_killed, 0U);
+  EXPECT_GT(coverage.writes_joined, 0U);
 }
 
 TEST(Simulation, RepeatsARunFromItsSeed) {

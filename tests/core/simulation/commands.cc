@@ -139,6 +139,9 @@ void Node::carry_out(const Send& command) {
   if (world_.network.is_loss_known(command.peer))
     world_.violation(number_, "sends to a lost peer");
   check_own(command.body);
+  const auto* attach = std::get_if<wire::Attach>(&command.body);
+  if (attach != nullptr && attach->is_write && !command.is_awaited)
+    ++world_.journal.coverage.writes_joined;
   const std::size_t node = world_.network.node_of(command.peer);
   world_.network.send(command.peer, [this, node, body = command.body](PeerId sender) {
     world_.nodes[node]->receive(sender, body);

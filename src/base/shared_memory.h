@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory that another process of the host can map: a sealed memfd, which never shrinks,
+// so that nobody who has mapped it can fall. A resource; the bytes are for their users
+// to guard.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/unique_fd.h"
+
+namespace nixl_connect::base {
+
+class SharedMemory {
+ public:
+  // Zeroed memory of this process. `name` is what /proc shows. Throws
+  // Error(kNoResources).
+  SharedMemory(const char* name, std::size_t size);
+
+  // Memory of another process, for reading: what it has under `fd`, if that is sealed
+  // memory of that name and can be reached; nothing otherwise. Any numbers are safe to
+  // ask for.
+  static std::optional<SharedMemory> of_process(std::uint32_t pid, std::uint32_t fd,
+                                                const char* name);
+
+  SharedMemory(SharedMemory&& other) noexcept;
+  SharedMemory& operator=(SharedMemory&&) = delete;
+  ~SharedMemory();
+
+  std::byte* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+  int fd() const noexcept { return fd_.get(); }
+
+ private:
+  SharedMemory(UniqueFd fd, std::byte* data, std::size_t size) noexcept;
+
+  UniqueFd fd_;
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace nixl_connect::base

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/deliveries.h"
+
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "runtime/operation_state.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+void run_callbacks(const Delivery& delivery) noexcept {
+  for (const auto& callback : delivery.callbacks) try {
+      callback(delivery.status);
+    } catch (const std::exception& error) {
+      base::log_error(std::string("a completion callback threw, which is ignored: ") +
+                      error.what());
+    } catch (...) {
+      base::log_error("a completion callback threw, which is ignored");
+    }
+}
+
+}  // namespace
+
+bool Deliveries::add(Delivery&& delivery) {
+  const std::lock_guard lock(mutex_);
+  if (is_shut_) return false;
+  due_.push_back(std::move(delivery));
+  is_due_.store(true);
+  return true;
+}
+
+bool Deliveries::run() noexcept {
+  if (!is_due()) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    running_.swap(due_);
+    is_due_.store(false);
+  }
+  for (const Delivery& delivery : running_) run_callbacks(delivery);
+  running_.clear();
+  return true;
+}
+
+void Deliveries::shut() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    is_shut_ = true;
+  }
+  run();
+}
+
+}  // namespace nixl_connect::runtime

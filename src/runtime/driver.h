@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs the dispatcher, on one thread at a time: whoever has the turn. That is the
+// progress thread by default; but a user's thread that begins something small, or
+// waits, takes the turn if it is free and does the work itself, which saves the way to
+// another thread and back. It gives the turn back when it has what it wanted, and the
+// progress thread is told if anything is left to do. Nobody ever waits for the turn but
+// the progress thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "core/terms.h"
+#include "runtime/bell.h"
+#include "runtime/deliveries.h"
+#include "runtime/mailbox.h"
+#include "runtime/sleeper.h"
+
+namespace nixl_connect::runtime {
+
+class Dispatcher;
+class OperationState;
+struct Resources;
+
+// Outlives its dispatcher: operations have a share.
+class Driver {
+ public:
+  explicit Driver(Resources& resources);
+  ~Driver();
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  // For users, on any thread.
+
+  Mailbox& mailbox() noexcept { return mailbox_; }
+  bool is_progress_thread() const noexcept {
+    return std::this_thread::get_id() == thread_.load(std::memory_order_relaxed);
+  }
+
+  // Posts the request and sees to it that it is taken up now. If the operation is small
+  // and nothing else is under way, this thread carries it out, as far as that goes
+  // without waiting for the peer. Throws what Mailbox::post() throws.
+  void begin(BeginRequest request);
+
+  // Does nothing where Mailbox::post() would throw: the operation is terminal there, or
+  // belongs to the parent process.
+  void cancel(core::OperationId operation) noexcept;
+
+  // Runs the dispatcher here until the operation is terminal, `end` has come, or
+  // nothing has happened for a while. Does nothing if another thread has the turn, or
+  // for an operation that only a peer can end.
+  void help(const OperationState& awaited, core::Time end) noexcept;
+
+  // Throws Error(kInvalidArgument) when the progress thread has ended.
+  void deliver(Delivery delivery);
+
+  void ring() noexcept { bell_.ring(); }
+
+  // For the progress thread.
+
+  // Returns when a CloseRequest has been carried out, with the turn, which nobody gets
+  // again. False if not everything became quiet: the dispatcher must then stay, and
+  // with it all that its transfers may touch.
+  bool run();
+  void destroy_dispatcher() noexcept;
+
+ private:
+  bool try_take_turn() noexcept {
+    return !is_taken_.load(std::memory_order_relaxed) && !is_taken_.exchange(true);
+  }
+  void give_turn() noexcept { is_taken_.store(false); }
+  bool take_turn_soon() noexcept;
+  void leave_turn(bool did_help) noexcept;
+
+  void give_way() const noexcept;
+  void stand_by();
+  void sleep();
+
+  const core::Time spin_;
+  Bell bell_;
+  Mailbox mailbox_;
+  Deliveries deliveries_;
+  std::atomic<std::thread::id> thread_{};
+
+  std::atomic<bool> is_taken_{false};
+  // Used by whoever has the turn.
+  std::unique_ptr<Dispatcher> dispatcher_;
+
+  std::atomic<int> waiting_{0};  // users' threads that would like the turn
+  std::atomic<core::Time> last_help_{core::Time(0)};
+  // The progress thread sleeps, will wake for UCX's events, and until then.
+  std::atomic<bool> is_armed_{false};
+  std::atomic<core::Time> armed_until_{core::kNever};
+
+  // Used by the progress thread.
+  Sleeper sleeper_;
+};
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A peer's lease words, mapped: on one host a look into them is a load, where a get
+// takes microseconds. Used by whoever has the turn.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/shared_memory.h"
+#include "wire/extension.h"
+
+namespace nixl_connect::runtime {
+
+class RemoteLeases {
+ public:
+  // Maps the table that a peer names. Without effect where there is none, or where it
+  // cannot be reached: another host, another pid namespace, another user.
+  void open(const wire::Extension& peer);
+
+  // Whether the lease is alive, for a reader who has its data. Nothing if its word is
+  // not to be seen here.
+  std::optional<bool> is_valid(const wire::Extension& peer) const noexcept;
+
+ private:
+  std::optional<base::SharedMemory> table_;
+};
+
+}  // namespace nixl_connect::runtime
