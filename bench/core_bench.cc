@@ -22,7 +22,7 @@ Transfer read_of(OperationId operation) {
   Transfer transfer;
   transfer.operation = operation;
   transfer.peer = kPeer;
-  transfer.lease = wire::LeaseRecord{operation, 2, 3, {}};
+  transfer.lease = LeaseKey{operation, 2};
   transfer.deadline = kDeadline;
   return transfer;
 }

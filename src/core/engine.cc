@@ -51,8 +51,9 @@ void Engine::notification_arrived(const std::string& key, Time now) {
 }
 
 void Engine::transfer_ended(OperationId operation, std::optional<Failure> failure,
-                            std::uint64_t bytes, const std::string& path, Time now) {
-  initiating_.transfer_ended(operation, std::move(failure), bytes, path, now);
+                            std::uint64_t bytes, std::string path, Time now) {
+  initiating_.transfer_ended(operation, std::move(failure), bytes, std::move(path),
+                             now);
 }
 
 void Engine::lease_checked(OperationId operation, bool is_valid,

@@ -42,7 +42,7 @@ class Engine {
 
   // Completions. `failure` empty: all bytes are where they belong.
   void transfer_ended(OperationId operation, std::optional<Failure> failure,
-                      std::uint64_t bytes, const std::string& path, Time now);
+                      std::uint64_t bytes, std::string path, Time now);
   // `is_valid`: the word held the token after the data had arrived. A failed get of the
   // word is a failure.
   void lease_checked(OperationId operation, bool is_valid,

@@ -37,8 +37,7 @@ void InitiatingSide::begin(const Transfer& transfer, Time now) {
   operation.peer = transfer.peer;
   operation.kind = transfer.kind;
   if (transfer.lease) {
-    operation.lease = transfer.lease->id;
-    operation.token = transfer.lease->token;
+    operation.lease = transfer.lease;
     const bool joins = is_write && granted_writes_.count(grant_key(operation)) > 0;
     const bool waits = is_write && !joins;
     if (joins) grant(operation);
@@ -54,7 +53,7 @@ void InitiatingSide::begin(const Transfer& transfer, Time now) {
 }
 
 InitiatingSide::GrantKey InitiatingSide::grant_key(const Operation& operation) {
-  return {operation.peer, *operation.lease, operation.token};
+  return {operation.peer, *operation.lease};
 }
 
 void InitiatingSide::grant(Operation& operation) {
@@ -85,11 +84,11 @@ void InitiatingSide::revoked(PeerId peer, const wire::Revoke& revoke, Time now) 
 
 void InitiatingSide::transfer_ended(OperationId operation,
                                     std::optional<Failure> failure, std::uint64_t bytes,
-                                    const std::string& path, Time now) {
+                                    std::string path, Time now) {
   const auto at = operations_.find(operation);
   if (at == operations_.end()) return;
   at->second.bytes_moved = bytes;
-  at->second.path = path;
+  at->second.path = std::move(path);
   if (failure) {
     fire(at, Event::kMoveFailed, failed(*std::move(failure)), now);
     return;
@@ -190,7 +189,7 @@ void InitiatingSide::end(Operations::iterator at) {
   forget_grant(operation);
   if (operation.lease && !operation.is_peer_lost) {
     agenda_.add(Send{operation.peer,
-                     wire::Done{id, *operation.lease, done_status(outcome.status),
+                     wire::Done{id, operation.lease->id, done_status(outcome.status),
                                 operation.bytes_moved,
                                 outcome.failure ? outcome.failure->message : "",
                                 std::move(operation.path)},

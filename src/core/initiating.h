@@ -18,8 +18,8 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "core/outcomes.h"
 #include "core/requests.h"
@@ -44,7 +44,7 @@ class InitiatingSide {
   void revoked(PeerId peer, const wire::Revoke& revoke, Time now);
 
   void transfer_ended(OperationId operation, std::optional<Failure> failure,
-                      std::uint64_t bytes, const std::string& path, Time now);
+                      std::uint64_t bytes, std::string path, Time now);
   void lease_checked(OperationId operation, bool is_valid,
                      std::optional<Failure> failure, Time now);
   void peer_lost(PeerId peer, const Failure& failure, Time now);
@@ -56,13 +56,12 @@ class InitiatingSide {
   std::size_t live_operations() const noexcept { return operations_.size(); }
 
  private:
-  using GrantKey = std::tuple<PeerId, LeaseId, std::uint64_t /*token*/>;
+  using GrantKey = std::pair<PeerId, LeaseKey>;
   struct Operation {
     PeerId peer = 0;
     OperationKind kind = OperationKind::kRead;
     State state = State::kMoving;
-    std::optional<LeaseId> lease;
-    std::uint64_t token = 0;
+    std::optional<LeaseKey> lease;
     std::string notification_key;  // only for a genuine NIXL agent
     bool is_peer_lost = false;
     bool is_granted = false;  // counts in granted_writes_

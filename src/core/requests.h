@@ -3,13 +3,13 @@
 // What the runtime asks of the core: the operations to run and how. Plain data.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "core/terms.h"
 #include "nixl_connect/metadata.h"
-#include "wire/extension.h"
 
 namespace nixl_connect::core {
 
@@ -28,13 +28,21 @@ struct Exposure {
   Time deadline = kNever;
 };
 
+// What an initiating side needs to know of a lease.
+struct LeaseKey {
+  LeaseId id = 0;
+  std::uint64_t token = 0;
+
+  auto operator<=>(const LeaseKey&) const = default;
+};
+
 // A transfer to or from memory that a peer exposed.
 struct Transfer {
   OperationId operation = 0;
   PeerId peer = 0;
   OperationKind kind = OperationKind::kRead;
   std::string notification_key;
-  std::optional<wire::LeaseRecord> lease;  // none: the peer is a genuine NIXL agent
+  std::optional<LeaseKey> lease;  // none: the peer is a genuine NIXL agent
   Time deadline = kNever;
 };
 

@@ -27,6 +27,7 @@ void run_callbacks(const Delivery& delivery) noexcept {
 bool Deliveries::add(Delivery&& delivery) {
   const std::lock_guard lock(mutex_);
   if (is_shut_) return false;
+  if (!delivery.callbacks.empty()) is_urgent_.store(true);
   due_.push_back(std::move(delivery));
   is_due_.store(true);
   return true;
@@ -38,6 +39,7 @@ bool Deliveries::run() noexcept {
     const std::lock_guard lock(mutex_);
     running_.swap(due_);
     is_due_.store(false);
+    is_urgent_.store(false);
   }
   for (const Delivery& delivery : running_) run_callbacks(delivery);
   running_.clear();

@@ -30,6 +30,8 @@ class Deliveries {
   bool add(Delivery&& delivery);
 
   bool is_due() const noexcept { return is_due_.load(); }
+  // Callbacks are due, for which somebody waits.
+  bool is_urgent() const noexcept { return is_urgent_.load(); }
 
   // For the progress thread. Runs what was due at the call; false if that was nothing.
   // What a callback throws is logged and dropped.
@@ -39,6 +41,7 @@ class Deliveries {
 
  private:
   std::atomic<bool> is_due_{false};
+  std::atomic<bool> is_urgent_{false};
   std::vector<Delivery> running_;  // empty outside run(); keeps its storage
 
   std::mutex mutex_;

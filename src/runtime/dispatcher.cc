@@ -21,7 +21,8 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
   transfer.peer = peer;
   transfer.kind = identity.kind;
   transfer.notification_key = identity.notification_key;
-  if (request.agent->extension()) transfer.lease = request.agent->extension()->lease;
+  if (const auto& extension = request.agent->extension())
+    transfer.lease = core::LeaseKey{extension->lease.id, extension->lease.token};
   transfer.deadline = request.deadline;
   return transfer;
 }
@@ -37,7 +38,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
       core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
       peers_(worker_,
              [this](core::PeerId peer, const core::Failure& failure) {
-               core_.peer_lost(peer, failure, now());
+               core_.peer_lost(peer, failure, time_);
              }),
       outbox_(peers_, resources.instance) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
@@ -55,6 +56,7 @@ Dispatcher::~Dispatcher() {
 }
 
 bool Dispatcher::turn() {
+  time_ = now();
   bool is_active = take_mail();
   // What users ask for is worth spinning on. What peers tell is not, unless a user
   // waits for it: with few cores that would take the one on which the peer runs.
@@ -71,15 +73,16 @@ bool Dispatcher::turn() {
     take_leave();
     is_active = true;
   }
-  if (next_deadline() != core::kNever && next_deadline() <= now()) {
+  time_ = now();
+  if (next_deadline() <= time_) {
     is_active = true;
-    if (now() >= close_deadline_) give_up();
+    if (time_ >= close_deadline_) give_up();
     if (gave_up_) return true;
-    core_.tick(now());
+    core_.tick(time_);
     carry_out_all();
   }
-  if (is_worth_spinning) last_activity_ = now();
-  outbox_.send_if_due(last_activity_, now());
+  if (is_worth_spinning) last_activity_ = time_;
+  outbox_.send_if_due(last_activity_, time_);
   return is_active;
 }
 
@@ -95,15 +98,15 @@ void Dispatcher::carry_out_all() {
   // Carrying out a command may bring further ones.
   for (core_.take_commands(commands_); !commands_.empty();
        core_.take_commands(commands_))
-    for (const core::Command& command : commands_)
-      std::visit([this](const auto& each) { carry_out(each); }, command);
+    for (core::Command& command : commands_)
+      std::visit([this](auto& each) { carry_out(each); }, command);
 }
 
 void Dispatcher::handle(ExposeRequest& request) {
   Running& running = running_[request.exposure.operation];
   running.state = std::move(request.state);
   running.registrations = std::move(request.registrations);
-  core_.expose(request.exposure, now());
+  core_.expose(request.exposure, time_);
 }
 
 void Dispatcher::handle(BeginRequest& request) {
@@ -119,7 +122,7 @@ void Dispatcher::handle(BeginRequest& request) {
     running.remote = std::move(request.remote);
     running.peer = peer.id;
     ++initiating_;
-    core_.begin(transfer, now());
+    core_.begin(transfer, time_);
   } catch (const Error& error) {
     finish(std::move(request.state),
            core::failed(error.kind(), "connecting to peer " + request.agent->name() +
@@ -128,15 +131,15 @@ void Dispatcher::handle(BeginRequest& request) {
 }
 
 void Dispatcher::handle(CancelRequest& request) {
-  core_.cancel(request.operation, now());
+  core_.cancel(request.operation, time_);
 }
 
 void Dispatcher::handle(CloseRequest&) {
   is_closing_ = true;
-  close_deadline_ = now() + 2 * core::Time(resources_.options.drain_timeout);
+  close_deadline_ = time_ + 2 * core::Time(resources_.options.drain_timeout);
   std::vector<core::OperationId> operations;
   for (const auto& [operation, running] : running_) operations.push_back(operation);
-  for (const core::OperationId operation : operations) core_.cancel(operation, now());
+  for (const core::OperationId operation : operations) core_.cancel(operation, time_);
 }
 
 void Dispatcher::take_leave() {
@@ -152,7 +155,7 @@ void Dispatcher::give_up() {
   constexpr core::Time kLastChance = std::chrono::seconds(1);
   if (!did_drop_all_) {
     did_drop_all_ = true;
-    close_deadline_ = now() + kLastChance;
+    close_deadline_ = time_ + kLastChance;
     peers_.drop_all("this Connector is closing and they do not answer");
     return;  // their transfers and flushes end now
   }

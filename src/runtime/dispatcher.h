@@ -97,9 +97,9 @@ class Dispatcher {
   void carry_out(const core::CheckLease& command);
   void carry_out(const core::EndLease& command);
   void carry_out(const core::Notify& command);
-  void carry_out(const core::Send& command);
+  void carry_out(core::Send& command);
   void carry_out(const core::DropPeer& command);
-  void carry_out(const core::Finish& command);
+  void carry_out(core::Finish& command);
   void carry_out(const core::Progress& command);
   void carry_out_all();
 
@@ -111,8 +111,7 @@ class Dispatcher {
 
   void start_transfer(core::OperationId operation, Running& running);
   void start_lease_check(core::OperationId operation, Running& running);
-  void transfer_ended(core::OperationId operation,
-                      const paths::ucx::TransferResult& end);
+  void transfer_ended(core::OperationId operation, paths::ucx::TransferResult end);
   void lease_word_arrived(core::OperationId operation,
                           const paths::ucx::TransferResult& end);
   void finish(std::shared_ptr<OperationState> state, const core::Outcome& outcome);
@@ -132,7 +131,8 @@ class Dispatcher {
   Outbox outbox_;
   std::unordered_map<core::OperationId, Running> running_;
   std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;
-  core::Time last_activity_ = now();
+  core::Time time_ = now();  // about, for everything that happens in one turn
+  core::Time last_activity_ = time_;
   bool heard_message_ = false;           // in this turn
   std::size_t initiating_ = 0;           // of running_
   std::vector<core::Command> commands_;  // empty between turns; keeps its storage

@@ -35,7 +35,7 @@ void Dispatcher::carry_out(const core::StartTransfer& command) {
     start_transfer(command.operation, running);
   } catch (const Error& error) {
     core_.transfer_ended(command.operation, core::Failure{error.kind(), error.what()},
-                         0, {}, now());
+                         0, {}, time_);
   }
 }
 
@@ -52,12 +52,12 @@ void Dispatcher::carry_out(const core::CheckLease& command) {
                               ? std::nullopt
                               : peer->leases.is_valid(*running.agent->extension());
     if (is_valid)
-      core_.lease_checked(command.operation, *is_valid, std::nullopt, now());
+      core_.lease_checked(command.operation, *is_valid, std::nullopt, time_);
     else
       start_lease_check(command.operation, running);
   } catch (const Error& error) {
     core_.lease_checked(command.operation, false,
-                        core::Failure{error.kind(), error.what()}, now());
+                        core::Failure{error.kind(), error.what()}, time_);
   }
 }
 
@@ -69,11 +69,11 @@ void Dispatcher::carry_out(const core::Notify& command) {
   outbox_.add_notification(command.peer,
                            wire::encode(wire::Notification{
                                resources_.registrations.agent_name(), command.key}),
-                           now());
+                           time_);
 }
 
-void Dispatcher::carry_out(const core::Send& command) {
-  outbox_.add(command.peer, command.body, now());
+void Dispatcher::carry_out(core::Send& command) {
+  outbox_.add(command.peer, std::move(command.body), time_);
   if (command.is_awaited) outbox_.send(command.peer);
 }
 
@@ -81,7 +81,7 @@ void Dispatcher::carry_out(const core::DropPeer& command) {
   peers_.drop(command.peer, "it did not answer in time");
 }
 
-void Dispatcher::carry_out(const core::Finish& command) {
+void Dispatcher::carry_out(core::Finish& command) {
   auto node = running_.extract(command.operation);
   OperationState& state = *node.mapped().state;
   if (node.mapped().agent) --initiating_;
@@ -89,16 +89,18 @@ void Dispatcher::carry_out(const core::Finish& command) {
     state.bytes().store(state.size(), std::memory_order_relaxed);
   // Before the user, who may free the memory and get its address again, hears of it.
   { const RegistrationHold released = std::move(node.mapped().registrations); }
-  core::Outcome outcome = command.outcome;
-  if (outcome.failure)
-    outcome.failure->message = describe(state) + ": " + outcome.failure->message;
-  finish(std::move(node.mapped().state), outcome);
+  if (auto& failure = command.outcome.failure)
+    failure->message = describe(state) + ": " + failure->message;
+  finish(std::move(node.mapped().state), command.outcome);
 }
 
 void Dispatcher::finish(std::shared_ptr<OperationState> state,
                         const core::Outcome& outcome) {
   auto callbacks = state->finish(outcome);
-  deliveries_.add({std::move(state), std::move(callbacks), outcome.status});
+  OperationState& left = *state;
+  auto dropped = left.leave(std::move(state));
+  if (dropped || !callbacks.empty())
+    deliveries_.add({std::move(dropped), std::move(callbacks), outcome.status});
 }
 
 void Dispatcher::carry_out(const core::Progress& command) {
@@ -132,13 +134,14 @@ void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
   const bool flush = !is_read || !running.agent->extension();
   running.transfer = std::make_unique<Transfer>(
       to, is_read ? Direction::kGet : Direction::kPut, std::move(ranges), flush,
-      [this, operation](const TransferResult& end) { transfer_ended(operation, end); });
+      [this, operation](TransferResult end) {
+        transfer_ended(operation, std::move(end));
+      });
   running.transfer->mirror(running.state->bytes());
   running.transfer->start();
 }
 
-void Dispatcher::transfer_ended(core::OperationId operation,
-                                const TransferResult& end) {
+void Dispatcher::transfer_ended(core::OperationId operation, TransferResult end) {
   Running& running = running_.at(operation);
   running.transfer.reset();
   running.state->set_path(end.path);
@@ -147,7 +150,8 @@ void Dispatcher::transfer_ended(core::OperationId operation,
     failure = {
         ErrorKind::kDisconnected,
         (end.path.empty() ? "the connection" : end.path) + " failed: " + *end.failure};
-  core_.transfer_ended(operation, std::move(failure), end.bytes, end.path, now());
+  core_.transfer_ended(operation, std::move(failure), end.bytes, std::move(end.path),
+                       time_);
 }
 
 void Dispatcher::start_lease_check(core::OperationId operation, Running& running) {
@@ -178,7 +182,7 @@ void Dispatcher::lease_word_arrived(core::OperationId operation,
     failure = {
         ErrorKind::kDisconnected,
         "the data arrived, but not the word that says it was valid: " + *end.failure};
-  core_.lease_checked(operation, is_valid, std::move(failure), now());
+  core_.lease_checked(operation, is_valid, std::move(failure), time_);
 }
 
 }  // namespace nixl_connect::runtime

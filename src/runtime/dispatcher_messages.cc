@@ -17,7 +17,7 @@ void Dispatcher::notification_arrived(base::BytesView payload) noexcept {
   heard_message_ = true;
   try {
     take_mail();
-    core_.notification_arrived(wire::decode_notification(payload).message, now());
+    core_.notification_arrived(wire::decode_notification(payload).message, time_);
   } catch (const std::exception& error) {
     base::log_warning(std::string("a notification was dropped: ") + error.what());
   }
@@ -50,7 +50,7 @@ void Dispatcher::receive(const wire::ControlMessage& message) {
     base::log_info("peer " + hello->agent + " connected: nixl-connect " +
                    hello->library_version + " on UCX " + hello->ucx_version);
   } else if (const Peer* peer = peers_.find(message.sender)) {
-    core_.message_arrived(peer->id, message.body, now());
+    core_.message_arrived(peer->id, message.body, time_);
   } else {
     base::log_debug("a control message of an unknown peer was dropped");
   }
@@ -63,7 +63,7 @@ void Dispatcher::greet(Peer& peer, const wire::Extension& extension) {
   outbox_.add(peer.id,
               wire::Hello{resources_.registrations.agent_name(), worker_.address(),
                           std::string(version()), resources_.context.library().version},
-              now());
+              time_);
 }
 
 }  // namespace nixl_connect::runtime

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/driver.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -26,6 +27,12 @@ constexpr core::Time kPatience = microseconds(3);
 // or does something else.
 constexpr core::Time kBetweenHelps = microseconds(5);
 
+// How long to nap while others have the turn: twice as long each time, if that goes on.
+// To spin instead, or to wake often, would slow down the thread that has it, where two
+// share a core.
+constexpr core::Time kShortestNap = microseconds(50);
+constexpr core::Time kLongestNap = microseconds(400);
+
 inline void relax_cpu() noexcept {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -40,8 +47,13 @@ core::Time spin_time(const ConnectorOptions& options) {
                                                  : core::Time(0);
 }
 
-bool is_small(const OperationState& state) {
-  return state.size() <= kSmallBytes && state.descriptors().size() <= kSmallRanges;
+// Whether it can come to its end at once: small, and no peer's Grant to wait for.
+bool may_end_at_once(const BeginRequest& request) {
+  const OperationState& state = *request.state;
+  const bool waits = state.identity().kind == OperationKind::kWrite &&
+                     request.agent->extension().has_value();
+  return !waits && state.size() <= kSmallBytes &&
+         state.descriptors().size() <= kSmallRanges;
 }
 
 }  // namespace
@@ -57,20 +69,23 @@ void Driver::destroy_dispatcher() noexcept { dispatcher_.reset(); }
 
 void Driver::begin(BeginRequest request) {
   const std::shared_ptr<OperationState> state = request.state;
+  const bool is_short = may_end_at_once(request);
   mailbox_.post(std::move(request));
   if (is_progress_thread()) return;
-  if (!is_small(*state) || !take_turn_soon()) return bell_.ring();
-  const bool may_help = !dispatcher_->is_moving();
-  for (int turns = 0; may_help && turns < kTurnsOfABegin; ++turns)
+  if (!is_short || !take_turn_soon()) return ring();
+  if (dispatcher_->is_moving()) {
+    give_turn();
+    return ring();
+  }
+  for (int turns = 0; turns < kTurnsOfABegin; ++turns)
     if (!dispatcher_->turn() || is_terminal(state->status())) break;
-  leave_turn(may_help);
-  if (mailbox_.has_mail()) bell_.ring();
+  leave_turn(*state);
 }
 
 void Driver::cancel(core::OperationId operation) noexcept {
   try {
     mailbox_.post(CancelRequest{operation});
-    bell_.ring();
+    ring();
   } catch (const std::exception&) {
     // Closed or forked: see the contract. Out of memory: the deadline remains.
   }
@@ -82,12 +97,12 @@ void Driver::help(const OperationState& awaited, core::Time end) noexcept {
   core::Time idle_since = now();
   while (!is_terminal(awaited.status()) && !dispatcher_->is_closing()) {
     const bool is_active = dispatcher_->turn();
-    if (deliveries_.is_due()) bell_.ring();
+    if (deliveries_.is_urgent()) bell_.ring();
     const core::Time current = now();
     if (is_active) idle_since = current;
     if (current >= end || current - idle_since > spin_) break;
   }
-  leave_turn(true);
+  leave_turn(awaited);
 }
 
 void Driver::deliver(Delivery delivery) {
@@ -106,24 +121,29 @@ bool Driver::take_turn_soon() noexcept {
   return is_mine;
 }
 
-void Driver::leave_turn(bool did_help) noexcept {
-  // What is left needs the progress thread, if that does not watch for it already.
+void Driver::leave_turn(const OperationState& served) noexcept {
+  const bool is_served = is_terminal(served.status());
+  if (is_served) last_help_.store(now(), std::memory_order_relaxed);
   const bool is_watched = is_armed_.load() && !dispatcher_->needs_turns() &&
+                          !deliveries_.is_due() &&
                           dispatcher_->next_deadline() >= armed_until_.load();
-  if (did_help) last_help_.store(now(), std::memory_order_relaxed);
   give_turn();
-  if (!is_watched || deliveries_.is_due()) bell_.ring();
+  if (!is_served || deliveries_.is_urgent())
+    bell_.ring();
+  else if (!is_watched)
+    ring();
 }
 
 bool Driver::run() {
   thread_ = std::this_thread::get_id();
+  core::Time nap_length = kShortestNap;
   while (true) {
     deliveries_.run();
-    give_way();
-    if (!try_take_turn()) {
-      stand_by();
+    if (is_helped() || !try_take_turn()) {
+      nap(nap_length);
       continue;
     }
+    nap_length = kShortestNap;
     const bool is_active = dispatcher_->turn();
     if (dispatcher_->is_closed()) break;
     if (!is_active && now() - dispatcher_->last_activity() >= spin_) {
@@ -132,34 +152,32 @@ bool Driver::run() {
     }
     give_turn();
     if (!is_active) relax_cpu();
+    give_way();
   }
   deliveries_.shut();
   return dispatcher_->is_quiet();
 }
 
-// Lets a user's thread have the turn that is waiting for it, or about to come back.
-void Driver::give_way() const noexcept {
-  const core::Time start = now();
-  while (!is_taken_.load(std::memory_order_relaxed) && !deliveries_.is_due()) {
-    const core::Time current = now();
-    const bool is_awaited = waiting_.load() > 0 && current - start < kPatience;
-    if (!is_awaited && current - last_help_.load() >= kBetweenHelps) return;
-    relax_cpu();
-  }
+// Others have the turn, or are likely to be back soon.
+bool Driver::is_helped() const noexcept {
+  return is_taken_.load(std::memory_order_relaxed) ||
+         now() - last_help_.load(std::memory_order_relaxed) < kBetweenHelps;
 }
 
-// Another thread has the turn, and rings when it leaves.
-void Driver::stand_by() {
-  const core::Time start = now();
-  while (is_taken_.load(std::memory_order_relaxed) && !deliveries_.is_due()) {
-    if (now() - start < spin_) {
-      relax_cpu();
-      continue;
-    }
-    bell_.before_sleep();
-    if (is_taken_.load() && !deliveries_.is_due()) sleeper_.sleep_until_rung();
-    bell_.after_sleep();
-  }
+// Lets a user's thread that is waiting for the turn have it.
+void Driver::give_way() const noexcept {
+  if (waiting_.load() == 0) return;
+  const core::Time end = now() + kPatience;
+  while (waiting_.load() > 0 && now() < end) relax_cpu();
+}
+
+void Driver::nap(core::Time& length) {
+  bell_.before_sleep();
+  is_napping_.store(true);
+  if (!deliveries_.is_due()) sleeper_.nap(now() + length);
+  is_napping_.store(false);
+  bell_.after_sleep();
+  length = std::min(2 * length, kLongestNap);
 }
 
 // With the turn, which is given back before the sleep.

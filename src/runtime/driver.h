@@ -3,9 +3,9 @@
 // Runs the dispatcher, on one thread at a time: whoever has the turn. That is the
 // progress thread by default; but a user's thread that begins something small, or
 // waits, takes the turn if it is free and does the work itself, which saves the way to
-// another thread and back. It gives the turn back when it has what it wanted, and the
-// progress thread is told if anything is left to do. Nobody ever waits for the turn but
-// the progress thread.
+// another thread and back. It gives the turn back when it has what it wanted. While
+// that goes on, the progress thread naps, and looks now and then if anything was left
+// to do.
 #pragma once
 
 #include <atomic>
@@ -56,7 +56,10 @@ class Driver {
   // Throws Error(kInvalidArgument) when the progress thread has ended.
   void deliver(Delivery delivery);
 
-  void ring() noexcept { bell_.ring(); }
+  // Has the mail taken up soon.
+  void ring() noexcept {
+    if (!is_napping_.load()) bell_.ring();
+  }
 
   // For the progress thread.
 
@@ -72,10 +75,13 @@ class Driver {
   }
   void give_turn() noexcept { is_taken_.store(false); }
   bool take_turn_soon() noexcept;
-  void leave_turn(bool did_help) noexcept;
+  // Tells the progress thread of what is left to do, unless it watches for it already:
+  // at once if this thread has not got what it wanted and goes to sleep, perhaps.
+  void leave_turn(const OperationState& served) noexcept;
 
+  bool is_helped() const noexcept;
   void give_way() const noexcept;
-  void stand_by();
+  void nap(core::Time& length);
   void sleep();
 
   const core::Time spin_;
@@ -90,7 +96,9 @@ class Driver {
 
   std::atomic<int> waiting_{0};  // users' threads that would like the turn
   std::atomic<core::Time> last_help_{core::Time(0)};
-  // The progress thread sleeps, will wake for UCX's events, and until then.
+  // The progress thread naps, and will look for work soon.
+  std::atomic<bool> is_napping_{false};
+  // It sleeps, until UCX has an event or that time has come.
   std::atomic<bool> is_armed_{false};
   std::atomic<core::Time> armed_until_{core::kNever};
 

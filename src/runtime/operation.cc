@@ -12,15 +12,15 @@ Operation::Operation(std::shared_ptr<runtime::OperationState> state) noexcept
     : state_(std::move(state)) {}
 
 Operation& Operation::operator=(Operation&& other) noexcept {
-  if (this != &other) {
-    if (state_) state_->cancel();
-    state_ = std::move(other.state_);
-  }
+  const Operation replaced(std::move(*this));
+  state_ = std::move(other.state_);
   return *this;
 }
 
 Operation::~Operation() {
-  if (state_) state_->cancel();
+  if (!state_) return;
+  state_->cancel();
+  const auto share_of_dispatcher = state_->drop();
 }
 
 OperationStatus Operation::status() const noexcept { return state_->status(); }

@@ -116,4 +116,14 @@ std::vector<OperationState::Callback> OperationState::finish(
   return callbacks;
 }
 
+std::shared_ptr<OperationState> OperationState::leave(
+    std::shared_ptr<OperationState> share) noexcept {
+  left_share_ = std::move(share);
+  return is_left_.exchange(true) ? std::move(left_share_) : nullptr;
+}
+
+std::shared_ptr<OperationState> OperationState::drop() noexcept {
+  return is_left_.exchange(true) ? std::move(left_share_) : nullptr;
+}
+
 }  // namespace nixl_connect::runtime

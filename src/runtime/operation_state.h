@@ -66,6 +66,12 @@ class OperationState {
   // Called once. Gives the callbacks that are due now.
   std::vector<Callback> finish(const core::Outcome& outcome);
 
+  // Once each: the dispatcher is done with the state and leaves its share in it, or the
+  // user drops the operation. The later of the two gets the share, with which the
+  // owners of the memory go: a user's thread must not meet another's in a turn.
+  std::shared_ptr<OperationState> leave(std::shared_ptr<OperationState> share) noexcept;
+  std::shared_ptr<OperationState> drop() noexcept;
+
  private:
   void check_may_wait() const;
 
@@ -75,6 +81,9 @@ class OperationState {
   const std::uint64_t size_;
   const std::shared_ptr<Driver> driver_;
   std::optional<ExposedMetadata> exposed_;
+
+  std::atomic<bool> is_left_{false};
+  std::shared_ptr<OperationState> left_share_;  // by whoever is first at is_left_
 
   // Written by the dispatcher only; the terminal status under mutex_.
   std::atomic<OperationStatus> status_{OperationStatus::kInitialized};

@@ -12,7 +12,7 @@ namespace {
 // A caller that spins on one small operation after the other leaves gaps of a
 // microsecond or two, which are no time to rest.
 constexpr core::Time kRest = std::chrono::microseconds(5);
-constexpr core::Time kLongest = std::chrono::microseconds(100);
+constexpr core::Time kLongest = std::chrono::microseconds(500);
 // Eager messages beyond this are cut into fragments.
 constexpr std::size_t kFullBytes = 4096;
 
@@ -23,8 +23,8 @@ Outbox::Mail& Outbox::mail_to(core::PeerId peer, core::Time now) {
   return held_[peer];
 }
 
-void Outbox::add(core::PeerId peer, const wire::ControlBody& body, core::Time now) {
-  mail_to(peer, now).control.push_back(body);
+void Outbox::add(core::PeerId peer, wire::ControlBody body, core::Time now) {
+  mail_to(peer, now).control.push_back(std::move(body));
 }
 
 void Outbox::add_notification(core::PeerId peer, base::Bytes payload, core::Time now) {

@@ -26,7 +26,7 @@ class Outbox {
 
   // Control messages to one peer leave in the order in which they were added, as do
   // notifications. What is for a peer that is gone is dropped.
-  void add(core::PeerId peer, const wire::ControlBody& body, core::Time now);
+  void add(core::PeerId peer, wire::ControlBody body, core::Time now);
   void add_notification(core::PeerId peer, base::Bytes payload, core::Time now);
 
   // Hands out what is held for one peer, for all, or for all if it is time: nothing has

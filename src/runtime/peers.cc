@@ -11,13 +11,22 @@ void forget(Map& map, const Key& key, core::PeerId peer) {
   if (found != map.end() && found->second == peer) map.erase(found);
 }
 
+bool has_instance_of(const Peer& peer, const RemoteAgent& agent) {
+  return agent.extension() ? peer.instance == agent.extension()->instance
+                           : !peer.instance.has_value();
+}
+
 }  // namespace
 
 Peer& Peers::connect(const RemoteAgent& agent) {
   const auto named = by_agent_.find(agent.name());
-  if (named != by_agent_.end() &&
-      peers_.at(named->second)->connection != agent.connection())
-    drop(named->second, "a process with another connection took over its agent name");
+  if (named != by_agent_.end()) {
+    Peer& known = *peers_.at(named->second);
+    const bool is_same = known.connection == agent.connection();
+    if (is_same && has_instance_of(known, agent)) return known;
+    if (!is_same)
+      drop(known.id, "a process with another connection took over its agent name");
+  }
   Peer& peer = connect(agent.name(), agent.connection());
   by_agent_[agent.name()] = peer.id;
   if (agent.extension()) set_instance(peer, agent.extension()->instance);

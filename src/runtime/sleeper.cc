@@ -61,8 +61,8 @@ void Sleeper::sleep_until(core::Time deadline) {
   sleep();
 }
 
-void Sleeper::sleep_until_rung() {
-  set_timer(core::kNever);
+void Sleeper::nap(core::Time deadline) {
+  set_timer(deadline);
   sleep();
 }
 

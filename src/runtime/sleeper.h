@@ -17,8 +17,8 @@ class Sleeper {
   // Returns when one of the two is readable or steady_clock has reached `deadline`.
   void sleep_until(core::Time deadline);
 
-  // Returns when the bell's is; sometimes without a reason.
-  void sleep_until_rung();
+  // The same for the bell alone; sometimes it returns without a reason.
+  void nap(core::Time deadline);
 
  private:
   void watch(int fd, unsigned flags);

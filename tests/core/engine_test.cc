@@ -16,8 +16,7 @@ constexpr Time kNow{1000};
 const Failure kLost{ErrorKind::kDisconnected, "lost"};
 
 Transfer read(OperationId operation, Time deadline = kNever) {
-  return {operation, kPeer, OperationKind::kRead, "key", wire::LeaseRecord{3, 9, 0, {}},
-          deadline};
+  return {operation, kPeer, OperationKind::kRead, "key", LeaseKey{3, 9}, deadline};
 }
 
 TEST(Engine, EndsABeginOnALostPeerAtOnce) {

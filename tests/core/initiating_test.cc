@@ -21,7 +21,7 @@ const Failure kLost{ErrorKind::kDisconnected, "lost"};
 
 Transfer transfer(OperationKind kind, bool has_lease) {
   Transfer result{kOperation, kPeer, kind, "key", std::nullopt, kDeadline};
-  if (has_lease) result.lease = wire::LeaseRecord{3, 9, 0, {}};
+  if (has_lease) result.lease = LeaseKey{3, 9};
   return result;
 }
 

@@ -34,8 +34,7 @@ void Node::expose(OperationKind kind, std::uint32_t readers, Time deadline) {
   exposed.request = {id,      kind,    key, kFirstLease + id, world_.random.next() | 1,
                      readers, deadline};
   Offer offer{number_, id, kind, exposed.cells.size(), std::move(key), std::nullopt};
-  if (!is_genuine_)
-    offer.lease = wire::LeaseRecord{kFirstLease + id, exposed.request.token, 0, {}};
+  if (!is_genuine_) offer.lease = LeaseKey{kFirstLease + id, exposed.request.token};
   world_.offers.push_back(std::move(offer));
   world_.trace(number_, "exposes ", id, " for ", to_string(kind), ", ", readers,
                " readers, deadline ", deadline.count());

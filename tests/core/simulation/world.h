@@ -24,7 +24,7 @@ struct Offer {
   OperationKind kind = OperationKind::kRead;
   std::size_t cells = 0;
   std::string notification_key;
-  std::optional<wire::LeaseRecord> lease;
+  std::optional<LeaseKey> lease;
 };
 
 struct World {
