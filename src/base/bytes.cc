@@ -3,13 +3,24 @@
 // Little-endian numbers in byte strings, whatever the byte order of the machine.
 #include "base/bytes.h"
 
+#include <algorithm>
+#include <array>
+
 namespace nixl_connect::base {
 namespace {
 
 template <typename Number>
-void append(Bytes& bytes, Number value) {
+std::array<std::byte, sizeof(Number)> encoded(Number value) {
+  std::array<std::byte, sizeof(Number)> bytes;
   for (std::size_t i = 0; i < sizeof(Number); ++i)
-    bytes.push_back(static_cast<std::byte>(value >> (8 * i)));
+    bytes[i] = static_cast<std::byte>(value >> (8 * i));
+  return bytes;
+}
+
+template <typename Number>
+void append(Bytes& bytes, Number value) {
+  const auto added = encoded(value);
+  bytes.insert(bytes.end(), added.begin(), added.end());
 }
 
 template <typename Number>
@@ -41,6 +52,11 @@ void Writer::u32(std::uint32_t value) { append(bytes_, value); }
 void Writer::u64(std::uint64_t value) { append(bytes_, value); }
 void Writer::raw(BytesView bytes) {
   bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
+
+void Writer::put_u32(std::size_t offset, std::uint32_t value) {
+  std::ranges::copy(encoded(value),
+                    bytes_.begin() + static_cast<std::ptrdiff_t>(offset));
 }
 
 std::optional<std::uint8_t> Reader::u8() { return take<std::uint8_t>(rest_); }

@@ -31,12 +31,18 @@ std::string to_hex(BytesView bytes);
 // Appends to a byte string.
 class Writer {
  public:
+  Writer() = default;
+  explicit Writer(Bytes begun) noexcept : bytes_(std::move(begun)) {}
+
   void u8(std::uint8_t value);
   void u16(std::uint16_t value);
   void u32(std::uint32_t value);
   void u64(std::uint64_t value);
   void raw(BytesView bytes);
   void raw(std::string_view text) { raw(as_view(text)); }
+
+  // Writes over the four bytes at `offset`, which are there.
+  void put_u32(std::size_t offset, std::uint32_t value);
 
   const Bytes& bytes() const& noexcept { return bytes_; }
   Bytes take() && { return std::move(bytes_); }

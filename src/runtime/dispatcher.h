@@ -97,7 +97,7 @@ class Dispatcher {
   void carry_out(const core::CheckLease& command);
   void carry_out(const core::EndLease& command);
   void carry_out(const core::Notify& command);
-  void carry_out(core::Send& command);
+  void carry_out(const core::Send& command);
   void carry_out(const core::DropPeer& command);
   void carry_out(core::Finish& command);
   void carry_out(const core::Progress& command);

@@ -72,8 +72,8 @@ void Dispatcher::carry_out(const core::Notify& command) {
                            time_);
 }
 
-void Dispatcher::carry_out(core::Send& command) {
-  outbox_.add(command.peer, std::move(command.body), time_);
+void Dispatcher::carry_out(const core::Send& command) {
+  outbox_.add(command.peer, command.body, time_);
   if (command.is_awaited) outbox_.send(command.peer);
 }
 

@@ -15,6 +15,7 @@ constexpr core::Time kRest = std::chrono::microseconds(5);
 constexpr core::Time kLongest = std::chrono::microseconds(500);
 // Eager messages beyond this are cut into fragments.
 constexpr std::size_t kFullBytes = 4096;
+constexpr std::size_t kUsualBytes = 512;
 
 }  // namespace
 
@@ -23,8 +24,11 @@ Outbox::Mail& Outbox::mail_to(core::PeerId peer, core::Time now) {
   return held_[peer];
 }
 
-void Outbox::add(core::PeerId peer, wire::ControlBody body, core::Time now) {
-  mail_to(peer, now).control.push_back(std::move(body));
+void Outbox::add(core::PeerId peer, const wire::ControlBody& body, core::Time now) {
+  std::vector<base::Bytes>& payloads = mail_to(peer, now).control;
+  if (payloads.empty() || payloads.back().size() >= kFullBytes)
+    payloads.emplace_back().reserve(kUsualBytes);
+  wire::append_to_payload(payloads.back(), {instance_, body});
 }
 
 void Outbox::add_notification(core::PeerId peer, base::Bytes payload, core::Time now) {
@@ -34,19 +38,10 @@ void Outbox::add_notification(core::PeerId peer, base::Bytes payload, core::Time
 void Outbox::send(core::PeerId peer, Mail& mail) {
   Peer* to = peers_.find(peer);
   if (to == nullptr) return;
-  if (!mail.control.empty()) send_control(*to, mail.control);
+  for (base::Bytes& payload : mail.control)
+    to->endpoint->send(wire::kControlMessageId, std::move(payload));
   for (base::Bytes& payload : mail.notifications)
     to->endpoint->send(wire::kNotificationMessageId, std::move(payload));
-}
-
-void Outbox::send_control(Peer& to, const std::vector<wire::ControlBody>& bodies) {
-  base::Bytes payload;
-  for (const wire::ControlBody& body : bodies) {
-    wire::append_to_payload(payload, {instance_, body});
-    if (payload.size() < kFullBytes) continue;
-    to.endpoint->send(wire::kControlMessageId, std::exchange(payload, {}));
-  }
-  if (!payload.empty()) to.endpoint->send(wire::kControlMessageId, std::move(payload));
 }
 
 void Outbox::send(core::PeerId peer) {

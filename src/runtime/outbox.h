@@ -26,7 +26,7 @@ class Outbox {
 
   // Control messages to one peer leave in the order in which they were added, as do
   // notifications. What is for a peer that is gone is dropped.
-  void add(core::PeerId peer, wire::ControlBody body, core::Time now);
+  void add(core::PeerId peer, const wire::ControlBody& body, core::Time now);
   void add_notification(core::PeerId peer, base::Bytes payload, core::Time now);
 
   // Hands out what is held for one peer, for all, or for all if it is time: nothing has
@@ -39,13 +39,12 @@ class Outbox {
 
  private:
   struct Mail {
-    std::vector<wire::ControlBody> control;  // encoded when it leaves, not before
+    std::vector<base::Bytes> control;  // payloads; the last one is being filled
     std::vector<base::Bytes> notifications;
   };
 
   Mail& mail_to(core::PeerId peer, core::Time now);
   void send(core::PeerId peer, Mail& mail);
-  void send_control(Peer& to, const std::vector<wire::ControlBody>& bodies);
 
   Peers& peers_;
   const wire::InstanceId& instance_;

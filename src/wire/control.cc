@@ -49,7 +49,10 @@ void write(base::Writer& out, bool value) { out.u8(value ? 1 : 0); }
 void write(base::Writer& out, DoneStatus value) { out.u8(static_cast<uint8_t>(value)); }
 void write(base::Writer& out, const base::Bytes& value) { out.raw(value); }
 void write(base::Writer& out, const std::string& value) {
-  out.raw(bounded_utf8(value, kMaxTextBytes));
+  if (value.size() <= kMaxTextBytes && is_utf8(value))
+    out.raw(value);
+  else
+    out.raw(bounded_utf8(value, kMaxTextBytes));
 }
 
 bool read(base::BytesView bytes, std::uint64_t& value) {
@@ -82,15 +85,30 @@ bool read(base::BytesView bytes, std::string& value) {
   return bytes.size() <= kMaxTextBytes && is_utf8(value);
 }
 
+// A u32 length, and behind it what `write_value` writes.
+template <typename WriteValue>
+void with_length(base::Writer& out, WriteValue&& write_value) {
+  const std::size_t at = out.bytes().size();
+  out.u32(0);
+  write_value();
+  out.put_u32(at, static_cast<std::uint32_t>(out.bytes().size() - at - 4));
+}
+
 template <typename Body>
 void encode_body(base::Writer& out, const Body& body) {
   std::uint16_t type = 0;
   const auto add = [&](auto member) {
-    base::Writer value;
-    write(value, body.*member);
-    append_field(out, ++type, value.bytes());
+    out.u16(++type);
+    with_length(out, [&] { write(out, body.*member); });
   };
   std::apply([&](auto... members) { (add(members), ...); }, kMembers<Body>);
+}
+
+void encode_to(base::Writer& out, const ControlMessage& message) {
+  out.u8(kVersion);
+  out.u8(static_cast<std::uint8_t>(message.body.index() + 1));
+  out.raw(base::BytesView(message.sender));
+  std::visit([&](const auto& body) { encode_body(out, body); }, message.body);
 }
 
 using Fields = std::array<std::optional<base::BytesView>, kMaxFields>;
@@ -129,10 +147,7 @@ static_assert(kDecoders.size() == std::variant_size_v<ControlBody>);
 
 base::Bytes encode(const ControlMessage& message) {
   base::Writer out;
-  out.u8(kVersion);
-  out.u8(static_cast<std::uint8_t>(message.body.index() + 1));
-  out.raw(base::BytesView(message.sender));
-  std::visit([&](const auto& body) { encode_body(out, body); }, message.body);
+  encode_to(out, message);
   if (out.bytes().size() > kMaxControlBytes)
     throw Error(ErrorKind::kInvalidArgument,
                 "a control message of " + std::to_string(out.bytes().size()) +
@@ -141,11 +156,9 @@ base::Bytes encode(const ControlMessage& message) {
 }
 
 void append_to_payload(base::Bytes& payload, const ControlMessage& message) {
-  const base::Bytes encoded = encode(message);
-  base::Writer length;
-  length.u32(static_cast<std::uint32_t>(encoded.size()));
-  payload.insert(payload.end(), length.bytes().begin(), length.bytes().end());
-  payload.insert(payload.end(), encoded.begin(), encoded.end());
+  base::Writer out(std::move(payload));
+  with_length(out, [&] { encode_to(out, message); });
+  payload = std::move(out).take();
 }
 
 std::vector<base::BytesView> split_payload(base::BytesView payload) {
