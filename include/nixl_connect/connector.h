@@ -72,7 +72,7 @@ class Connector {
   // lacks descriptors, NIXL metadata or a key, names memory outside what was exposed,
   // or does not match the targets in number and sizes, and Error(kUnsupported) if it is
   // of a device or a transport that cannot be used. Whatever goes wrong later ends the
-  // operation.
+  // operation. A small read may be terminal when this returns.
   ReadOperation begin_read(const RdmaMetadata& remote, const Descriptor& target,
                            const OperationOptions& options = {});
   ReadOperation begin_read(const RdmaMetadata& remote,

@@ -37,7 +37,8 @@ class Operation {
   const std::vector<Descriptor>& descriptors() const noexcept;
   const std::string& notification_key() const noexcept;
 
-  // Blocks without using the CPU until the operation is terminal. Returns kComplete or
+  // Blocks until the operation is terminal. The calling thread may do the transfer's
+  // work meanwhile; where there is none, it uses no CPU. Returns kComplete or
   // kCancelled; throws the operation's Error if it is kErrored: kDisconnected when the
   // peer went away, kTimedOut when the deadline passed. Throws Error(kInvalidArgument)
   // when called on the library's own thread, that is, from a completion callback of

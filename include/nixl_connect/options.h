@@ -39,11 +39,10 @@ struct ConnectorOptions {
   // used. Environment: NIXL_CONNECT_NETWORK=off.
   bool network = true;
 
-  // How long the progress thread spins after the last activity before it sleeps.
-  // Ignored on
-  // one core; with fewer than four, messages of peers that no operation of ours waits
-  // for do not count as activity. From 0 to one second. Environment:
-  // NIXL_CONNECT_SPIN_US.
+  // How long the progress thread, or a thread that waits for an operation, spins after
+  // the last activity before it sleeps. Ignored on one core; with fewer than four,
+  // messages of peers that no operation of ours waits for do not count as activity.
+  // From 0 to one second. Environment: NIXL_CONNECT_SPIN_US.
   std::chrono::microseconds spin{50};
 
   // How long an operation whose outcome is decided waits for a peer that does not

@@ -41,8 +41,8 @@ struct Transfer {
   OperationId operation = 0;
   PeerId peer = 0;
   OperationKind kind = OperationKind::kRead;
-  std::string notification_key;
-  std::optional<LeaseKey> lease;  // none: the peer is a genuine NIXL agent
+  std::string notification_key;   // for a genuine NIXL agent
+  std::optional<LeaseKey> lease;  // none: the peer is one
   Time deadline = kNever;
 };
 

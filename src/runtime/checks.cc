@@ -70,7 +70,7 @@ std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& 
   ranges.reserve(remote.descriptors.size());
   for (const SerializedDescriptor& descriptor : remote.descriptors) {
     check_device(Device(descriptor.device));
-    RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
+    RemoteRange range{descriptor.ptr, nullptr};
     if (descriptor.size != 0) {
       range.region = agent.find(descriptor.ptr, descriptor.size);
       if (range.region == nullptr)

@@ -20,9 +20,10 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
   transfer.operation = identity.id;
   transfer.peer = peer;
   transfer.kind = identity.kind;
-  transfer.notification_key = identity.notification_key;
   if (const auto& extension = request.agent->extension())
     transfer.lease = core::LeaseKey{extension->lease.id, extension->lease.token};
+  else
+    transfer.notification_key = identity.notification_key;
   transfer.deadline = request.deadline;
   return transfer;
 }
