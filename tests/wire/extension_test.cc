@@ -45,6 +45,19 @@ TEST(Extension, HasTheBytesThatItsHeaderDescribes) {
             "040003000000302e31");
 }
 
+TEST(Extension, NamesALeaseTableOrNone) {
+  Extension extension = Samples(6).extension();
+  extension.lease_table.reset();
+  EXPECT_EQ(decode_extension(encode(extension)), extension);
+  const base::Bytes without = fields_of(extension);
+  extension.lease_table = LeaseTable{1, 2, 3};
+  EXPECT_EQ(decode_extension(encode(extension)), extension);
+  base::Writer cut;
+  cut.raw(without);
+  append_field(cut, 6, bytes_of("fifteen bytes.."));
+  EXPECT_FALSE(decode_extension(with_crc(std::move(cut).take())));
+}
+
 TEST(Extension, IsAbsentWhenAnyBitIsFlipped) {
   const base::Bytes data = encode(Samples(4).extension());
   for (std::size_t bit = 0; bit < 8 * data.size(); ++bit) {

@@ -52,6 +52,7 @@ LeaseRecord Samples::lease() {
 
 Extension Samples::extension() {
   Extension extension;
+  if (random_() % 2 == 0) extension.lease_table = LeaseTable{7, 8, 4096};
   for (std::byte& byte : extension.instance) byte = static_cast<std::byte>(number(255));
   extension.library_version = text(10);
   extension.ucx_version = text(10);
