@@ -10,6 +10,7 @@ find_package(ZLIB REQUIRED)
 # libucx-cu13 has them; ./run puts it into build/venv.
 file(GLOB wheel_include ${PROJECT_SOURCE_DIR}/build/venv/lib/python3.*/site-packages/libucx/include)
 find_path(UCX_INCLUDE_DIR ucp/api/ucp.h HINTS ${wheel_include}
+  PATH_SUFFIXES libucx/include  # of a site-packages in CMAKE_PREFIX_PATH
   DOC "Folder of ucp/api/ucp.h, UCX 1.22 (site-packages/libucx/include of the wheel)")
 if(NOT UCX_INCLUDE_DIR)
   message(FATAL_ERROR "UCX's headers are missing: pip install libucx-cu13, and give "

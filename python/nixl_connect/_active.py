@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The initiating side: transfers that begin when they are made, by a Connector's
+begin_read() and begin_write(), or directly. Any thread."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._arguments import (
+    Descriptors,
+    check_descriptors,
+    check_metadata,
+    memory_of,
+    nanoseconds,
+    wrong_kind,
+)
+from ._descriptor import Descriptor, connection_of
+from ._enums import OperationKind, OperationStatus
+from ._log import is_debugging, logger
+from ._metadata import RdmaMetadata, RemotePages, remote_of
+from ._operation import AbstractOperation
+from ._remote import Remote
+
+if TYPE_CHECKING:
+    from ._connection import Connection
+    from ._connector import Connector
+
+__all__ = ["ActiveOperation", "ReadOperation", "WriteOperation"]
+
+
+class ActiveOperation(AbstractOperation):
+    """The initiating side: a transfer that begins when it is made.
+
+    This constructor takes the peer and its descriptors apart, for subclasses of others.
+    TypeError, and ValueError for descriptors that differ in number or sizes.
+    """
+
+    __slots__ = ("_peer_remote",)
+
+    _peer_remote: Remote | None
+
+    def __init__(
+        self,
+        remote: Remote,
+        operation_kind: OperationKind,
+        local_descriptors: Descriptors,
+        remote_descriptors: Descriptors,
+        notification_key: str,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        if not isinstance(remote, Remote):
+            raise TypeError(f"remote is a Remote, not {type(remote).__name__}")
+        if not isinstance(operation_kind, OperationKind):
+            raise TypeError("operation_kind is an OperationKind")
+        if not isinstance(notification_key, str):
+            raise TypeError("notification_key is a str")
+        check_descriptors(local_descriptors)
+        theirs = check_descriptors(remote_descriptors, "remote_descriptors")
+        if not notification_key:
+            raise ValueError("notification_key is empty")
+        named = [theirs] if isinstance(theirs, Descriptor) else theirs
+        self._begin(
+            remote.connection,
+            operation_kind,
+            _native.Remote.of(
+                remote._nixl_metadata,
+                notification_key,
+                operation_kind,
+                [each.metadata for each in named],
+            ),
+            local_descriptors,
+            remote_descriptors,
+            notification_key,
+            timeout,
+        )
+        self._peer_remote = remote
+
+    def _begin(
+        self,
+        connection: Connection | Connector,
+        kind: OperationKind,
+        remote: _native.Remote,
+        local: Descriptors,
+        theirs: Descriptors | None,
+        key: str,
+        timeout: float | None,
+    ) -> None:
+        if isinstance(local, list) and len(local) == 1:
+            local = local[0]
+        memory = memory_of(local)
+        _native.check_matched(memory, kind is OperationKind.READ, remote)
+        self._kind = kind
+        self._local = local
+        self._remote_descriptors = theirs
+        self._key = key
+        self._pending = None
+        self._peer_remote = None
+        self._connection = connection_of(connection)
+        self._native = self._connection._native.begin(
+            kind, remote, memory, nanoseconds(timeout)
+        )
+        if is_debugging():
+            logger.debug("begun %r on %s", self, self._connection)
+
+    @property
+    def remote(self) -> Remote:
+        """The peer."""
+        if self._peer_remote is None:
+            self._peer_remote = Remote._of(self._connection, self._native.remote)
+        return self._peer_remote
+
+    @abstractmethod
+    async def wait_for_completion(self) -> None:
+        """Until all is transferred: see AbstractOperation."""
+        await self._wait()
+
+    async def _wait_for_completion_(self, *_: Any, **__: Any) -> None:
+        await self._wait()
+
+    def _peer(self) -> str | None:
+        return self._native.remote
+
+    @property
+    def _remote(self) -> Remote:
+        return self.remote
+
+    def __repr__(self) -> str:
+        theirs = self._remote_descriptors
+        if theirs is None:
+            theirs = self._remote_descriptors = self._named()
+        return (
+            f"{type(self).__name__}(operation_kind={self._kind}, "
+            f"local_descriptors={self._local}, "
+            f"remote_descriptors={theirs}, "
+            f"notification_key='{self._key}', "
+            f"remote='{self._native.remote}', status='{self.status}')"
+        )
+
+    def _named(self) -> Descriptors:
+        raise NotImplementedError
+
+
+class _OfMetadata(ActiveOperation):
+    """An ActiveOperation made of RdmaMetadata: what ReadOperation and WriteOperation
+    share."""
+
+    __slots__ = ("_remote_metadata",)
+
+    def _begin_of(
+        self,
+        connection: Connection | Connector,
+        kind: OperationKind,
+        metadata: RdmaMetadata | RemotePages,
+        local: Descriptors,
+        timeout: float | None,
+    ) -> None:
+        check_metadata(metadata)
+        if not isinstance(local, Descriptor):
+            check_descriptors(local)
+        if metadata.operation_kind != kind:
+            raise ValueError(wrong_kind(metadata, kind))
+        self._remote_metadata = metadata
+        self._begin(
+            connection,
+            kind,
+            remote_of(metadata),
+            local,
+            None,
+            metadata.notification_key,
+            timeout,
+        )
+
+    def _named(self) -> Descriptors:
+        metadata = self._remote_metadata
+        if isinstance(metadata, RemotePages):
+            metadata = metadata.to_metadata()
+        return metadata.to_descriptors()
+
+
+class ReadOperation(_OfMetadata):
+    """A peer's readable memory on its way into ours.
+
+    TypeError, and ValueError for metadata of another kind or without its parts, and for
+    descriptors that differ in number or sizes; nothing is begun then. Error if the
+    metadata is damaged or the peer cannot be used. `timeout` in seconds.
+
+    >>> with connector.begin_read(metadata, Descriptor(target)) as read:
+    ...     await read.wait_for_completion()
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        connection: Connection | Connector,
+        remote_metadata: RdmaMetadata | RemotePages,
+        local_descriptors: Descriptors,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        self._begin_of(
+            connection,
+            OperationKind.READ,
+            remote_metadata,
+            local_descriptors,
+            timeout,
+        )
+
+    async def wait_for_completion(self) -> None:
+        """Until the local memory is filled: see AbstractOperation."""
+        await self._wait()
+
+    def results(self) -> list[Descriptor]:
+        """The descriptors that were filled, those that were passed in. RuntimeError
+        unless COMPLETE."""
+        if self.status is not OperationStatus.COMPLETE:
+            raise RuntimeError(
+                f"a read has results only once it is DONE; this one is {self.status}"
+            )
+        return [self._local] if isinstance(self._local, Descriptor) else self._local
+
+    def result(self) -> list[Descriptor]:
+        """results(), or what has gone wrong: see AbstractOperation."""
+        super().result()
+        return self.results()
+
+
+class WriteOperation(_OfMetadata):
+    """Our memory on its way into a peer's writable memory. Errors as ReadOperation.
+
+    >>> with connector.begin_write(Descriptor(source), metadata) as write:
+    ...     await write.wait_for_completion()
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        connection: Connection | Connector,
+        local_descriptors: Descriptors,
+        remote_metadata: RdmaMetadata | RemotePages,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        self._begin_of(
+            connection,
+            OperationKind.WRITE,
+            remote_metadata,
+            local_descriptors,
+            timeout,
+        )
+
+    async def wait_for_completion(self) -> None:
+        """Until all is written and visible at the peer: see AbstractOperation."""
+        await self._wait()

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of operations: what is checked before anything is opened, and the forms
+that the extension module takes. Pure functions."""
+
+from __future__ import annotations
+
+from . import _native
+from ._descriptor import Descriptor
+from ._enums import OperationKind
+from ._metadata import RdmaMetadata, RemotePages
+
+__all__ = [
+    "Descriptors",
+    "check_descriptors",
+    "check_metadata",
+    "memory_of",
+    "nanoseconds",
+    "wrong_kind",
+]
+
+Descriptors = Descriptor | list[Descriptor]
+
+
+def check_descriptors(value: object, name: str = "local_descriptors") -> Descriptors:
+    """`value` if it is a Descriptor or a list of some. TypeError, ValueError if
+    empty."""
+    if isinstance(value, Descriptor):
+        return value
+    if not isinstance(value, list):
+        raise TypeError(
+            f"{name} is a Descriptor or a list of them, not {type(value).__name__}"
+        )
+    if not value:
+        raise ValueError(f"{name} is an empty list")
+    for each in value:
+        if not isinstance(each, Descriptor):
+            raise TypeError(f"{name} has a {type(each).__name__} among its Descriptors")
+    return value
+
+
+def memory_of(descriptors: Descriptors) -> _native.Memory | list[_native.Memory]:
+    """What the extension module takes for them."""
+    if isinstance(descriptors, Descriptor):
+        return descriptors._memory
+    return [each._memory for each in descriptors]
+
+
+def nanoseconds(seconds: float | None) -> int | None:
+    """A timeout as the extension module takes it: a century at most."""
+    return None if seconds is None else int(min(seconds, 3e9) * 1e9)
+
+
+def check_metadata(metadata: object) -> None:
+    """TypeError unless it is RdmaMetadata or pages of it."""
+    if not isinstance(metadata, (RdmaMetadata, RemotePages)):
+        raise TypeError(
+            f"remote_metadata is RdmaMetadata, not {type(metadata).__name__}"
+        )
+
+
+def wrong_kind(metadata: RdmaMetadata | RemotePages, kind: OperationKind) -> str:
+    """Why that metadata is refused."""
+    number = metadata.operation_kind
+    name = OperationKind(number) if number in (1, 2) else number
+    return (
+        f"the metadata is of a {name} operation and cannot be used for a {kind}; "
+        "a readable is read, a writable is written"
+    )

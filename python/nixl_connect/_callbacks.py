@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls something when an operation has ended: in the caller's event loop if one runs,
+otherwise on the one thread of the package, which starts with the first such call and
+ends when the process does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from itertools import count
+
+from . import _native
+from ._completion import completions
+from ._log import logger
+
+__all__ = ["call_when_done", "stop_callbacks"]
+
+Call = Callable[[], object]
+_STOP = 0
+
+
+def call_when_done(operation: _native.Operation, call: Call) -> None:
+    """Calls `call` once `operation` is terminal, never from here."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        _thread().watch(operation, call)
+        return
+    if not completions(loop).watch(operation, lambda: loop.call_soon(call)):
+        loop.call_soon(call)
+
+
+class CallbackThread:
+    """Sleeps in a completion queue and makes the calls that are due."""
+
+    def __init__(self) -> None:
+        self._queue = _native.CompletionQueue()
+        self._calls: dict[int, Call] = {}
+        self._tokens = count(_STOP + 1)
+        self._thread = threading.Thread(
+            target=self._run, name="nixl_connect_callbacks", daemon=True
+        )
+        self._thread.start()
+
+    def watch(self, operation: _native.Operation, call: Call) -> None:
+        token = next(self._tokens)
+        self._calls[token] = call
+        if not operation.notify(self._queue, token):
+            self._queue.push(token)
+
+    def stop(self) -> None:
+        """Ends the thread after the calls that are due."""
+        self._queue.push(_STOP)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._queue.wait(None)
+            tokens = self._queue.drain()
+            for token in tokens:
+                if token != _STOP:
+                    self._call(self._calls.pop(token))
+            if _STOP in tokens:
+                return
+
+    @staticmethod
+    def _call(call: Call) -> None:
+        try:
+            call()
+        except Exception:
+            logger.exception("a completion callback raised")
+
+
+_lock = threading.Lock()
+_running: CallbackThread | None = None
+
+
+def _thread() -> CallbackThread:
+    global _running
+    with _lock:
+        if _running is None:
+            _running = CallbackThread()
+        return _running
+
+
+def stop_callbacks() -> None:
+    """At exit, after the Connectors were closed, so that no call is left behind."""
+    global _running
+    with _lock:
+        running, _running = _running, None
+    if running is not None:
+        running.stop()
+
+
+def _forget_in_child() -> None:
+    global _lock, _running
+    _lock = threading.Lock()
+    _running = None
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an event loop learns that operations have ended: one queue with one eventfd for
+each loop, which the loop itself watches. Called on the loop's thread, except where
+said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from itertools import count
+
+from . import _native
+
+__all__ = ["LoopCompletions", "Pending", "completions", "forget_loops"]
+
+Call = Callable[[], object]
+
+
+class Pending:
+    """The waits for one operation in one loop: however many there are and were, the
+    operation notifies the loop once."""
+
+    __slots__ = ("futures", "of")
+
+    def __init__(self, of: LoopCompletions) -> None:
+        self.of = weakref.ref(of)  # an operation may outlive its loop
+        self.futures: list[asyncio.Future[None]] = []
+
+    def add(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """A future for one more wait. Those that were cancelled meanwhile go."""
+        future: asyncio.Future[None] = loop.create_future()
+        if self.futures:
+            self.futures = [each for each in self.futures if not each.done()]
+        self.futures.append(future)
+        return future
+
+    def __call__(self) -> None:
+        for future in self.futures:
+            if not future.done():
+                future.set_result(None)
+        self.futures = []
+
+
+class LoopCompletions:
+    """The ends of operations that one event loop waits for."""
+
+    __slots__ = ("__weakref__", "_calls", "_loop", "_queue", "_tokens")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._queue = _native.CompletionQueue()
+        self._calls: dict[int, Call] = {}
+        self._tokens = count(1)
+        loop.add_reader(self._queue.fileno(), self._deliver)
+
+    @property
+    def is_over(self) -> bool:
+        """The loop is closed or gone."""
+        loop = self._loop()
+        return loop is None or loop.is_closed()
+
+    def watch(self, operation: _native.Operation, call: Call) -> bool:
+        """Has `call` called when `operation` is terminal. False if it is already."""
+        token = next(self._tokens)
+        self._calls[token] = call
+        if operation.notify(self._queue, token):
+            return True
+        del self._calls[token]
+        return False
+
+    def _deliver(self) -> None:
+        for token in self._queue.drain():
+            self._calls.pop(token)()
+
+
+_of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopCompletions] = (
+    weakref.WeakKeyDictionary()
+)
+_lock = threading.Lock()
+
+
+class _OfThread(threading.local):
+    """The completions of the loop that ran last in this thread."""
+
+    loop: Callable[[], asyncio.AbstractEventLoop | None] = staticmethod(lambda: None)
+    completions: Callable[[], LoopCompletions | None] = staticmethod(lambda: None)
+
+
+_of_thread = _OfThread()
+
+
+def completions(loop: asyncio.AbstractEventLoop) -> LoopCompletions:
+    """Those of `loop`, which runs in the calling thread."""
+    if _of_thread.loop() is loop:
+        found = _of_thread.completions()
+        if found is not None:
+            return found
+    with _lock:
+        found = _of_loop.get(loop)
+        if found is None:
+            for other, old in list(_of_loop.items()):
+                if old.is_over:
+                    del _of_loop[other]
+            found = _of_loop[loop] = LoopCompletions(loop)
+    _of_thread.loop = weakref.ref(loop)
+    _of_thread.completions = weakref.ref(found)
+    return found
+
+
+def forget_loops() -> None:
+    """Drops all queues: at exit, and in a forked child, where they are the parent's."""
+    global _of_thread, _lock
+    _of_loop.clear()
+    _of_thread = _OfThread()
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=forget_loops)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connector: one for each process, as a rule; makes all operations. Any thread, any
+event loop, several of both at once."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import socket
+import threading
+import uuid
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ._active import ReadOperation, WriteOperation
+from ._arguments import Descriptors, check_descriptors, check_metadata, wrong_kind
+from ._connection import Connection
+from ._enums import OperationKind
+from ._errors import InvalidArgument
+from ._metadata import RdmaMetadata, RemotePages
+from ._opening import Options
+from ._passive import ReadableOperation, WritableOperation
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Connector"]
+
+
+class Connector:
+    """Exposes memory and moves it. Nothing is opened before the first operation.
+
+    `worker_id`: its name, any text; None takes a random one. `timeout`: deadline of
+    every operation that sets none, in seconds; None is no deadline. `network` False
+    keeps this process unreachable from other hosts; `net_devices` names the devices
+    that may carry data, as UCX does (``"eth0,mlx5_0:1"``). `ucx_directory`: the folder
+    of libucp.so.0. `spin` (seconds): how long the library's thread stays awake after
+    activity; `drain_timeout` (seconds): how long an operation that has ended waits for
+    a silent peer. TypeError for a worker_id that is empty or no str.
+
+    >>> async with Connector() as connector:
+    ...     readable = connector.create_readable(Descriptor(source))
+    """
+
+    def __init__(
+        self,
+        worker_id: str | None = None,
+        *,
+        timeout: float | None = None,
+        network: bool | None = None,
+        net_devices: str | None = None,
+        ucx_directory: str | None = None,
+        spin: float | None = None,
+        drain_timeout: float | None = None,
+    ) -> None:
+        if worker_id is None:
+            worker_id = uuid.uuid4().hex
+        if not isinstance(worker_id, str) or not worker_id:
+            raise TypeError(f"worker_id is a str that is not empty, not {worker_id!r}")
+        self._worker_id = worker_id
+        self._hostname = socket.gethostname()
+        self._options = Options(
+            timeout, network, net_devices, ucx_directory, spin, drain_timeout
+        )
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._is_closed = False
+
+    @property
+    def name(self) -> str:
+        """The worker id."""
+        return self._worker_id
+
+    @property
+    def hostname(self) -> str:
+        """Name of this host."""
+        return self._hostname
+
+    @property
+    def metadata(self) -> bytes:
+        """That of its Connection."""
+        return self._as_connection().metadata
+
+    @cached_property
+    def is_cuda_available(self) -> bool:
+        """Whether the CUDA driver is there and sees a device."""
+        try:
+            driver = ctypes.CDLL("libcuda.so.1")
+        except OSError:
+            return False
+        count = ctypes.c_int(0)
+        return (
+            driver.cuInit(0) == 0
+            and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+            and count.value > 0
+        )
+
+    def create_readable(
+        self,
+        local_descriptors: Descriptors,
+        *,
+        timeout: float | None = None,
+        readers: int = 1,
+    ) -> ReadableOperation:
+        """Exposes memory for reading, one Descriptor or a list as one operation; it can
+        be reached when the call returns. The result may be awaited, which gives it
+        again. Errors and parameters: see PassiveOperation."""
+        return ReadableOperation(
+            self, local_descriptors, timeout=timeout, readers=readers
+        )
+
+    def create_writable(
+        self,
+        local_descriptors: Descriptors,
+        *,
+        timeout: float | None = None,
+        readers: int = 1,
+    ) -> WritableOperation:
+        """The same for writing; `readers` counts the writers then."""
+        return WritableOperation(
+            self, local_descriptors, timeout=timeout, readers=readers
+        )
+
+    def begin_read(
+        self,
+        remote_metadata: RdmaMetadata | RemotePages,
+        local_descriptors: Descriptors,
+        *,
+        timeout: float | None = None,
+    ) -> ReadOperation:
+        """Starts to read a peer's memory. The transfer has begun when the call returns;
+        the result may be awaited, which gives it again. RuntimeError for metadata of a
+        writable; other errors: see ReadOperation."""
+        check_metadata(remote_metadata)
+        if remote_metadata.operation_kind != OperationKind.READ:
+            check_descriptors(local_descriptors)
+            raise RuntimeError(wrong_kind(remote_metadata, OperationKind.READ))
+        return ReadOperation(self, remote_metadata, local_descriptors, timeout=timeout)
+
+    def begin_write(
+        self,
+        local_descriptors: Descriptors,
+        remote_metadata: RdmaMetadata | RemotePages,
+        *,
+        timeout: float | None = None,
+    ) -> WriteOperation:
+        """Starts to write into a peer's memory; note the order of the arguments. As
+        begin_read() otherwise."""
+        check_descriptors(local_descriptors)
+        check_metadata(remote_metadata)
+        if remote_metadata.operation_kind != OperationKind.WRITE:
+            raise RuntimeError(wrong_kind(remote_metadata, OperationKind.WRITE))
+        return WriteOperation(self, local_descriptors, remote_metadata, timeout=timeout)
+
+    async def initialize(self) -> None:
+        """Does nothing: a Connector works from the beginning."""
+
+    async def _create_connection(self) -> Connection:
+        """The shared Connection, opened off the event loop if it is the first use."""
+        if self._connection is not None:
+            return self._connection
+        return await asyncio.to_thread(self._as_connection)
+
+    def _as_connection(self) -> Connection:
+        found = self._connection
+        if found is not None:
+            return found
+        with self._lock:
+            if self._is_closed and self._connection is None:
+                raise InvalidArgument("the Connector is closed")
+            if self._connection is None:
+                self._connection = Connection(self, 1)
+            return self._connection
+
+    def transport(self) -> str:
+        """Version and folder of the UCX in use, for logs and bug reports."""
+        return self._as_connection()._native.transport()
+
+    def close(self) -> None:
+        """Cancels what is running, waits until its memory is quiet (a second or two if
+        a peer does not answer) and ends the library's thread. Operations stay usable as
+        terminal ones; new ones are refused with an Error. Closing again does
+        nothing."""
+        with self._lock:
+            self._is_closed = True
+        if self._connection is not None:
+            self._connection.close()
+
+    async def aclose(self) -> None:
+        """close(), off the event loop."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Connector):
+            return NotImplemented
+        return self._worker_id == other._worker_id
+
+    def __hash__(self) -> int:
+        return hash(self._worker_id)
+
+    def __str__(self) -> str:
+        return self._worker_id
+
+    def __repr__(self) -> str:
+        return f"Connector(worker_id='{self._worker_id}', hostname={self._hostname})"

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What counts as memory: address, size, device, strides, owner of any array-like
+object. No array package is imported here; an object can only be of one that the user
+imported."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from typing import Any
+
+from ._device import Device
+from ._enums import DeviceKind
+from ._native import Memory, inspect_buffer, inspect_dlpack
+from ._owners import owner_of
+
+__all__ = ["indices_of", "memory_of_array", "memory_of_pointer"]
+
+HOST = Device("cpu")
+
+# Where an array without bytes is said to be when it names no address itself: a null
+# pointer is refused in metadata, by us and by peers.
+_EMPTY = bytearray(1)
+_EMPTY_ADDRESS: int = inspect_buffer(_EMPTY)[0]
+
+# DLPack's device types that are host memory, and those of CUDA and of Intel GPUs.
+_DLPACK_KINDS = {
+    1: DeviceKind.HOST,
+    2: DeviceKind.CUDA,
+    3: DeviceKind.HOST,
+    13: DeviceKind.CUDA,
+    14: DeviceKind.XPU,
+}
+
+
+def memory_of_array(data: Any) -> tuple[Memory, Device] | None:
+    """The memory of an array or a buffer; None if `data` is neither.
+
+    torch tensors, numpy and cupy arrays, what has ``__cuda_array_interface__``, the
+    buffer protocol, ``__array_interface__`` or ``__dlpack__``. An array that is not
+    contiguous becomes the ranges that it lies in, in the order of its elements.
+    TypeError for arrays of Python objects, ValueError for what cannot be moved.
+    """
+    modules = sys.modules
+    torch = modules.get("torch")
+    if torch is not None and isinstance(data, torch.Tensor):
+        return _of_tensor(data)
+    numpy = modules.get("numpy")
+    if numpy is not None and isinstance(data, numpy.ndarray):
+        return _of_ndarray(data, numpy.ndarray)
+    if hasattr(data, "__cuda_array_interface__"):
+        return _of_interface(data, data.__cuda_array_interface__, _cuda_device(data))
+    try:
+        view = memoryview(data)
+    except (TypeError, BufferError):
+        pass
+    else:
+        return _of_buffer(view, data)
+    if hasattr(data, "__array_interface__"):
+        return _of_interface(data, data.__array_interface__, HOST)
+    if hasattr(data, "__dlpack__"):
+        return _of_dlpack(data)
+    return None
+
+
+def memory_of_pointer(address: int, size: int, device: Device, owner: object) -> Memory:
+    """Memory that the caller vouches for. `owner`, if not None, is kept alive."""
+    if size < 0 or address < 0:
+        raise ValueError(f"memory has no address {address} and size {size}")
+    return Memory.contiguous(
+        owner,
+        None if owner is None else owner_of(owner),
+        address,
+        size,
+        device.kind,
+        device.id,
+        False,
+    )
+
+
+def indices_of(indices: Any) -> Any:
+    """Page numbers in a form that the extension module reads without making objects."""
+    if isinstance(indices, (list, tuple, range)):
+        return array("q", indices)
+    return indices
+
+
+def _of_tensor(tensor: Any) -> tuple[Memory, Device]:
+    kind = tensor.device.type
+    if tensor.layout is not sys.modules["torch"].strided or kind == "meta":
+        raise ValueError(f"a tensor of layout {tensor.layout} on {kind} has no memory")
+    if tensor.is_conj() or tensor.is_neg():
+        raise ValueError("a lazily conjugated or negated tensor: resolve it first")
+    device = HOST if kind not in ("cuda", "xpu") else Device(str(tensor.device))
+    owner = tensor.untyped_storage()
+    if tensor.is_contiguous():
+        return _whole(tensor, owner, tensor.data_ptr(), tensor.nbytes, device, False)
+    item = tensor.element_size()
+    strides = [stride * item for stride in tensor.stride()]
+    return _strided(
+        tensor, owner, tensor.data_ptr(), item, tensor.shape, strides, device, False
+    )
+
+
+def _of_ndarray(data: Any, ndarray: Any) -> tuple[Memory, Device]:
+    if data.dtype.hasobject:
+        raise TypeError("an array of Python objects cannot be moved")
+    owner: Any = data
+    while isinstance(owner, ndarray) and owner.base is not None:
+        owner = owner.base
+    try:
+        address, size, item, read_only, shape, strides = inspect_buffer(data)
+    except (BufferError, ValueError):  # a dtype that has no letter in that protocol
+        return _of_interface(data, data.__array_interface__, HOST)
+    if shape is None:
+        return _whole(data, owner, address, size, HOST, read_only)
+    return _strided(data, owner, address, item, shape, strides, HOST, read_only)
+
+
+def _of_buffer(view: memoryview, data: Any) -> tuple[Memory, Device]:
+    # The view is what is kept: while it is exported, a bytearray cannot be resized.
+    address, size, item, read_only, shape, strides = inspect_buffer(view)
+    owner = view.obj if isinstance(data, memoryview) else data
+    if shape is None:
+        return _whole(view, owner, address, size, HOST, read_only)
+    return _strided(view, owner, address, item, shape, strides, HOST, read_only)
+
+
+def _of_interface(
+    data: Any, interface: dict[str, Any], device: Device
+) -> tuple[Memory, Device]:
+    typestr = interface["typestr"]
+    if typestr[1] == "O":
+        raise TypeError("an array of Python objects cannot be moved")
+    item = int(typestr[2:]) * (4 if typestr[1] == "U" else 1)
+    shape = interface["shape"]
+    address, read_only = interface["data"]
+    strides = interface.get("strides")
+    if strides is None:
+        size = item
+        for length in shape:
+            size *= length
+        return _whole(data, data, address, size, device, read_only)
+    return _strided(data, data, address, item, shape, strides, device, read_only)
+
+
+def _of_dlpack(data: Any) -> tuple[Memory, Device]:
+    address, size, item, kind, number, shape, strides = inspect_dlpack(data)
+    if kind not in _DLPACK_KINDS:
+        raise ValueError(f"memory of DLPack device type {kind} cannot be moved")
+    device = Device((_DLPACK_KINDS[kind], number))
+    # JAX takes it for granted that an array never changes.
+    read_only = type(data).__module__.startswith(("jax", "jaxlib"))
+    if shape is None:
+        return _whole(data, data, address, size, device, read_only)
+    return _strided(data, data, address, item, shape, strides, device, read_only)
+
+
+def _cuda_device(data: Any) -> Device:
+    number = getattr(getattr(data, "device", None), "id", 0)
+    return Device((DeviceKind.CUDA, number if isinstance(number, int) else 0))
+
+
+def _whole(
+    pin: object, owner: object, address: int, size: int, device: Device, read_only: bool
+) -> tuple[Memory, Device]:
+    if size == 0 and address == 0:
+        address = _EMPTY_ADDRESS
+    memory = Memory.contiguous(
+        pin, owner_of(owner), address, size, device.kind, device.id, read_only
+    )
+    return memory, device
+
+
+def _strided(
+    pin: object,
+    owner: object,
+    address: int,
+    item: int,
+    shape: Any,
+    strides: Any,
+    device: Device,
+    read_only: bool,
+) -> tuple[Memory, Device]:
+    memory = Memory.strided(
+        pin,
+        owner_of(owner),
+        address or _EMPTY_ADDRESS,
+        item,
+        list(shape),
+        list(strides),
+        device.kind,
+        device.id,
+        read_only,
+    )
+    return memory, device

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an exposing process hands to another: pydantic models whose JSON is that of
+every generation of peers. Values; any thread. Metadata is a capability: whoever holds
+it can reach the memory while the operation lasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+
+from . import _native
+from ._memory import indices_of
+
+if TYPE_CHECKING:
+    from ._descriptor import Descriptor
+
+__all__ = ["RdmaMetadata", "RemotePages", "SerializedDescriptor", "remote_of"]
+
+_CONFIG = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+_MAX = 2**64 - 1
+
+
+class SerializedDescriptor(BaseModel):
+    """One exposed range: `ptr` is an address in the exposing process, `size` in bytes,
+    `device` ``cpu``, ``cuda:N`` or ``xpu:N``."""
+
+    model_config = _CONFIG
+
+    device: Annotated[
+        str,
+        StringConstraints(
+            strip_whitespace=True, to_lower=True, pattern=r"(?i)^\s*(cpu\s*$|cuda|xpu)"
+        ),
+    ] = "cpu"
+    ptr: Annotated[int, Field(ge=1, le=_MAX)] = 0
+    size: Annotated[int, Field(ge=0, le=_MAX)] = 0
+
+    def __call__(self) -> SerializedDescriptor:
+        """Itself, for callers from the time when ``descriptor.metadata`` was a
+        method."""
+        return self
+
+    def to_descriptor(self) -> Descriptor:
+        """A Descriptor of that range. Its address means nothing in another process."""
+        from ._descriptor import Descriptor
+
+        return Descriptor.from_serialized(self)
+
+
+class RdmaMetadata(BaseModel):
+    """What the other side needs for begin_read() or begin_write(); travels as JSON.
+
+    >>> text = readable.metadata().model_dump_json()
+    >>> metadata = RdmaMetadata.model_validate_json(text)
+    """
+
+    model_config = _CONFIG
+    # Made of the fields at first use, see remote_of(). Not a pydantic attribute, so
+    # that it takes no part in comparing, copying, dumping or pickling.
+    __slots__ = ("_native",)
+
+    descriptors: list[SerializedDescriptor] = []
+    nixl_metadata: str = ""
+    notification_key: str = ""
+    operation_kind: Annotated[int, Field(ge=1, le=2)] = 0
+
+    def to_descriptors(self) -> Descriptor | list[Descriptor]:
+        """A Descriptor for each range; a single one comes without its list. ValueError
+        if there is none."""
+        if not self.descriptors:
+            raise ValueError("the metadata names no descriptors")
+        if len(self.descriptors) == 1:
+            return self.descriptors[0].to_descriptor()
+        return [each.to_descriptor() for each in self.descriptors]
+
+    def pages(self, page_bytes: int, indices: Any) -> RemotePages:
+        """Pages of the one range that is named, by the reader's own numbers: page k is
+        the `page_bytes` bytes at ``k * page_bytes``. So one metadata serves many
+        operations.
+
+        `indices`: a sequence or a one-dimensional integer array in host memory.
+        ValueError if several ranges are named, IndexError for a page outside.
+        """
+        remote = remote_of(self)
+        return RemotePages(remote.pages(page_bytes, indices_of(indices)), self)
+
+
+class RemotePages:
+    """Some pages of a peer's memory, to be passed where RdmaMetadata is. They match one
+    local descriptor of as many bytes, which gets them in their order, or as many
+    descriptors of a page each."""
+
+    __slots__ = ("_metadata", "_remote")
+
+    def __init__(self, remote: _native.Remote, metadata: RdmaMetadata) -> None:
+        self._remote = remote
+        self._metadata = metadata
+
+    @property
+    def operation_kind(self) -> int:
+        """That of the metadata."""
+        return self._metadata.operation_kind
+
+    @property
+    def notification_key(self) -> str:
+        """That of the metadata."""
+        return self._metadata.notification_key
+
+    @property
+    def size(self) -> int:
+        """Bytes of all pages."""
+        return self._remote.size
+
+    def __len__(self) -> int:
+        return self._remote.range_count
+
+    def __repr__(self) -> str:
+        return f"RemotePages(pages={len(self)}, size={self.size})"
+
+    def to_metadata(self) -> RdmaMetadata:
+        """RdmaMetadata with a descriptor for each page, to be sent on."""
+        return self._metadata.model_copy(
+            update={"descriptors": serialized(self._remote.descriptors())}
+        )
+
+
+_LIST = TypeAdapter(list[SerializedDescriptor])
+
+
+def serialized(ranges: list[tuple[str, int, int]]) -> list[SerializedDescriptor]:
+    """Models of those ranges: (device, ptr, size)."""
+    return _LIST.validate_python(
+        [{"device": d, "ptr": p, "size": s} for d, p, s in ranges]
+    )
+
+
+def remote_of(metadata: RdmaMetadata | RemotePages) -> _native.Remote:
+    """The extension module's form of `metadata`, made once. ValueError if it lacks
+    descriptors, nixl_metadata or a key."""
+    if isinstance(metadata, RemotePages):
+        return metadata._remote
+    descriptors = metadata.descriptors
+    try:
+        # A model is frozen, but its list is not.
+        remote, of = object.__getattribute__(metadata, "_native")
+        if of == descriptors:
+            return remote  # type: ignore[no-any-return]
+    except AttributeError:
+        pass
+    for field in ("descriptors", "nixl_metadata", "notification_key"):
+        if not getattr(metadata, field):
+            raise ValueError(f"the metadata has no {field}")
+    remote = _native.Remote.of(
+        metadata.nixl_metadata,
+        metadata.notification_key,
+        metadata.operation_kind,
+        descriptors,
+    )
+    object.__setattr__(metadata, "_native", (remote, list(descriptors)))
+    return remote

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all operations have in common: status, waiting, ending. Any thread; the awaiting
+methods in any event loop, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._arguments import Descriptors, check_descriptors
+from ._awaitable import Awaitable
+from ._callbacks import call_when_done
+from ._completion import Pending, completions
+from ._descriptor import connection_of
+from ._enums import OperationKind, OperationStatus
+from ._errors import Cancelled, Error, error_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ._connection import Connection
+    from ._connector import Connector
+
+__all__ = ["AbstractOperation"]
+
+_STATUSES = tuple(OperationStatus)
+# How long leaving a `with` block may wait for the memory of a cancelled operation, in
+# seconds. Nobody uses it yet: it is quiet after some microseconds, or when the
+# library's thread next gets a processor. A peer uses it: that may take longer than one
+# can wait.
+_UNUSED, _IN_USE = 0.02, 0.001
+
+
+class AbstractOperation(Awaitable, ABC):
+    """A transfer, or memory exposed for one.
+
+    While it is not terminal its memory belongs to it; afterwards nothing can touch that
+    memory. Leaving ``with`` or ``async with``, close(), and dropping the last reference
+    mean: cancel, unless it is terminal. The memory's owner is kept alive until it is.
+
+    This constructor checks its arguments and is for subclasses. TypeError, ValueError.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_key",
+        "_kind",
+        "_local",
+        "_native",
+        "_pending",
+        "_remote_descriptors",
+    )
+
+    _native: _native.Operation
+
+    def __init__(
+        self,
+        connection: Connection | Connector,
+        operation_kind: OperationKind,
+        local_descriptors: Descriptors,
+        remote_descriptors: Descriptors | None,
+        notification_key: str | None,
+    ) -> None:
+        if operation_kind not in (OperationKind.READ, OperationKind.WRITE):
+            raise ValueError("operation_kind is READ or WRITE")
+        if notification_key is not None and not isinstance(notification_key, str):
+            raise TypeError("notification_key is a str or None")
+        if notification_key == "":
+            raise ValueError("notification_key is empty")
+        self._kind = OperationKind(operation_kind)
+        self._local = check_descriptors(local_descriptors)
+        self._remote_descriptors = remote_descriptors
+        self._key = notification_key
+        self._pending: Pending | None = None
+        self._connection = connection_of(connection)
+
+    @property
+    def connection(self) -> Connection:
+        """The local Connection that carries it."""
+        return self._connection
+
+    @property
+    def connector(self) -> Connector:
+        """The Connector of that Connection."""
+        return self._connection.connector
+
+    @property
+    def operation_kind(self) -> OperationKind:
+        """What the initiating side does: READ or WRITE."""
+        return self._kind
+
+    @property
+    def status(self) -> OperationStatus:
+        """Where it stands now. Costs nothing and changes nothing."""
+        return _STATUSES[self._native.status]
+
+    @property
+    def bytes_transferred(self) -> int:
+        """All bytes once COMPLETE; before that, as far as this side knows."""
+        return self._native.bytes_transferred
+
+    @property
+    def path(self) -> str:
+        """How the bytes went; empty before any moved, and where this side is not
+        told."""
+        return self._native.path
+
+    def done(self) -> bool:
+        """Whether it is terminal."""
+        return self._native.is_terminal
+
+    def cancel(self) -> None:
+        """Asks for the end and returns. The status turns CANCELLED once the memory is
+        quiet, which a wait tells; a terminal operation is left as it is."""
+        self._native.cancel()
+
+    @abstractmethod
+    async def wait_for_completion(self) -> None:
+        """Returns when the operation is terminal, without suspending if it is already.
+
+        Raises the operation's Error, a RuntimeError, if it is ERRORED: Disconnected,
+        TimedOut (its deadline), Cancelled (by the peer) and so on. Returns if it is
+        COMPLETE or CANCELLED. Cancelling the wait leaves the operation running.
+        """
+        await self._wait()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """The same for synchronous code: sleeps at most `timeout` seconds without the
+        GIL. True when terminal; False if it is still running. Raises as
+        wait_for_completion(), and what a signal handler raises."""
+        if not self._native.wait(timeout):
+            return False
+        self._raise_if_errored()
+        return True
+
+    def result(self) -> Any:
+        """What has come of a terminal operation: of a read its results(), otherwise
+        None. Raises its Error if it is ERRORED, Cancelled if it was cancelled, and
+        RuntimeError if it is still running. Does not wait."""
+        if not self._native.is_terminal:
+            raise RuntimeError(f"{self!r} is still running")
+        self._raise_if_errored()
+        if self.status is OperationStatus.CANCELLED:
+            raise Cancelled(f"{self!r} was cancelled")
+        return None
+
+    def exception(self) -> Error | None:
+        """The Error of an ERRORED operation, otherwise None. Does not wait."""
+        failure = self._native.failure()
+        if failure is None:
+            return None
+        return error_of(*failure, peer=self._peer(), path=self._native.path)
+
+    def add_done_callback(self, callback: Callable[[Self], object]) -> None:
+        """Calls ``callback(operation)`` once it is terminal, soon if it is already:
+        in the event loop that runs in the calling thread; without one, on a thread of
+        the package. What it raises is logged. The operation is kept until then."""
+        call_when_done(self._native, lambda: callback(self))
+
+    def close(self) -> None:
+        """Cancels it unless it is terminal. Waits for quiet memory, though not long
+        where a peer is using it: wait() or aclose() tells then."""
+        native = getattr(self, "_native", None)
+        if native is not None and not native.is_terminal:
+            is_unused = native.status == OperationStatus.INITIALIZED
+            native.cancel()
+            native.wait(_UNUSED if is_unused else _IN_USE)
+
+    async def aclose(self) -> None:
+        """Cancels it unless it is terminal, and waits until its memory is quiet."""
+        if not self._native.is_terminal:
+            self._native.cancel()
+            await self._wait_until_terminal()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    async def _wait(self) -> None:
+        if not self._native.is_terminal:
+            await self._wait_until_terminal()
+        self._raise_if_errored()
+
+    async def _wait_until_terminal(self) -> None:
+        native = self._native
+        loop = asyncio.get_running_loop()
+        of = completions(loop)
+        while not native.is_terminal:
+            pending = self._pending
+            if pending is None or pending.of() is not of:
+                pending = Pending(of)
+                if not of.watch(native, pending):
+                    return
+                self._pending = pending
+            await pending.add(loop)
+
+    def _raise_if_errored(self) -> None:
+        error = self.exception()
+        if error is not None:
+            raise error
+
+    def _peer(self) -> str | None:
+        return None
+
+    # Names of the time before that tests and subclasses of others use.
+    @property
+    def _notification_key(self) -> str:
+        return self._native.notification_key
+
+    @property
+    def _status(self) -> OperationStatus:
+        return self.status
+
+    def _release(self) -> None:
+        self.close()

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exposing side: memory that peers read or write while its holder does nothing.
+Made by a Connector's create_readable() and create_writable(), or directly. Any
+thread."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._arguments import Descriptors, check_descriptors, memory_of, nanoseconds
+from ._enums import OperationKind
+from ._log import is_debugging, logger
+from ._metadata import RdmaMetadata, serialized
+from ._operation import AbstractOperation
+
+if TYPE_CHECKING:
+    from ._connection import Connection
+    from ._connector import Connector
+
+__all__ = ["PassiveOperation", "ReadableOperation", "WritableOperation"]
+
+
+class PassiveOperation(AbstractOperation):
+    """The exposing side: memory that peers read or write.
+
+    COMPLETE after `readers` peers have succeeded (one unless told otherwise), ERRORED
+    when the `timeout` (seconds) passes or an initiator fails, CANCELLED by either side.
+    TypeError for what is no descriptor, ValueError for an empty list, mixed device
+    kinds, a null pointer and read-only memory as a target; Error if memory cannot be
+    exposed.
+    """
+
+    __slots__ = ("_metadata",)
+
+    def __init__(
+        self,
+        connection: Connection | Connector,
+        operation_kind: OperationKind,
+        local_descriptors: Descriptors,
+        *,
+        timeout: float | None = None,
+        readers: int = 1,
+    ) -> None:
+        check_descriptors(local_descriptors)
+        memory = memory_of(local_descriptors)
+        _native.check_exposed(memory, operation_kind is OperationKind.WRITE)
+        super().__init__(connection, operation_kind, local_descriptors, None, None)
+        self._metadata: dict[bool, RdmaMetadata] = {}
+        self._native = self._connection._native.create(
+            self._kind, memory, nanoseconds(timeout), readers
+        )
+        if is_debugging():
+            logger.debug("exposed %r", self)
+
+    @abstractmethod
+    async def wait_for_completion(self) -> None:
+        """Until the peer's completion signal: see AbstractOperation."""
+        await self._wait()
+
+    def metadata(self, hex_encode: bool = False) -> RdmaMetadata:
+        """What the peer needs; the same at each call. `hex_encode` chooses the older of
+        the two text forms, which every generation of peer reads."""
+        found = self._metadata.get(hex_encode)
+        if found is None:
+            text, key, ranges = self._native.metadata(hex_encode)
+            found = RdmaMetadata.model_construct(
+                descriptors=serialized(ranges),
+                nixl_metadata=text,
+                notification_key=key,
+                operation_kind=int(self._kind),
+            )
+            self._metadata[hex_encode] = found
+        return found
+
+    def to_serialized(self) -> RdmaMetadata:
+        """The same as metadata()."""
+        return self.metadata()
+
+    async def _wait_for_completion_(self, *_: Any, **__: Any) -> None:
+        await self._wait()
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(operation_kind={self._kind}, "
+            f"local_descriptors={self._local}, "
+            f"notification_key='{self._notification_key}', status='{self.status}')"
+        )
+
+
+class ReadableOperation(PassiveOperation):
+    """Memory exposed for reading.
+
+    >>> with connector.create_readable(Descriptor(source)) as readable:
+    ...     send(readable.metadata().model_dump_json())
+    ...     await readable.wait_for_completion()
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        connection: Connection | Connector,
+        local_descriptors: Descriptors,
+        *,
+        timeout: float | None = None,
+        readers: int = 1,
+    ) -> None:
+        super().__init__(
+            connection,
+            OperationKind.READ,
+            local_descriptors,
+            timeout=timeout,
+            readers=readers,
+        )
+
+    async def wait_for_completion(self) -> None:
+        """Until a peer has read the memory: see AbstractOperation."""
+        await self._wait()
+
+
+class WritableOperation(PassiveOperation):
+    """Memory exposed for writing.
+
+    >>> with connector.create_writable(Descriptor(target)) as writable:
+    ...     send(writable.metadata().model_dump_json())
+    ...     await writable.wait_for_completion()
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        connection: Connection | Connector,
+        local_descriptors: Descriptors,
+        *,
+        timeout: float | None = None,
+        readers: int = 1,
+    ) -> None:
+        super().__init__(
+            connection,
+            OperationKind.WRITE,
+            local_descriptors,
+            timeout=timeout,
+            readers=readers,
+        )
+
+    async def wait_for_completion(self) -> None:
+        """Until a peer has written all of it: see AbstractOperation."""
+        await self._wait()

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The Connector: where operations are made. Each is one call, which reads its Python
+// arguments with the GIL and runs the library without it.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings.h"
+#include "closing.h"
+#include "memories.h"
+#include "nixl_connect/connector.h"
+#include "operation_object.h"
+#include "remote.h"
+#include "without_gil.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace nixl_connect::python {
+namespace {
+
+class ConnectorObject {
+ public:
+  explicit ConnectorObject(const ConnectorOptions& options)
+      : connector_(std::make_unique<Connector>(options)) {}
+  ~ConnectorObject() {
+    if (!is_closed_) close_elsewhere(std::move(connector_));
+  }
+  Connector& operator*() noexcept { return *connector_; }
+
+  // With the GIL, which is released meanwhile.
+  void close() {
+    const WithoutGil release;
+    connector_->close();
+    is_closed_ = true;
+  }
+
+ private:
+  std::unique_ptr<Connector> connector_;
+  std::atomic<bool> is_closed_{false};
+};
+
+std::optional<std::chrono::nanoseconds> duration_of(std::optional<std::int64_t> ns) {
+  if (!ns) return std::nullopt;
+  return std::chrono::nanoseconds(*ns);
+}
+
+// What is None is left to the environment and the library's defaults.
+void open(ConnectorObject* self, std::optional<std::string> worker_id,
+          std::optional<std::int64_t> timeout_ns,
+          std::optional<std::string> ucx_directory,
+          std::optional<std::string> net_devices, std::optional<bool> network,
+          std::optional<std::int64_t> spin_us,
+          std::optional<std::int64_t> drain_timeout_ms, std::optional<int> log_level) {
+  ConnectorOptions options = ConnectorOptions::from_environment();
+  options.worker_id = std::move(worker_id);
+  options.timeout = duration_of(timeout_ns);
+  if (ucx_directory) options.ucx_directory = *std::move(ucx_directory);
+  if (net_devices) options.net_devices = *std::move(net_devices);
+  if (network) options.network = *network;
+  if (spin_us) options.spin = std::chrono::microseconds(*spin_us);
+  if (drain_timeout_ms)
+    options.drain_timeout = std::chrono::milliseconds(*drain_timeout_ms);
+  if (log_level) options.log_level = static_cast<LogLevel>(*log_level);
+  const WithoutGil release;
+  new (self) ConnectorObject(options);
+}
+
+Pins pins_of(const std::vector<const Memory*>& memories) {
+  Pins pins;
+  for (const Memory* memory : memories) pins.add(memory->pin());
+  return pins;
+}
+
+OperationObject create(ConnectorObject& self, int kind, nb::handle memory,
+                       std::optional<std::int64_t> timeout_ns, std::uint32_t readers) {
+  release_due_pins();
+  const auto memories = memories_of(memory);
+  const std::vector<Descriptor> descriptors = descriptors_of(memories);
+  Pins pins = pins_of(memories);
+  const OperationOptions options{duration_of(timeout_ns), readers};
+  const auto make = [&]() -> PassiveOperation {
+    const WithoutGil release;
+    if (static_cast<OperationKind>(kind) == OperationKind::kRead)
+      return (*self).create_readable(descriptors, options);
+    return (*self).create_writable(descriptors, options);
+  };
+  return {make(), std::move(pins)};
+}
+
+OperationObject begin(ConnectorObject& self, int kind, const Remote& remote,
+                      nb::handle memory, std::optional<std::int64_t> timeout_ns) {
+  release_due_pins();
+  const auto memories = memories_of(memory);
+  const Match matched = match(remote, memories);
+  const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
+  Pins pins = pins_of(memories);
+  const OperationOptions options{duration_of(timeout_ns)};
+  const auto make = [&]() -> ActiveOperation {
+    const WithoutGil release;
+    if (static_cast<OperationKind>(kind) == OperationKind::kRead)
+      return (*self).begin_read(metadata, matched.local, options);
+    return (*self).begin_write(matched.local, metadata, options);
+  };
+  return {make(), std::move(pins)};
+}
+
+}  // namespace
+
+void bind_connector(nb::module_& module) {
+  module.def("finish_closing", &finish_closing);
+  module.def("forget_closing", &forget_closing);
+  nb::class_<ConnectorObject>(module, "Connector")
+      .def("__init__", &open, nb::kw_only(), "worker_id"_a.none(),
+           "timeout_ns"_a.none(), "ucx_directory"_a.none(), "net_devices"_a.none(),
+           "network"_a.none(), "spin_us"_a.none(), "drain_timeout_ms"_a.none(),
+           "log_level"_a.none())
+      .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(), "readers"_a)
+      .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none())
+      .def("close", &ConnectorObject::close)
+      .def_prop_ro("name", [](ConnectorObject& self) { return (*self).name(); })
+      .def("transport", [](ConnectorObject& self) { return (*self).transport(); });
+}
+
+}  // namespace nixl_connect::python

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "indices.h"
+
+#include <nanobind/ndarray.h>
+
+namespace nb = nanobind;
+
+namespace nixl_connect::python {
+namespace {
+
+using Array = nb::ndarray<nb::ro, nb::ndim<1>, nb::device::cpu>;
+
+template <typename Integer>
+std::vector<std::int64_t> read(const Array& array) {
+  const auto* first = static_cast<const Integer*>(array.data());
+  std::vector<std::int64_t> indices(array.shape(0));
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    indices[i] = static_cast<std::int64_t>(
+        first[static_cast<std::int64_t>(i) * array.stride(0)]);
+  return indices;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> indices_of(nb::handle object) {
+  Array array;
+  if (nb::try_cast(object, array)) {
+    const nb::dlpack::dtype type = array.dtype();
+    // Unsigned numbers beyond the signed ones turn negative, and are outside as well.
+    if (type == nb::dtype<std::int64_t>() || type == nb::dtype<std::uint64_t>())
+      return read<std::int64_t>(array);
+    if (type == nb::dtype<std::int32_t>()) return read<std::int32_t>(array);
+    if (type == nb::dtype<std::uint32_t>()) return read<std::uint32_t>(array);
+    if (type == nb::dtype<std::int16_t>()) return read<std::int16_t>(array);
+    if (type == nb::dtype<std::uint16_t>()) return read<std::uint16_t>(array);
+  }
+  throw nb::type_error(
+      "indices are a sequence of int or a one-dimensional array of integers of 16 to "
+      "64 "
+      "bits in host memory");
+}
+
+}  // namespace nixl_connect::python

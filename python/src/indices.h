@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Page numbers: any one-dimensional array of integers in host memory, as it comes
+// (numpy, torch, array.array), read without Python objects. With the GIL.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace nixl_connect::python {
+
+// Throws TypeError for anything else.
+std::vector<std::int64_t> indices_of(nanobind::handle object);
+
+}  // namespace nixl_connect::python

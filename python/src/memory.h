@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a Python Descriptor stands for: one or many ranges of one device, the object
+// that keeps them alive, and the owner that their registration belongs to. Immutable
+// values; made and copied with the GIL.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "nixl_connect/descriptor.h"
+
+namespace nixl_connect::python {
+
+// One control block for each Python object that owns memory. It keeps nothing alive:
+// the registration is to end with the Python object, not the other way round.
+struct Owner {
+  std::shared_ptr<const void> token = std::make_shared<char>();
+};
+
+struct Range {
+  std::uintptr_t address = 0;
+  std::size_t size = 0;  // bytes
+};
+
+class Memory {
+ public:
+  Memory(nanobind::object pin, const Owner* owner, std::vector<Range> ranges,
+         Device device, bool is_read_only);
+
+  const std::vector<Range>& ranges() const noexcept { return ranges_; }
+  // Bytes of all ranges.
+  std::size_t size() const noexcept { return size_; }
+  const Device& device() const noexcept { return device_; }
+  bool is_read_only() const noexcept { return is_read_only_; }
+  const nanobind::object& pin() const noexcept { return pin_; }
+  void drop_pin() { pin_.reset(); }
+
+  // The bytes [offset, offset + size) of all ranges in their order.
+  Memory slice(std::size_t offset, std::size_t size) const;
+
+  // Page k is `page_bytes` bytes at indices[k] * page_bytes. For one range only.
+  Memory pages(std::size_t page_bytes, std::span<const std::int64_t> indices) const;
+
+  // Appends the library's descriptor of each range.
+  void append_to(std::vector<Descriptor>& descriptors) const;
+  // The descriptor of one of the ranges, or of a part of it.
+  Descriptor descriptor(const Range& range) const;
+
+ private:
+  nanobind::object pin_;
+  std::shared_ptr<const void> owner_;
+  std::vector<Range> ranges_;
+  std::size_t size_ = 0;
+  Device device_;
+  bool is_read_only_ = false;
+};
+
+// The pages of one range. Throws IndexError for a page that reaches outside.
+std::vector<Range> page_ranges(const Range& whole, std::size_t page_bytes,
+                               std::span<const std::int64_t> indices);
+
+// The ranges of an array in the order of its elements: as few and as long as its
+// strides allow. Shape in elements, strides in bytes. Throws ValueError for elements
+// that overlap and for more than 65,536 ranges.
+std::vector<Range> strided_ranges(std::uintptr_t address, std::size_t item_bytes,
+                                  const std::vector<std::int64_t>& shape,
+                                  const std::vector<std::int64_t>& strides);
+
+}  // namespace nixl_connect::python

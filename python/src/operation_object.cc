@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "operation_object.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bindings.h"
+#include "completion_queue.h"
+#include "nixl_connect/error.h"
+#include "waiting.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace nixl_connect::python {
+namespace {
+
+using Named = std::tuple<std::string, std::uint64_t, std::uint64_t>;
+
+int status(OperationObject& self) {
+  return static_cast<int>(self.operation().status());
+}
+
+// How the operation failed is told by failure().
+bool wait(OperationObject& self, std::optional<double> timeout) {
+  Operation& operation = self.operation();
+  if (is_terminal(operation.status())) return true;
+  return wait_in_slices(timeout, [&operation](std::chrono::nanoseconds slice) {
+    try {
+      return operation.wait_for(slice);
+    } catch (const Error&) {
+      if (!is_terminal(operation.status())) throw;
+      return true;
+    }
+  });
+}
+
+std::optional<std::tuple<int, std::string>> failure(OperationObject& self) {
+  if (self.operation().status() != OperationStatus::kErrored) return std::nullopt;
+  try {
+    self.operation().wait();
+  } catch (const Error& error) {
+    return std::tuple(static_cast<int>(error.kind()), std::string(error.what()));
+  }
+  return std::nullopt;
+}
+
+// Pushes `token` to the queue at the operation's end. False: it is over already.
+bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t token) {
+  Operation& operation = self.operation();
+  if (is_terminal(operation.status())) return false;
+  try {
+    operation.on_complete(
+        [queue = shared.queue, token](OperationStatus) { queue->push(token); });
+    return true;
+  } catch (const Error&) {
+    if (!is_terminal(operation.status())) throw;
+    return false;
+  }
+}
+
+// (nixl_metadata, notification_key, [(device, ptr, size), ...])
+std::tuple<std::string, std::string, std::vector<Named>> metadata(OperationObject& self,
+                                                                  bool hex_encode) {
+  RdmaMetadata metadata = self.passive().metadata(hex_encode);
+  std::vector<Named> named;
+  named.reserve(metadata.descriptors.size());
+  for (SerializedDescriptor& descriptor : metadata.descriptors)
+    named.emplace_back(std::move(descriptor.device), descriptor.ptr, descriptor.size);
+  return {std::move(metadata.nixl_metadata), std::move(metadata.notification_key),
+          std::move(named)};
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (nb::inst_ready(self))
+    for (PyObject* object : nb::inst_ptr<OperationObject>(self)->pins().objects())
+      Py_VISIT(object);
+  return 0;
+}
+
+int clear(PyObject* self) {
+  nb::inst_ptr<OperationObject>(self)->let_go();
+  return 0;
+}
+
+PyType_Slot slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+                       {Py_tp_clear, reinterpret_cast<void*>(clear)},
+                       {0, nullptr}};
+
+}  // namespace
+
+void OperationObject::let_go() noexcept {
+  if (pins_.objects().empty()) return;
+  if (!is_terminal(operation().status())) {
+    try {
+      operation().cancel();
+      auto pins = std::make_shared<Pins>(std::move(pins_));
+      operation().on_complete([pins](OperationStatus) { pins->release_later(); });
+      return;
+    } catch (const std::exception&) {
+      // Over by now and its Connector closed, or in a forked child, whose memory the
+      // operation never touches: the callback that was refused has queued the pins.
+      return;
+    }
+  }
+  pins_.release();
+}
+
+void bind_operation(nb::module_& module) {
+  nb::class_<OperationObject>(module, "Operation", nb::type_slots(slots))
+      .def_prop_ro("status", &status)
+      .def_prop_ro(
+          "is_terminal",
+          [](OperationObject& self) { return is_terminal(self.operation().status()); })
+      .def_prop_ro(
+          "notification_key",
+          [](OperationObject& self) { return self.operation().notification_key(); })
+      .def_prop_ro(
+          "bytes_transferred",
+          [](OperationObject& self) { return self.operation().bytes_transferred(); })
+      .def_prop_ro("path",
+                   [](OperationObject& self) { return self.operation().path(); })
+      .def_prop_ro("remote",
+                   [](OperationObject& self) { return self.active().remote(); })
+      .def("cancel", [](OperationObject& self) { self.operation().cancel(); })
+      .def("failure", &failure)
+      .def("wait", &wait, "timeout"_a.none())
+      .def("notify", &notify, "queue"_a, "token"_a)
+      .def("metadata", &metadata, "hex_encode"_a);
+}
+
+}  // namespace nixl_connect::python

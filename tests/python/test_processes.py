@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens at the end of a process, in a forked child, at Ctrl-C and when a peer
+dies: each in a process of its own, which must end well and say nothing else."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PREAMBLE = """
+import asyncio, gc, os, signal, sys, threading
+import nixl_connect as nc
+from nixl_connect import Connector, Descriptor, RdmaMetadata
+here, there = Connector(), Connector()
+def exposed(size=1 << 26):
+    return here.create_readable(Descriptor(bytearray(size)), readers=1000)
+def reading(readable, size=1 << 26):
+    return there.begin_read(readable.metadata(), Descriptor(bytearray(size)))
+"""
+
+ENDS = {
+    "operations_in_flight": """
+        readable = exposed()
+        reads = [reading(readable) for _ in range(4)]
+        """,
+    "dropped_operations_in_flight": """
+        readable = exposed()
+        for _ in range(4): reading(readable)
+        """,
+    "loop_closed_with_waits": """
+        async def main():
+            readable = exposed()
+            waits = [asyncio.create_task(each.wait_for_completion())
+                     for each in (readable, reading(readable))]
+            await asyncio.sleep(0)
+        asyncio.run(main())
+        """,
+    "daemon_threads_that_transfer": """
+        readable = exposed(1000)
+        begun = threading.Barrier(5)
+        def run():
+            begun.wait()
+            while True:
+                try: reading(readable, 1000).wait()
+                except nc.Error: pass
+        for _ in range(4): threading.Thread(target=run, daemon=True).start()
+        begun.wait()
+        """,
+    "daemon_thread_that_waits": """
+        readable = exposed()
+        begun = threading.Event()
+        def run(): begun.set(); readable.wait()
+        threading.Thread(target=run, daemon=True).start()
+        readable.add_done_callback(lambda _: None)
+        begun.wait()
+        """,
+    "dropped_connectors": """
+        def run():
+            with_operations = Connector(), Connector()
+            with_operations[0].create_readable(Descriptor(bytearray(10)))
+        for _ in range(3): run()
+        gc.collect()
+        """,
+    "forked_child": """
+        readable = exposed(10)
+        child = os.fork()
+        def refused(call):
+            try: call()
+            except (nc.Unsupported, ImportError): return
+            print("not refused", call)
+        if child == 0:
+            refused(lambda: exposed(10))
+            refused(lambda: readable.wait(1))
+            refused(lambda: asyncio.run(readable.wait_for_completion()))
+            refused(lambda: Connector().create_readable(Descriptor(bytearray(1))))
+            del readable
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert not readable.done()
+        """,
+    "interrupted_waits": """
+        def interrupt():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        readable = exposed()
+        for wait in (readable.wait, lambda: list(nc.as_completed([readable]))):
+            timer = threading.Timer(0.05, interrupt)
+            timer.start()
+            try: wait(); print("not interrupted")
+            except KeyboardInterrupt: pass
+            timer.join()
+        """,
+}
+
+
+def run(code: str) -> str:
+    """What such a process prints, to either stream. It must end by itself, with 0."""
+    process = subprocess.run(
+        [sys.executable, "-W", "default", "-c", PREAMBLE + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    # Python 3.12 warns of every fork() of a process with threads.
+    lines = (process.stdout + process.stderr).splitlines()
+    return "\n".join(
+        line for line in lines if "fork()" not in line and "os.fork" not in line
+    )
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_process_ends_well(name: str) -> None:
+    assert run(ENDS[name]) == ""
+
+
+def test_death_of_the_peer_is_an_error() -> None:
+    printed = run(
+        """
+        import subprocess
+        child = subprocess.Popen([sys.executable, "-c", '''if True:
+            import nixl_connect as nc, sys
+            writable = nc.Connector().create_writable(nc.Descriptor(bytearray(1000)))
+            print(writable.metadata().model_dump_json(), flush=True)
+            sys.stdin.read()
+            '''], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        metadata = RdmaMetadata.model_validate_json(child.stdout.readline())
+        child.send_signal(signal.SIGSTOP)
+        write = here.begin_write(Descriptor(bytearray(1000)), metadata)
+        async def main():
+            wait = asyncio.create_task(write.wait_for_completion())
+            await asyncio.sleep(0)
+            child.kill()
+            try: await wait
+            except nc.Disconnected as error: print(isinstance(error, ConnectionError))
+        asyncio.run(main())
+        child.communicate()
+        """
+    )
+    assert printed == "True"
+
+
+def test_import_needs_no_array_package() -> None:
+    arrays = "{'torch', 'numpy', 'cupy', 'jax'}"
+    assert run(f"print({arrays} & set(sys.modules))") == "set()"
