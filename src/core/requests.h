@@ -3,10 +3,10 @@
 // What the runtime asks of the core: the operations to run and how. Plain data.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "core/terms.h"
 #include "nixl_connect/metadata.h"
@@ -33,7 +33,9 @@ struct LeaseKey {
   LeaseId id = 0;
   std::uint64_t token = 0;
 
-  auto operator<=>(const LeaseKey&) const = default;
+  bool operator<(const LeaseKey& other) const {
+    return std::tie(id, token) < std::tie(other.id, other.token);
+  }
 };
 
 // A transfer to or from memory that a peer exposed.

@@ -108,7 +108,9 @@ TEST_F(WorkOnUsersThreads, ManyThreadsShareAConnector) {
   const RdmaMetadata metadata = readable.metadata();
   const RdmaMetadata large_metadata = large_readable.metadata();
   std::vector<std::thread> threads;
-  for (int number = 0; number < 4; ++number)
+  constexpr int kThreads = 4;
+  threads.reserve(kThreads);
+  for (int number = 0; number < kThreads; ++number)
     threads.emplace_back([&] {
       Buffer target(4096);
       for (int i = 0; i < 300; ++i) {
