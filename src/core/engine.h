@@ -2,7 +2,7 @@
 //
 // The logic of operations, leases, peers and deadlines without threads, system calls or
 // memory access: calls, messages, completions and clock ticks go in, commands come out.
-// Not thread-safe; the runtime calls it on the progress thread, the tests from a
+// Not thread-safe; the runtime calls it from one thread at a time, the tests from a
 // simulator.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The body of Connector: checks what users ask for, makes memory reachable and hands
-// the rest to the progress thread. Thread-safe.
+// the rest to the driver. Thread-safe.
 #pragma once
 
 #include <atomic>

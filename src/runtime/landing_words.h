@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Registered words of our own in which a peer's lease word lands when we get it. Used
-// on the progress thread only.
+// by whoever has the turn.
 #pragma once
 
 #include <array>

@@ -2,8 +2,8 @@
 //
 // Messages to peers that no transfer waits for. Handing one to UCX costs several times
 // what a small read takes, so they are held until the thread has nothing better to do,
-// for a bounded time, and those to one peer leave together. Used on the progress thread
-// only.
+// for a bounded time, and those to one peer leave together. Used by whoever has the
+// turn.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The processes that this Connector talks to, and the one endpoint to each. Used on the
-// progress thread only.
+// The processes that this Connector talks to, and the one endpoint to each. Used by
+// whoever has the turn.
 #pragma once
 
 #include <functional>

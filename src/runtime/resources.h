@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a Connector owns and its users' threads share with the progress thread.
+// What a Connector owns and all threads that work for it share.
 // Destroyed in reverse order when the thread has ended.
 #pragma once
 
@@ -38,7 +38,7 @@ struct Resources {
   const paths::ucx::Context context;
   Registrations registrations;
   LeaseWords leases;
-  // Used on the progress thread once that runs, and destroyed by it at its end: a
+  // Used by whoever has the turn, and destroyed by the progress thread at its end: a
   // worker that nobody progresses would keep peers waiting.
   std::unique_ptr<paths::ucx::Worker> worker =
       std::make_unique<paths::ucx::Worker>(context);

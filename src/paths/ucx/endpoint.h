@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A connection to the worker of one peer. Owned by its Worker; used on the progress
-// thread only.
+// A connection to the worker of one peer. Owned by its Worker; used by one thread
+// at a time.
 #pragma once
 
 #include <functional>

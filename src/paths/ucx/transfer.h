@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One operation's gets or puts on one endpoint, and the flush behind them. Used on the
-// progress thread only.
+// One operation's gets or puts on one endpoint, and the flush behind them. Used by
+// one thread at a time.
 #pragma once
 
 #include <atomic>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A UCX worker and the endpoints it owns. All members are called on one thread, the
-// progress thread; every callback runs inside Worker::progress() on that thread, never
-// inside the call that caused it nor inside UCX, and must not throw.
+// A UCX worker and the endpoints it owns. All members are called by one thread at
+// a time; every callback runs inside Worker::progress(), never inside the call that
+// caused it nor inside UCX, and must not throw.
 #pragma once
 
 #include <functional>
