@@ -32,7 +32,8 @@ struct ConnectorOptions {
   std::string ucx_directory{};
 
   // Network devices that may carry data, as UCX names them ("eth0,mlx5_0:1"). Empty:
-  // all. Environment: NIXL_CONNECT_NET_DEVICES.
+  // all. A name that this host does not have is refused. Environment:
+  // NIXL_CONNECT_NET_DEVICES.
   std::string net_devices{};
 
   // False keeps the process unreachable from other hosts: only the loopback device is

@@ -82,6 +82,8 @@ ENDS = {
     "interrupted_waits": """
         def interrupt():
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        # A process started in the background by a shell ignores it otherwise.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         readable = exposed()
         for wait in (readable.wait, lambda: list(nc.as_completed([readable]))):
             timer = threading.Timer(0.05, interrupt)

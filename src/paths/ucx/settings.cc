@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "nixl_connect/error.h"
+#include "paths/ucx/net_devices.h"
 
 namespace nixl_connect::paths::ucx {
 namespace {
@@ -95,10 +96,12 @@ Config make_config(const Library& library, const ContextOptions& options) {
     for (const Setting& setting : kWithInfiniband) applier.apply(setting);
   else
     for (const Setting& setting : kHostOnly) applier.apply(setting);
-  if (!options.network)
+  if (!options.network) {
     applier.apply_net_devices("lo");
-  else if (!options.net_devices.empty())
+  } else if (!options.net_devices.empty()) {
+    check_net_devices(options.net_devices);
     applier.apply_net_devices(options.net_devices);
+  }
   return config;
 }
 

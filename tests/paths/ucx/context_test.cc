@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "nixl_connect/error.h"
 #include "paths/ucx/pattern.h"
 #include "paths/ucx/peer.h"
 #include "paths/ucx/session.h"
@@ -62,6 +63,18 @@ TEST(Context, WithoutNetworkStaysOnLoopbackWhateverTheEnvironmentSays) {
   const Session closed({.net_devices = "", .network = false});
   if (!has_other_device()) GTEST_SKIP() << "this host has a loopback device only";
   EXPECT_LT(closed.worker.address().size(), open.worker.address().size());
+}
+
+TEST(Context, RefusesNetworkDevicesThatAreNotThere) {
+  EXPECT_NO_THROW(Session({.net_devices = "lo", .network = true}));
+  EXPECT_NO_THROW(Session({.net_devices = "l*", .network = true}));
+  try {
+    const Session session({.net_devices = "lo,eht0", .network = true});
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
+    EXPECT_NE(std::string(error.what()).find("\"eht0\""), std::string::npos);
+  }
 }
 
 }  // namespace
