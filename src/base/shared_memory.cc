@@ -53,7 +53,8 @@ std::optional<SharedMemory> SharedMemory::of_process(std::uint32_t pid,
                                                      const char* name) {
   const std::string link = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
   if (!is_memfd(link, name)) return std::nullopt;
-  UniqueFd opened(::open(link.c_str(), O_RDONLY | O_CLOEXEC));
+  // A pipe can bear that name too, and a memfd does not mind O_NONBLOCK.
+  UniqueFd opened(::open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (opened.get() < 0) return std::nullopt;
   const int seals = ::fcntl(opened.get(), F_GET_SEALS);
   struct stat status {};

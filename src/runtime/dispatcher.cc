@@ -125,6 +125,8 @@ void Dispatcher::handle(BeginRequest& request) {
     ++initiating_;
     core_.begin(transfer, time_);
   } catch (const Error& error) {
+    // As in carry_out(Finish).
+    { const RegistrationHold released = std::move(request.registrations); }
     finish(std::move(request.state),
            core::failed(error.kind(), "connecting to peer " + request.agent->name() +
                                           ": " + error.what()));

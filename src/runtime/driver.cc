@@ -77,9 +77,13 @@ void Driver::begin(BeginRequest request) {
     give_turn();
     return ring();
   }
+  serve(*state);
+}
+
+void Driver::serve(const OperationState& begun) noexcept {
   for (int turns = 0; turns < kTurnsOfABegin; ++turns)
-    if (!dispatcher_->turn() || is_terminal(state->status())) break;
-  leave_turn(*state);
+    if (!dispatcher_->turn() || is_terminal(begun.status())) break;
+  leave_turn(begun);
 }
 
 void Driver::cancel(core::OperationId operation) noexcept {

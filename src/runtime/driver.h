@@ -75,6 +75,7 @@ class Driver {
   }
   void give_turn() noexcept { is_taken_.store(false); }
   bool take_turn_soon() noexcept;
+  void serve(const OperationState& begun) noexcept;
   // Tells the progress thread of what is left to do, unless it watches for it already:
   // at once if this thread has not got what it wanted and goes to sleep, perhaps.
   void leave_turn(const OperationState& served) noexcept;

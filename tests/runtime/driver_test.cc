@@ -3,6 +3,7 @@
 // Work done on users' threads: it ends there, but users' code does not run there.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <mutex>
@@ -69,6 +70,35 @@ TEST_F(WorkOnUsersThreads, CallbacksRunOnTheProgressThread) {
   }
 }
 
+TEST_F(WorkOnUsersThreads, CallbacksOfOthersDoNotRunInsideBeginOrWait) {
+  auto readable = expose(source_);
+  const RdmaMetadata metadata = readable.metadata();
+  Buffer large(1 << 20, 2);
+  Buffer large_target(1 << 20);
+  auto large_readable = expose(large);
+  constexpr int kRounds = 200;
+  std::atomic<int> calls{0};
+  std::atomic<int> calls_here{0};
+  const auto note = [&, here = std::this_thread::get_id()](OperationStatus status) {
+    EXPECT_EQ(status, OperationStatus::kComplete);
+    if (std::this_thread::get_id() == here) ++calls_here;
+    ++calls;
+  };
+  for (int i = 0; i < kRounds; ++i) {
+    // Not terminal yet, in most rounds, so that its end comes in a turn of ours.
+    auto first =
+        initiator_.begin_read(large_readable.metadata(), large_target.descriptor());
+    first.on_complete(note);
+    auto second = initiator_.begin_read(metadata, target_.descriptor());
+    second.on_complete(note);
+    ASSERT_EQ(finish(second), OperationStatus::kComplete);
+    ASSERT_EQ(finish(first), OperationStatus::kComplete);
+  }
+  initiator_.close();
+  EXPECT_EQ(calls, 2 * kRounds);
+  EXPECT_EQ(calls_here, 0);
+}
+
 TEST_F(WorkOnUsersThreads, OwnersGoWithoutTheLocksOfACaller) {
   auto readable = expose(source_);
   const RdmaMetadata metadata = readable.metadata();
@@ -95,36 +125,52 @@ TEST_F(WorkOnUsersThreads, OwnersGoWithoutTheLocksOfACaller) {
     auto read = initiator_.begin_read(metadata, target_.descriptor());
     lock.unlock();
     ASSERT_EQ(finish(read), OperationStatus::kComplete);
+    // The same inside a wait that takes the turn. It has an end, since with the lock
+    // held a deleter may occupy the progress thread.
+    lock.lock();
+    auto other = initiator_.begin_read(metadata, target_.descriptor());
+    (void)other.wait_for(std::chrono::milliseconds(1));
+    lock.unlock();
+    ASSERT_EQ(finish(other), OperationStatus::kComplete);
   }
   initiator_.close();
   EXPECT_EQ(released, kRounds);
 }
 
 TEST_F(WorkOnUsersThreads, ManyThreadsShareAConnector) {
-  auto readable = expose(source_);
   Buffer large(8 << 20, 2);
   Buffer large_target(8 << 20);
   auto large_readable = expose(large);
-  const RdmaMetadata metadata = readable.metadata();
   const RdmaMetadata large_metadata = large_readable.metadata();
   std::vector<std::thread> threads;
-  constexpr int kThreads = 4;
+  constexpr std::uint32_t kThreads = 4;
   threads.reserve(kThreads);
-  for (int number = 0; number < kThreads; ++number)
-    threads.emplace_back([&] {
-      Buffer target(4096);
-      for (int i = 0; i < 300; ++i) {
+  for (std::uint32_t number = 0; number < kThreads; ++number)
+    threads.emplace_back([&, number] {
+      // Bytes of its own, which no other thread's read could bring.
+      Buffer source(256, 10 + number);
+      Buffer target(256);
+      auto readable = expose(source);
+      const RdmaMetadata metadata = readable.metadata();
+      for (int i = 0; i < 500; ++i) {
+        std::fill_n(target.data(), target.size(), std::uint8_t{0});
         auto read = initiator_.begin_read(metadata, target.descriptor());
-        ASSERT_EQ(finish(read), OperationStatus::kComplete);
+        // EXPECT, since an early return would free what a read still fills.
+        EXPECT_EQ(finish(read), OperationStatus::kComplete);
+        target.expect_pattern(10 + number);
       }
-      target.expect_pattern(1);
+      target.expect_guards();
     });
-  for (int i = 0; i < 20; ++i) {
-    auto read = initiator_.begin_read(large_metadata, large_target.descriptor());
-    EXPECT_EQ(finish(read), OperationStatus::kComplete);
-  }
+  threads.emplace_back([&] {
+    for (int i = 0; i < 20; ++i) {
+      std::fill_n(large_target.data(), large_target.size(), std::uint8_t{0});
+      auto read = initiator_.begin_read(large_metadata, large_target.descriptor());
+      EXPECT_EQ(finish(read), OperationStatus::kComplete);
+      large_target.expect_pattern(2);
+    }
+  });
   for (std::thread& thread : threads) thread.join();
-  large_target.expect_pattern(2);
+  large_target.expect_guards();
 }
 
 TEST_F(WorkOnUsersThreads, WhatNobodyWaitsForEndsAllTheSame) {
@@ -138,6 +184,33 @@ TEST_F(WorkOnUsersThreads, WhatNobodyWaitsForEndsAllTheSame) {
     const auto other = initiator_.begin_read(small.metadata(), target_.descriptor());
     EXPECT_EQ(finish(small), OperationStatus::kComplete);
   }
+}
+
+TEST_F(WorkOnUsersThreads, CloseEndsAWriteThatNobodyGrants) {
+  std::promise<void> entered;
+  std::promise<void> end_of_test;  // its destructor lets the callback return
+  auto blocker = exposer_.create_readable(source_.descriptor());
+  // Keeps the exposing side from answering, as a stopped process would.
+  blocker.on_complete(
+      [&entered, end = end_of_test.get_future().share()](OperationStatus) {
+        entered.set_value();
+        end.wait();
+      });
+  blocker.cancel();
+  entered.get_future().wait();
+  auto writable = exposer_.create_writable(target_.descriptor());
+  auto write = initiator_.begin_write(source_.descriptor(), writable.metadata());
+  std::vector<std::future<OperationStatus>> waiters;
+  for (int i = 0; i < 2; ++i)
+    waiters.push_back(std::async(std::launch::async, [&] { return write.wait(); }));
+  EXPECT_FALSE(write.wait_for(std::chrono::milliseconds(20)));
+  initiator_.close();
+  EXPECT_EQ(write.status(), OperationStatus::kCancelled);
+  for (auto& waiter : waiters) {
+    ASSERT_EQ(waiter.wait_for(kSoon), std::future_status::ready);
+    EXPECT_EQ(waiter.get(), OperationStatus::kCancelled);
+  }
+  target_.expect_untouched();
 }
 
 TEST_F(WorkOnUsersThreads, CloseEndsWhatAnotherThreadWaitsFor) {

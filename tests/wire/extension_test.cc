@@ -27,7 +27,9 @@ base::Bytes fields_of(const Extension& extension) {
 TEST(Extension, SurvivesTheRoundTrip) {
   Samples samples(3);
   for (int i = 0; i < 500; ++i) {
-    const Extension extension = samples.extension();
+    Extension extension = samples.extension();
+    ASSERT_TRUE(extension.lease_table);
+    if (i % 2 == 0) extension.lease_table.reset();
     const base::Bytes data = encode(extension);
     EXPECT_LE(data.size(), kMaxExtensionBytes);
     EXPECT_EQ(decode_extension(data), extension);
@@ -43,6 +45,12 @@ TEST(Extension, HasTheBytesThatItsHeaderDescribes) {
             "020010000000abababababababababababababababab"
             "0300190000000100000000000000020000000000000003000000000000006b"
             "040003000000302e31");
+  extension.lease_table = LeaseTable{0x0a, 0x0b, 0x1122334455667788};
+  EXPECT_EQ(base::to_hex(fields_of(extension)),
+            "020010000000abababababababababababababababab"
+            "0300190000000100000000000000020000000000000003000000000000006b"
+            "040003000000302e31"
+            "0600100000000a0000000b0000008877665544332211");
 }
 
 TEST(Extension, NamesALeaseTableOrNone) {
@@ -52,10 +60,26 @@ TEST(Extension, NamesALeaseTableOrNone) {
   const base::Bytes without = fields_of(extension);
   extension.lease_table = LeaseTable{1, 2, 3};
   EXPECT_EQ(decode_extension(encode(extension)), extension);
-  base::Writer cut;
-  cut.raw(without);
-  append_field(cut, 6, bytes_of("fifteen bytes.."));
-  EXPECT_FALSE(decode_extension(with_crc(std::move(cut).take())));
+  extension.lease_table = LeaseTable{UINT32_MAX, UINT32_MAX, UINT64_MAX};
+  EXPECT_EQ(decode_extension(encode(extension)), extension);
+  // Half a table is no table: such a record is refused as a whole.
+  constexpr std::size_t kTableBytes = 4 + 4 + 8;
+  for (std::size_t size = 0; size <= kTableBytes; ++size) {
+    base::Writer cut;
+    cut.raw(without);
+    append_field(cut, 6, base::Bytes(size, std::byte{1}));
+    EXPECT_EQ(decode_extension(with_crc(std::move(cut).take())).has_value(),
+              size == kTableBytes)
+        << size;
+  }
+}
+
+TEST(Extension, SaltsTheLeaseTableLikeTheRest) {
+  Extension extension = Samples(10).extension();
+  extension.lease.word_rkey = bytes_of("NIXLCOMM:");
+  const base::Bytes data = encode(extension);
+  ASSERT_EQ(base::as_text(data).find("NIXLCOMM:"), std::string_view::npos);
+  EXPECT_EQ(decode_extension(data), extension);
 }
 
 TEST(Extension, IsAbsentWhenAnyBitIsFlipped) {

@@ -52,7 +52,10 @@ LeaseRecord Samples::lease() {
 
 Extension Samples::extension() {
   Extension extension;
-  if (random_() % 2 == 0) extension.lease_table = LeaseTable{7, 8, 4096};
+  // Always there, so that each test which damages a sample damages this field, too.
+  extension.lease_table =
+      LeaseTable{static_cast<std::uint32_t>(number(UINT32_MAX)),
+                 static_cast<std::uint32_t>(number(UINT32_MAX)), number()};
   for (std::byte& byte : extension.instance) byte = static_cast<std::byte>(number(255));
   extension.library_version = text(10);
   extension.ucx_version = text(10);
