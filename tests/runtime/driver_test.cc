@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <future>
 #include <mutex>
@@ -200,9 +201,9 @@ TEST_F(WorkOnUsersThreads, CloseEndsAWriteThatNobodyGrants) {
   entered.get_future().wait();
   auto writable = exposer_.create_writable(target_.descriptor());
   auto write = initiator_.begin_write(source_.descriptor(), writable.metadata());
-  std::vector<std::future<OperationStatus>> waiters;
-  for (int i = 0; i < 2; ++i)
-    waiters.push_back(std::async(std::launch::async, [&] { return write.wait(); }));
+  std::array<std::future<OperationStatus>, 2> waiters;
+  for (auto& waiter : waiters)
+    waiter = std::async(std::launch::async, [&] { return write.wait(); });
   EXPECT_FALSE(write.wait_for(std::chrono::milliseconds(20)));
   initiator_.close();
   EXPECT_EQ(write.status(), OperationStatus::kCancelled);
