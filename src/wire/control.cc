@@ -85,21 +85,11 @@ bool read(base::BytesView bytes, std::string& value) {
   return bytes.size() <= kMaxTextBytes && is_utf8(value);
 }
 
-// A u32 length, and behind it what `write_value` writes.
-template <typename WriteValue>
-void with_length(base::Writer& out, WriteValue&& write_value) {
-  const std::size_t at = out.bytes().size();
-  out.u32(0);
-  write_value();
-  out.put_u32(at, static_cast<std::uint32_t>(out.bytes().size() - at - 4));
-}
-
 template <typename Body>
 void encode_body(base::Writer& out, const Body& body) {
   std::uint16_t type = 0;
   const auto add = [&](auto member) {
-    out.u16(++type);
-    with_length(out, [&] { write(out, body.*member); });
+    append_field(out, ++type, [&] { write(out, body.*member); });
   };
   std::apply([&](auto... members) { (add(members), ...); }, kMembers<Body>);
 }
@@ -109,6 +99,13 @@ void encode_to(base::Writer& out, const ControlMessage& message) {
   out.u8(static_cast<std::uint8_t>(message.body.index() + 1));
   out.raw(base::BytesView(message.sender));
   std::visit([&](const auto& body) { encode_body(out, body); }, message.body);
+}
+
+void check_size(std::size_t size) {
+  if (size > kMaxControlBytes)
+    throw Error(ErrorKind::kInvalidArgument,
+                "a control message of " + std::to_string(size) + " bytes exceeds " +
+                    std::to_string(kMaxControlBytes));
 }
 
 using Fields = std::array<std::optional<base::BytesView>, kMaxFields>;
@@ -148,17 +145,18 @@ static_assert(kDecoders.size() == std::variant_size_v<ControlBody>);
 base::Bytes encode(const ControlMessage& message) {
   base::Writer out;
   encode_to(out, message);
-  if (out.bytes().size() > kMaxControlBytes)
-    throw Error(ErrorKind::kInvalidArgument,
-                "a control message of " + std::to_string(out.bytes().size()) +
-                    " bytes exceeds " + std::to_string(kMaxControlBytes));
+  check_size(out.bytes().size());
   return std::move(out).take();
 }
 
 void append_to_payload(base::Bytes& payload, const ControlMessage& message) {
+  const std::size_t before = payload.size();
   base::Writer out(std::move(payload));
-  with_length(out, [&] { encode_to(out, message); });
+  append_with_length(out, [&] { encode_to(out, message); });
   payload = std::move(out).take();
+  const std::size_t size = payload.size() - before - sizeof(std::uint32_t);
+  if (size > kMaxControlBytes) payload.resize(before);
+  check_size(size);
 }
 
 std::vector<base::BytesView> split_payload(base::BytesView payload) {

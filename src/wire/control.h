@@ -79,10 +79,12 @@ struct ControlMessage {
 
 // Layout: u8 version (1), u8 kind, sender's instance id, then the fields of the body as
 // (u16 type, u32 length, bytes). Text is cut to 1,024 bytes at a character boundary.
+// Throws Error(kInvalidArgument) beyond kMaxControlBytes.
 base::Bytes encode(const ControlMessage& message);
 
 // One active message carries one or more control messages, each behind its u32 length,
-// so that a busy sender can tell of many operations at once.
+// so that a busy sender can tell of many operations at once. Throws as encode(), and
+// leaves the payload as it was then.
 void append_to_payload(base::Bytes& payload, const ControlMessage& message);
 
 // The messages of a payload, still encoded. Throws Error(kInvalidArgument) if a length

@@ -6,9 +6,7 @@
 namespace nixl_connect::wire {
 
 void append_field(base::Writer& out, std::uint16_t type, base::BytesView value) {
-  out.u16(type);
-  out.u32(static_cast<std::uint32_t>(value.size()));
-  out.raw(value);
+  append_field(out, type, [&] { out.raw(value); });
 }
 
 std::optional<Field> take_field(base::Reader& reader) {

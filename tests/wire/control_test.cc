@@ -96,6 +96,12 @@ TEST(Control, RefusesValuesOutOfRange) {
 TEST(Control, RefusesMessagesBeyondTheLimit) {
   ControlMessage hello = from('s', Hello{"a", base::Bytes(kMaxControlBytes), "", ""});
   expect_error(ErrorKind::kInvalidArgument, "exceeds 65536", [&] { encode(hello); });
+  base::Bytes payload;
+  append_to_payload(payload, from('s', Grant{5}));
+  const base::Bytes before = payload;
+  expect_error(ErrorKind::kInvalidArgument, "exceeds 65536",
+               [&] { append_to_payload(payload, hello); });
+  EXPECT_EQ(payload, before);
   expect_error(ErrorKind::kInvalidArgument, "too long",
                [] { decode_control(base::Bytes(kMaxControlBytes + 1)); });
 }
