@@ -33,8 +33,8 @@ bool Deliveries::add(Delivery&& delivery) {
   return true;
 }
 
-bool Deliveries::run() noexcept {
-  if (!is_due()) return false;
+void Deliveries::run() noexcept {
+  if (!is_due()) return;
   {
     const std::lock_guard lock(mutex_);
     running_.swap(due_);
@@ -43,7 +43,6 @@ bool Deliveries::run() noexcept {
   }
   for (const Delivery& delivery : running_) run_callbacks(delivery);
   running_.clear();
-  return true;
 }
 
 void Deliveries::shut() noexcept {

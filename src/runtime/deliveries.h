@@ -33,9 +33,9 @@ class Deliveries {
   // Callbacks are due, for which somebody waits.
   bool is_urgent() const noexcept { return is_urgent_.load(); }
 
-  // For the progress thread. Runs what was due at the call; false if that was nothing.
-  // What a callback throws is logged and dropped.
-  bool run() noexcept;
+  // For the progress thread. Runs what was due at the call; what a callback throws is
+  // logged and dropped.
+  void run() noexcept;
   // From here on add() is refused. Runs what was added before.
   void shut() noexcept;
 

@@ -66,9 +66,9 @@ class OperationState {
   // Called once. Gives the callbacks that are due now.
   std::vector<Callback> finish(const core::Outcome& outcome);
 
-  // Once each: the dispatcher is done with the state and leaves its share in it, or the
-  // user drops the operation. The later of the two gets the share, with which the
-  // owners of the memory go: a user's thread must not meet another's in a turn.
+  // Once each: the dispatcher, done with the state, leaves its share in it, and the
+  // user drops the operation. The later of the two gets the share. So the last one,
+  // with which the owners of the memory go, never ends inside a turn.
   std::shared_ptr<OperationState> leave(std::shared_ptr<OperationState> share) noexcept;
   std::shared_ptr<OperationState> drop() noexcept;
 
