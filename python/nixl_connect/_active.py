@@ -5,7 +5,7 @@ begin_read() and begin_write(), or directly. Any thread."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import _native
 from ._arguments import (
@@ -16,7 +16,7 @@ from ._arguments import (
     nanoseconds,
     wrong_kind,
 )
-from ._descriptor import Descriptor, connection_of
+from ._descriptor import Descriptor
 from ._enums import OperationKind, OperationStatus
 from ._log import is_debugging, logger
 from ._metadata import RdmaMetadata, RemotePages, remote_of
@@ -92,13 +92,8 @@ class ActiveOperation(AbstractOperation):
             local = local[0]
         memory = memory_of(local)
         _native.check_matched(memory, kind is OperationKind.READ, remote)
-        self._kind = kind
-        self._local = local
-        self._remote_descriptors = theirs
-        self._key = key
-        self._pending = None
         self._peer_remote = None
-        self._connection = connection_of(connection)
+        self._set(connection, kind, local, theirs, key)
         self._native = self._connection._native.begin(
             kind, remote, memory, nanoseconds(timeout)
         )
@@ -115,9 +110,6 @@ class ActiveOperation(AbstractOperation):
     @abstractmethod
     async def wait_for_completion(self) -> None:
         """Until all is transferred: see AbstractOperation."""
-        await self._wait()
-
-    async def _wait_for_completion_(self, *_: Any, **__: Any) -> None:
         await self._wait()
 
     def _peer(self) -> str | None:

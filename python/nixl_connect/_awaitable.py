@@ -10,13 +10,15 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ._closing import Closing
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Awaitable"]
 
 
-class Awaitable:
+class Awaitable(Closing):
     """A coroutine, as far as asyncio can tell, that returns itself at its first
     step."""
 
@@ -42,7 +44,3 @@ class Awaitable:
         if isinstance(kind, BaseException):
             raise kind
         raise kind() if value is None else value
-
-    def close(self) -> None:
-        """Ends it."""
-        raise NotImplementedError

@@ -10,11 +10,10 @@ import socket
 import threading
 import uuid
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from ._active import ReadOperation, WriteOperation
 from ._arguments import Descriptors, check_descriptors, check_metadata, wrong_kind
+from ._closing import AsyncClosing
 from ._connection import Connection
 from ._enums import OperationKind
 from ._errors import InvalidArgument
@@ -22,13 +21,10 @@ from ._metadata import RdmaMetadata, RemotePages
 from ._opening import Options
 from ._passive import ReadableOperation, WritableOperation
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 __all__ = ["Connector"]
 
 
-class Connector:
+class Connector(AsyncClosing):
     """Exposes memory and moves it. Nothing is opened before the first operation.
 
     `worker_id`: its name, any text; None takes a random one. `timeout`: deadline of
@@ -167,9 +163,9 @@ class Connector:
         if found is not None:
             return found
         with self._lock:
-            if self._is_closed and self._connection is None:
-                raise InvalidArgument("the Connector is closed")
             if self._connection is None:
+                if self._is_closed:
+                    raise InvalidArgument("the Connector is closed")
                 self._connection = Connection(self, 1)
             return self._connection
 
@@ -190,28 +186,6 @@ class Connector:
     async def aclose(self) -> None:
         """close(), off the event loop."""
         await asyncio.to_thread(self.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        await self.aclose()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Connector):

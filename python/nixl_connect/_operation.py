@@ -7,13 +7,13 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._arguments import Descriptors, check_descriptors
 from ._awaitable import Awaitable
 from ._callbacks import call_when_done
+from ._closing import AsyncClosing
 from ._completion import Pending, completions
 from ._descriptor import connection_of
 from ._enums import OperationKind, OperationStatus
@@ -35,7 +35,7 @@ _STATUSES = tuple(OperationStatus)
 _UNUSED, _IN_USE = 0.02, 0.001
 
 
-class AbstractOperation(Awaitable, ABC):
+class AbstractOperation(AsyncClosing, Awaitable, ABC):
     """A transfer, or memory exposed for one.
 
     While it is not terminal its memory belongs to it; afterwards nothing can touch that
@@ -72,10 +72,26 @@ class AbstractOperation(Awaitable, ABC):
             raise TypeError("notification_key is a str or None")
         if notification_key == "":
             raise ValueError("notification_key is empty")
-        self._kind = OperationKind(operation_kind)
-        self._local = check_descriptors(local_descriptors)
-        self._remote_descriptors = remote_descriptors
-        self._key = notification_key
+        self._set(
+            connection,
+            OperationKind(operation_kind),
+            check_descriptors(local_descriptors),
+            remote_descriptors,
+            notification_key,
+        )
+
+    def _set(
+        self,
+        connection: Connection | Connector,
+        kind: OperationKind,
+        local: Descriptors,
+        theirs: Descriptors | None,
+        key: str | None,
+    ) -> None:
+        self._kind = kind
+        self._local = local
+        self._remote_descriptors = theirs
+        self._key = key
         self._pending: Pending | None = None
         self._connection = connection_of(connection)
 
@@ -177,28 +193,6 @@ class AbstractOperation(Awaitable, ABC):
             self._native.cancel()
             await self._wait_until_terminal()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        await self.aclose()
-
     async def _wait(self) -> None:
         if not self._native.is_terminal:
             await self._wait_until_terminal()
@@ -226,6 +220,9 @@ class AbstractOperation(Awaitable, ABC):
         return None
 
     # Names of the time before that tests and subclasses of others use.
+    async def _wait_for_completion_(self, *_: Any, **__: Any) -> None:
+        await self._wait()
+
     @property
     def _notification_key(self) -> str:
         return self._native.notification_key

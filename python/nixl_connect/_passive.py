@@ -6,7 +6,7 @@ thread."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from . import _native
 from ._arguments import Descriptors, check_descriptors, memory_of, nanoseconds
@@ -78,9 +78,6 @@ class PassiveOperation(AbstractOperation):
         """The same as metadata()."""
         return self.metadata()
 
-    async def _wait_for_completion_(self, *_: Any, **__: Any) -> None:
-        await self._wait()
-
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(operation_kind={self._kind}, "
@@ -89,7 +86,32 @@ class PassiveOperation(AbstractOperation):
         )
 
 
-class ReadableOperation(PassiveOperation):
+class _OfKind(PassiveOperation):
+    """A PassiveOperation of one kind: what ReadableOperation and WritableOperation
+    share."""
+
+    __slots__ = ()
+
+    _KIND: ClassVar[OperationKind]
+
+    def __init__(
+        self,
+        connection: Connection | Connector,
+        local_descriptors: Descriptors,
+        *,
+        timeout: float | None = None,
+        readers: int = 1,
+    ) -> None:
+        super().__init__(
+            connection,
+            self._KIND,
+            local_descriptors,
+            timeout=timeout,
+            readers=readers,
+        )
+
+
+class ReadableOperation(_OfKind):
     """Memory exposed for reading.
 
     >>> with connector.create_readable(Descriptor(source)) as readable:
@@ -99,28 +121,14 @@ class ReadableOperation(PassiveOperation):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        connection: Connection | Connector,
-        local_descriptors: Descriptors,
-        *,
-        timeout: float | None = None,
-        readers: int = 1,
-    ) -> None:
-        super().__init__(
-            connection,
-            OperationKind.READ,
-            local_descriptors,
-            timeout=timeout,
-            readers=readers,
-        )
+    _KIND = OperationKind.READ
 
     async def wait_for_completion(self) -> None:
         """Until a peer has read the memory: see AbstractOperation."""
         await self._wait()
 
 
-class WritableOperation(PassiveOperation):
+class WritableOperation(_OfKind):
     """Memory exposed for writing.
 
     >>> with connector.create_writable(Descriptor(target)) as writable:
@@ -130,21 +138,7 @@ class WritableOperation(PassiveOperation):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        connection: Connection | Connector,
-        local_descriptors: Descriptors,
-        *,
-        timeout: float | None = None,
-        readers: int = 1,
-    ) -> None:
-        super().__init__(
-            connection,
-            OperationKind.WRITE,
-            local_descriptors,
-            timeout=timeout,
-            readers=readers,
-        )
+    _KIND = OperationKind.WRITE
 
     async def wait_for_completion(self) -> None:
         """Until a peer has written all of it: see AbstractOperation."""

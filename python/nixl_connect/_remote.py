@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from zlib import compress, decompress
 
 from ._blob import agent_name
+from ._closing import Closing
 from ._descriptor import connection_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Remote"]
 
 
-class Remote:
+class Remote(Closing):
     """A peer, by its NIXL agent metadata: ``bytes`` as an agent gives them, or ``str``
     as they travel in RdmaMetadata.
 
@@ -84,15 +84,8 @@ class Remote:
             self._is_released = True
             self._connection.release_remote_ref(self._name)
 
-    def __enter__(self) -> Remote:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
+    def close(self) -> None:
+        """Lets go of the peer; no effect when repeated."""
         self._release()
 
     def __del__(self) -> None:
