@@ -15,13 +15,16 @@ set(NIXL_CONNECT_SANITIZER_ENVIRONMENT
 set(NIXL_CONNECT_NO_LEAK_CHECK "ASAN_OPTIONS=detect_stack_use_after_return=1:detect_leaks=0")
 
 # nixl_connect_test(NAME SOURCES file... LINKS target...
-#                   [ENVIRONMENT VAR=value...] [TIMEOUT seconds] [LABELS label...] [NO_MAIN])
+#                   [ENVIRONMENT VAR=value...] [TIMEOUT seconds] [LABELS label...] [NO_MAIN]
+#                   [AGAIN PREFIX VAR=value])
 # One GoogleTest program; each TEST in it becomes a ctest entry, found when ctest starts.
 # NO_MAIN: a source of the program has its own main (for one that starts itself again as
 # a second process). TIMEOUT is per TEST, 60 seconds unless given; a sanitizer gets three
-# times as long.
+# times as long. AGAIN: all tests run a second time, with that prefix to their names and
+# that variable set.
 function(nixl_connect_test name)
-  cmake_parse_arguments(arg "NO_MAIN" "TIMEOUT" "SOURCES;LINKS;ENVIRONMENT;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "NO_MAIN" "TIMEOUT" "SOURCES;LINKS;ENVIRONMENT;LABELS;AGAIN"
+    ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
   endif()
@@ -37,13 +40,24 @@ function(nixl_connect_test name)
   endif()
   target_compile_options(${name} PRIVATE ${NIXL_CONNECT_WARNINGS})
 
-  # The properties have lists in them, which gtest_discover_tests would take apart: they
-  # are set by a file that ctest reads behind the list of tests, ${name}_TESTS.
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
   set(environment ${NIXL_CONNECT_SANITIZER_ENVIRONMENT} ${arg_ENVIRONMENT})
-  set(properties ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake)
+  nixl_connect_register(${name} ${name})
+  if(arg_AGAIN)
+    list(POP_FRONT arg_AGAIN prefix variable)
+    list(APPEND environment ${variable})
+    nixl_connect_register(${name} ${name}_again TEST_PREFIX ${prefix})
+  endif()
+endfunction()
+
+# nixl_connect_register(PROGRAM LIST discovery-option...): the program's tests, with the
+# properties that nixl_connect_test() has got. These have lists in them, which
+# gtest_discover_tests would take apart: they are set by a file that ctest reads behind
+# the list of tests, ${LIST}_TESTS.
+function(nixl_connect_register program list)
+  gtest_discover_tests(${program} DISCOVERY_MODE PRE_TEST TEST_LIST ${list}_TESTS ${ARGN})
+  set(properties ${CMAKE_CURRENT_BINARY_DIR}/${list}_properties.cmake)
   file(WRITE ${properties}
-    "set_tests_properties(\${${name}_TESTS} PROPERTIES TIMEOUT ${arg_TIMEOUT}\n"
+    "set_tests_properties(\${${list}_TESTS} PROPERTIES TIMEOUT ${arg_TIMEOUT}\n"
     "  LABELS \"${arg_LABELS}\" ENVIRONMENT \"${environment}\")\n")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${properties})
 endfunction()

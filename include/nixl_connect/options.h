@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace nixl_connect {
 
@@ -51,6 +52,15 @@ struct ConnectorOptions {
   // ends without it. A writable waits on until the writer answers or dies, since
   // nothing else keeps its bytes away. From 0 to one hour.
   std::chrono::milliseconds drain_timeout{200};
+
+  // How many threads copy at the same time, this process's share in transfers of one
+  // host; at least 1. None: one for each core, at most 8. Environment:
+  // NIXL_CONNECT_COPY_THREADS.
+  std::optional<unsigned> copy_threads{};
+
+  // Paths that are not to be taken, of those that Operation::path() names: "host.cma".
+  // Environment: NIXL_CONNECT_FORBID, with commas between several.
+  std::vector<std::string> forbid{};
 
   // Lowest level that reaches the log (standard error) of the whole process; the newest
   // Connector decides. Environment: NIXL_CONNECT_LOG=

@@ -2,6 +2,7 @@
 // Reads the environment for ConnectorOptions.
 #include "nixl_connect/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
@@ -31,17 +32,39 @@ void read_network(ConnectorOptions& options) {
   options.network = value == "on";
 }
 
+// None if the variable is not set.
+std::optional<unsigned> read_number(const char* name, unsigned lowest, unsigned highest,
+                                    const char* accepted) {
+  const std::string_view value = variable(name);
+  if (value.empty()) return std::nullopt;
+  unsigned number = 0;
+  const char* const end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, number);
+  if (error != std::errc() || stop != end || number < lowest || number > highest)
+    refuse(name, value, accepted);
+  return number;
+}
+
 void read_spin(ConnectorOptions& options) {
-  constexpr const char* kName = "NIXL_CONNECT_SPIN_US";
-  constexpr unsigned kMaxMicroseconds = 1'000'000;
-  const std::string_view value = variable(kName);
-  if (value.empty()) return;
-  unsigned microseconds = 0;
-  const char* end = value.data() + value.size();
-  const auto [stop, error] = std::from_chars(value.data(), end, microseconds);
-  if (error != std::errc() || stop != end || microseconds > kMaxMicroseconds)
-    refuse(kName, value, "a number of microseconds from 0 to 1000000");
-  options.spin = std::chrono::microseconds(microseconds);
+  if (const auto microseconds =
+          read_number("NIXL_CONNECT_SPIN_US", 0, 1'000'000,
+                      "a number of microseconds from 0 to 1000000"))
+    options.spin = std::chrono::microseconds(*microseconds);
+}
+
+void read_copy_threads(ConnectorOptions& options) {
+  if (const auto threads = read_number("NIXL_CONNECT_COPY_THREADS", 1, 1024,
+                                       "a number of threads from 1 to 1024"))
+    options.copy_threads = threads;
+}
+
+void read_forbidden_paths(ConnectorOptions& options) {
+  std::string_view rest = variable("NIXL_CONNECT_FORBID");
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(','), rest.size());
+    options.forbid.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
 }
 
 void read_log_level(ConnectorOptions& options) {
@@ -71,6 +94,8 @@ ConnectorOptions ConnectorOptions::from_environment() {
   options.net_devices = variable("NIXL_CONNECT_NET_DEVICES");
   read_network(options);
   read_spin(options);
+  read_copy_threads(options);
+  read_forbidden_paths(options);
   read_log_level(options);
   return options;
 }

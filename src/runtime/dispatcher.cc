@@ -14,6 +14,13 @@ namespace {
 
 const bool kHasCoresToSpare = std::thread::hardware_concurrency() >= 4;
 
+// Besides the one that has the turn.
+unsigned helping_threads(const ConnectorOptions& options) {
+  constexpr unsigned kMost = 8;
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  return options.copy_threads.value_or(std::min(cores, kMost)) - 1;
+}
+
 core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
   const OperationState::Identity& identity = request.state->identity();
   core::Transfer transfer;
@@ -30,7 +37,8 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
 
 }  // namespace
 
-Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries)
+Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries,
+                       std::function<void()> wake)
     : resources_(resources),
       mailbox_(mailbox),
       deliveries_(deliveries),
@@ -41,7 +49,8 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
              [this](core::PeerId peer, const core::Failure& failure) {
                core_.peer_lost(peer, failure, time_);
              }),
-      outbox_(peers_, resources.instance) {
+      outbox_(peers_, resources.instance),
+      copies_(helping_threads(resources.options), std::move(wake)) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
   });
@@ -63,6 +72,7 @@ bool Dispatcher::turn() {
   // waits for it: with few cores that would take the one on which the peer runs.
   bool is_worth_spinning = is_active;
   carry_out_all();
+  if (help_copies()) is_active = is_worth_spinning = true;
   heard_message_ = false;
   if (worker_.progress()) {
     is_active = true;

@@ -6,12 +6,15 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "core/engine.h"
+#include "paths/host/cma_copy.h"
+#include "paths/host/copy_pool.h"
 #include "paths/ucx/transfer.h"
 #include "paths/ucx/worker.h"
 #include "runtime/deliveries.h"
@@ -25,7 +28,9 @@ namespace nixl_connect::runtime {
 
 class Dispatcher {
  public:
-  Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries);
+  // `wake` is called by other threads when a turn has become due.
+  Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries,
+             std::function<void()> wake);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -43,14 +48,15 @@ class Dispatcher {
   core::Time next_deadline() const {
     return std::min(core_.next_deadline(), close_deadline_);
   }
-  paths::ucx::Worker& worker() noexcept { return worker_; }
-
   // Transfers are under way, so that a turn may take long.
   bool is_moving() const noexcept { return initiating_ > 0; }
 
+  // Nothing is left to do, and UCX's event or `wake` will tell of more.
+  bool arm() { return !copies_.has_ended() && worker_.arm(); }
+
   // Some of what is to be done comes with further turns only; no event will ask for it.
   bool needs_turns() noexcept {
-    return is_moving() || !outbox_.is_empty() || is_closing_ || !worker_.arm();
+    return is_moving() || !outbox_.is_empty() || is_closing_ || !arm();
   }
   bool is_closing() const noexcept { return is_closing_; }
 
@@ -74,6 +80,8 @@ class Dispatcher {
     std::vector<RemoteRange> remote;
     core::PeerId peer = 0;
     std::unique_ptr<paths::ucx::Transfer> transfer;
+    std::shared_ptr<paths::host::CmaCopy> copy;
+    bool is_lease_checked = false;
   };
 
   // A get of a peer's lease word; may outlive its operation.
@@ -110,6 +118,9 @@ class Dispatcher {
   void receive(const wire::ControlMessage& message);
 
   void start_transfer(core::OperationId operation, Running& running);
+  bool try_start_copy(core::OperationId operation, Running& running);
+  bool help_copies();
+  void copy_ended(core::OperationId operation);
   void start_lease_check(core::OperationId operation, Running& running);
   void transfer_ended(core::OperationId operation, paths::ucx::TransferResult end);
   void lease_word_arrived(core::OperationId operation,
@@ -129,6 +140,7 @@ class Dispatcher {
   core::Engine core_;
   Peers peers_;
   Outbox outbox_;
+  paths::host::CopyPool copies_;
   std::unordered_map<core::OperationId, Running> running_;
   std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;
   core::Time time_ = now();  // about, for everything that happens in one turn
@@ -137,6 +149,7 @@ class Dispatcher {
   std::size_t initiating_ = 0;           // of running_
   std::vector<core::Command> commands_;  // empty between turns; keeps its storage
   std::vector<Request> requests_;        // empty between turns; keeps its storage
+  std::vector<core::OperationId> ended_copies_;  // the same
 
   // Closing: first the operations end, then the last messages to peers leave. What
   // takes too long is cut off at the deadline.

@@ -9,6 +9,7 @@
 
 namespace nixl_connect::runtime {
 
+using paths::host::CmaCopy;
 using paths::ucx::Direction;
 using paths::ucx::Transfer;
 using paths::ucx::TransferResult;
@@ -42,10 +43,14 @@ void Dispatcher::carry_out(const core::StartTransfer& command) {
 void Dispatcher::carry_out(const core::StopTransfer& command) {
   Running& running = running_.at(command.operation);
   if (running.transfer) running.transfer->stop();
+  if (running.copy && running.copy->stop() == CmaCopy::Step::kEnded)
+    copy_ended(command.operation);
 }
 
 void Dispatcher::carry_out(const core::CheckLease& command) {
   Running& running = running_.at(command.operation);
+  if (running.is_lease_checked)
+    return core_.lease_checked(command.operation, true, std::nullopt, time_);
   try {
     const Peer* peer = peers_.find(running.peer);
     const auto is_valid = peer == nullptr
@@ -119,6 +124,7 @@ paths::ucx::Endpoint& Dispatcher::endpoint(const Running& running) {
 }
 
 void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
+  if (try_start_copy(operation, running)) return;
   paths::ucx::Endpoint& to = endpoint(running);
   const std::vector<Descriptor>& local = running.state->descriptors();
   std::vector<paths::ucx::Range> ranges;

@@ -60,7 +60,8 @@ bool may_end_at_once(const BeginRequest& request) {
 
 Driver::Driver(Resources& resources)
     : spin_(spin_time(resources.options)),
-      dispatcher_(std::make_unique<Dispatcher>(resources, mailbox_, deliveries_)),
+      dispatcher_(std::make_unique<Dispatcher>(resources, mailbox_, deliveries_,
+                                               [this] { bell_.ring(); })),
       sleeper_(bell_.fd(), resources.worker->event_fd()) {}
 
 Driver::~Driver() = default;
@@ -189,7 +190,7 @@ void Driver::sleep() {
   dispatcher_->finish_before_sleep();
   bell_.before_sleep();
   const bool may_sleep =
-      !mailbox_.has_mail() && !deliveries_.is_due() && dispatcher_->worker().arm();
+      !mailbox_.has_mail() && !deliveries_.is_due() && dispatcher_->arm();
   const core::Time until = dispatcher_->next_deadline();
   armed_until_.store(until);
   is_armed_.store(may_sleep);

@@ -51,6 +51,13 @@ const ConnectorOptions& checked(const ConnectorOptions& options) {
   if (options.spin < std::chrono::microseconds(0) ||
       options.spin > std::chrono::seconds(1))
     throw Error(ErrorKind::kInvalidArgument, "spin must be from 0 to one second");
+  if (options.copy_threads == 0U)
+    throw Error(ErrorKind::kInvalidArgument,
+                "copy_threads is 0; say at least 1, or nothing");
+  for (const std::string& path : options.forbid)
+    if (path != "host.cma")
+      throw Error(ErrorKind::kInvalidArgument,
+                  "forbid names the path \"" + path + "\"; only host.cma can be");
   base::set_log_level(options.log_level);
   return options;
 }

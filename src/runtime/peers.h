@@ -14,6 +14,7 @@
 #include "core/commands.h"
 #include "paths/ucx/endpoint.h"
 #include "paths/ucx/worker.h"
+#include "runtime/cma_reach.h"
 #include "runtime/remote_agent.h"
 #include "runtime/remote_leases.h"
 #include "wire/control.h"
@@ -26,7 +27,8 @@ struct Peer {
   std::optional<wire::InstanceId> instance;  // of a peer of ours
   base::Bytes connection;                    // its worker address; tells peers apart
   paths::ucx::Endpoint* endpoint = nullptr;
-  RemoteLeases leases;      // of a peer of ours on this host
+  RemoteLeases leases;  // of a peer of ours on this host
+  CmaReach cma;
   bool knows_us = false;    // we have sent it a Hello
   bool greeted_us = false;  // it has sent us a Hello
 };

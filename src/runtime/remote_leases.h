@@ -18,6 +18,9 @@ class RemoteLeases {
   // cannot be reached: another host, another pid namespace, another user.
   void open(const wire::Extension& peer);
 
+  // The peer runs on this host under the pid it names.
+  bool is_open() const noexcept { return table_.has_value(); }
+
   // Whether the lease is alive, for a reader who has its data. Nothing if its word is
   // not to be seen here.
   std::optional<bool> is_valid(const wire::Extension& peer) const noexcept;

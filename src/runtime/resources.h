@@ -4,6 +4,7 @@
 // Destroyed in reverse order when the thread has ended.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -34,6 +35,8 @@ struct Resources {
         leases(context, instance) {}
 
   const ConnectorOptions options;
+  const bool may_use_cma =
+      std::count(options.forbid.begin(), options.forbid.end(), "host.cma") == 0;
   const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;
   Registrations registrations;

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "nixl_connect/error.h"
 
@@ -30,21 +31,24 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   const Variable devices("NIXL_CONNECT_NET_DEVICES", "eth7");
   const Variable network("NIXL_CONNECT_NETWORK", "off");
   const Variable spin("NIXL_CONNECT_SPIN_US", "0");
+  const Variable threads("NIXL_CONNECT_COPY_THREADS", "3");
+  const Variable forbid("NIXL_CONNECT_FORBID", "host.cma,else");
   const Variable log("NIXL_CONNECT_LOG", "error");
   const ConnectorOptions options = ConnectorOptions::from_environment();
   EXPECT_EQ(options.ucx_directory, "/somewhere");
   EXPECT_EQ(options.net_devices, "eth7");
   EXPECT_FALSE(options.network);
   EXPECT_EQ(options.spin.count(), 0);
+  EXPECT_EQ(options.copy_threads, 3U);
+  EXPECT_EQ(options.forbid, (std::vector<std::string>{"host.cma", "else"}));
   EXPECT_EQ(options.log_level, LogLevel::kError);
 }
 
 TEST(Options, NameTheVariableThatCannotBeRead) {
   const std::pair<const char*, const char*> cases[] = {
-      {"NIXL_CONNECT_NETWORK", "maybe"},
-      {"NIXL_CONNECT_SPIN_US", "-1"},
-      {"NIXL_CONNECT_SPIN_US", "1e3"},
-      {"NIXL_CONNECT_LOG", "verbose"}};
+      {"NIXL_CONNECT_NETWORK", "maybe"},     {"NIXL_CONNECT_SPIN_US", "-1"},
+      {"NIXL_CONNECT_SPIN_US", "1e3"},       {"NIXL_CONNECT_COPY_THREADS", "0"},
+      {"NIXL_CONNECT_COPY_THREADS", "many"}, {"NIXL_CONNECT_LOG", "verbose"}};
   for (const auto& [name, value] : cases) {
     const Variable variable(name, value);
     try {

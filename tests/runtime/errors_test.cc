@@ -45,8 +45,10 @@ class BadInput : public ::testing::Test {
   ReadableOperation readable_ = connector_.create_readable(source_.descriptor());
 };
 
-TEST_F(BadInput, EmptyWorkerIdIsRefused) {
+TEST_F(BadInput, OptionsOutOfRangeAreRefused) {
   expect_refused([] { Connector({.worker_id = ""}); }, "worker_id");
+  expect_refused([] { Connector({.copy_threads = 0}); }, "copy_threads");
+  expect_refused([] { Connector({.forbid = {"host.cam"}}); }, "host.cam");
 }
 
 TEST_F(BadInput, MetadataOfTheOtherKindIsRefused) {
@@ -201,6 +203,26 @@ TEST_F(BadInput, UnmappedSourceEndsTheReadWithAnError) {
   auto read = initiator.begin_read(readable.metadata(), target.descriptor());
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
   ::munmap(memory, kSize);
+}
+
+// What UCX does not know to tell from a lost connection.
+TEST_F(BadInput, UnmappedTargetEndsItsReadAndNoOther) {
+  constexpr std::size_t kSize = 4 << 20;
+  Connector initiator(ConnectorOptions{.forbid = {}});
+  void* memory = ::mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  Buffer source(kSize, 5);
+  Buffer target(kSize);
+  auto readable = connector_.create_readable(source.descriptor(), {.readers = 2});
+  const RdmaMetadata metadata = readable.metadata();
+  auto bad = initiator.begin_read(metadata, Descriptor(memory, kSize));
+  EXPECT_EQ(kind_of([&] { (void)bad.wait_for(kSoon); }), ErrorKind::kInvalidArgument);
+  ::munmap(memory, kSize);
+  EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kCancelled);
+  auto again = connector_.create_readable(source.descriptor());
+  auto good = initiator.begin_read(again.metadata(), target.descriptor());
+  EXPECT_EQ(finish(good), OperationStatus::kComplete);
+  target.expect_pattern(5);
 }
 
 TEST_F(BadInput, ForkedChildIsRefusedAndDoesNotHang) {

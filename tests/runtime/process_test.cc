@@ -10,6 +10,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
@@ -46,14 +47,19 @@ int expose_role(std::size_t size, bool is_writable) {
   return 0;
 }
 
+// So many reads at once take long enough to be killed in.
+constexpr std::uint32_t kReads = 16;
+
 int read_role() {
   std::string line;
   std::getline(std::cin, line);
   const RdmaMetadata metadata = RdmaMetadata::from_json(line);
   Connector connector;
   Buffer target(metadata.descriptors[0].size);
-  auto read = connector.begin_read(metadata, target.descriptor());
-  while (read.bytes_transferred() == 0 && !is_terminal(read.status()))
+  std::vector<ReadOperation> reads;
+  for (std::uint32_t i = 0; i < kReads; ++i)
+    reads.push_back(connector.begin_read(metadata, target.descriptor()));
+  while (reads[0].bytes_transferred() == 0 && !is_terminal(reads[0].status()))
     std::this_thread::yield();
   std::cout << "begun" << std::endl;
   std::getline(std::cin, line);
@@ -107,13 +113,13 @@ TEST(DeadPeer, ReaderThatDiesEndsTheReadable) {
   constexpr std::size_t kSize = 256 << 20;
   Connector connector;
   Buffer source(kSize);
-  auto readable = connector.create_readable(source.descriptor());
+  auto readable = connector.create_readable(source.descriptor(), {.readers = kReads});
   Child child("read");
   child.say(readable.metadata().to_json());
   ASSERT_EQ(child.hear(), "begun");
   while (readable.status() == OperationStatus::kInitialized) std::this_thread::yield();
   if (readable.status() == OperationStatus::kComplete)
-    GTEST_SKIP() << "the read was over before the reader could be killed";
+    GTEST_SKIP() << "the reads were over before the reader could be killed";
   child.kill_and_reap();
   EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }
