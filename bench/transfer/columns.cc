@@ -30,16 +30,19 @@ struct Candidate {
 };
 
 std::vector<Candidate> candidates(const ColumnPrograms& programs) {
-  const std::string self = tools::own_program();
+  const auto open_ours = [](const std::string& name,
+                            const std::vector<std::string>& forbidden_paths) {
+    const std::string self = tools::own_program();
+    std::vector<std::string> measuring{self, "measuring"};
+    measuring.insert(measuring.end(), forbidden_paths.begin(), forbidden_paths.end());
+    return std::make_unique<PairColumn>(
+        name, std::vector<std::string>{self, "exposing"}, measuring);
+  };
   const std::string perftest = programs.ucx_perftest;
   const std::string python = programs.nixl_python;
   return {
-      {"ours", "",
-       [=] {
-         return std::make_unique<PairColumn>(
-             "ours", std::vector{self, std::string("exposing")},
-             std::vector{self, std::string("measuring")});
-       }},
+      {"ours", "", [=] { return open_ours("ours", {}); }},
+      {"ours-ucx", "", [=] { return open_ours("ours-ucx", {"host.cma"}); }},
       {"ucx", perftest.empty() ? "ucx_perftest: set --ucx-perftest" : "",
        [=] { return std::make_unique<UcxColumn>(perftest); }},
       {"nixl",

@@ -26,17 +26,20 @@ namespace {
 
 constexpr const char* kHelp = R"(Reads and writes between two processes.
 
-  ours   this library: metadata parsed once, begin_read or begin_write for each transfer
-  ucx    ucx_perftest: ucp_get, and ucp_put_bw (complete when the source may be reused)
-  nixl   genuine NIXL from Python: handles prepared once, posted for each transfer
+  ours      this library: metadata parsed once, begin_read or begin_write for each
+            transfer, over the path it takes by itself
+  ours-ucx  the same with host.cma forbidden
+  ucx       ucx_perftest: ucp_get, and ucp_put_bw (complete when the source may be
+            reused)
+  nixl      genuine NIXL from Python: handles prepared once, posted for each transfer
 
 In each column: one transfer at a time, seen complete by a spinning caller (median and
-99th percentile in us), then several under way (GB/s, 1e9 bytes/s; ours waits without spinning). All have the same
-UCX settings (UCX_* of the environment, else TCP and CMA on the loopback device, no
-rendezvous), error handling on, warm connections, touched memory on huge pages, the same
-number of transfers, and no process is pinned to a core. Of ours and nixl each transfer
-also tells the exposing side of its end. The columns take turns in each round; a number
-in the table is the median over the rounds.)";
+99th percentile in us), then several under way (GB/s, 1e9 bytes/s; ours waits without
+spinning). All have the same UCX settings (UCX_* of the environment, else TCP and CMA on
+the loopback device, no rendezvous), error handling on, warm connections, touched memory
+on huge pages, the same number of transfers, and no process is pinned to a core. Of ours
+and nixl each transfer also tells the exposing side of its end. The columns take turns in
+each round; a number in the table is the median over the rounds.)";
 
 struct Options {
   std::vector<std::size_t> sizes{8,       4 << 10,  64 << 10,  1 << 20,
@@ -133,7 +136,7 @@ int parse_and_run(int argc, char** argv) {
 int start(int argc, char** argv) {
   const std::string_view role = argc > 1 ? argv[1] : "";
   if (role == "exposing") return run_exposing_peer();
-  if (role == "measuring") return run_measuring_peer();
+  if (role == "measuring") return run_measuring_peer({argv + 2, argv + argc});
   return parse_and_run(argc, argv);
 }
 

@@ -94,9 +94,11 @@ Json measure(Connector& connector, const Json& command) {
 
 }  // namespace
 
-int run_measuring_peer() {
+int run_measuring_peer(const std::vector<std::string>& forbidden_paths) {
   tools::ParentProcess parent;
-  Connector connector;
+  ConnectorOptions options = ConnectorOptions::from_environment();
+  options.forbid = forbidden_paths;
+  Connector connector(options);
   parent.serve([&](const Json& command) {
     return command.at("do") == "open" ? Json::object() : measure(connector, command);
   });
