@@ -54,7 +54,7 @@ struct ConnectorOptions {
   std::chrono::milliseconds drain_timeout{200};
 
   // How many threads copy at the same time, this process's share in transfers of one
-  // host; at least 1. None: one for each core, at most 8. Environment:
+  // host; from 1 to 1024. None: one for each core, at most 8. Environment:
   // NIXL_CONNECT_COPY_THREADS.
   std::optional<unsigned> copy_threads{};
 

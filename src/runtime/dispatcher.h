@@ -121,6 +121,7 @@ class Dispatcher {
   bool try_start_copy(core::OperationId operation, Running& running);
   bool help_copies();
   void copy_ended(core::OperationId operation);
+  void start_over(core::OperationId operation);
   void start_lease_check(core::OperationId operation, Running& running);
   void transfer_ended(core::OperationId operation, paths::ucx::TransferResult end);
   void lease_word_arrived(core::OperationId operation,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Transfers by host.cma: who may take that path, and how they end.
+#include "base/log.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
 
@@ -10,6 +11,9 @@ using paths::host::CmaCopy;
 using paths::host::Fault;
 
 namespace {
+
+// Moved at once, since it takes no longer than handing it over.
+constexpr std::uint64_t kInlineBytes = 64 << 10;
 
 std::vector<paths::host::Range> ranges_of(const std::vector<Descriptor>& local,
                                           const std::vector<RemoteRange>& remote) {
@@ -21,11 +25,23 @@ std::vector<paths::host::Range> ranges_of(const std::vector<Descriptor>& local,
   return ranges;
 }
 
+// The lease of that metadata as system calls need it, in the process that was found to
+// be the peer; the metadata alone could name any. Nothing if those calls cannot be
+// used.
+std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
+                                                     const RemoteAgent& agent) {
+  const auto& extension = agent.extension();
+  if (peer.is_cma_refused || !extension || !extension->lease_table ||
+      peer.leases.pid() != extension->lease_table->pid ||
+      extension->lease.word_address % sizeof(std::uint64_t) != 0)
+    return std::nullopt;
+  return paths::host::LeaseWord{extension->lease_table->pid,
+                                extension->lease.word_address, extension->lease.token};
+}
+
 // Why not all bytes were moved.
 core::Failure failure_of(Fault fault) {
   switch (fault) {
-    case Fault::kNone:
-      return {ErrorKind::kCancelled, "stopped"};
     case Fault::kLeaseOver:
       return {ErrorKind::kCancelled,
               "the exposing side ended the operation before all bytes were moved; ask "
@@ -33,36 +49,33 @@ core::Failure failure_of(Fault fault) {
     case Fault::kPeerGone:
       return {ErrorKind::kDisconnected,
               "the peer's process is gone; ask for new metadata"};
-    case Fault::kRefused:
-      return {ErrorKind::kUnsupported,
-              "host.cma: the kernel no longer lets this process touch the peer's "
-              "memory; forbid host.cma and begin again"};
     case Fault::kLocalMemory:
       return {ErrorKind::kInvalidArgument,
               "host.cma: memory of this process is not mapped, or read-only though it "
               "is the target"};
     case Fault::kRemoteMemory:
+      return {ErrorKind::kDisconnected,
+              "host.cma: the peer's memory is not mapped any more, or read-only though "
+              "it is the target; ask for new metadata"};
+    case Fault::kNone:
+    case Fault::kRefused:
       break;
   }
-  return {ErrorKind::kDisconnected,
-          "host.cma: the peer's memory is not mapped any more, or read-only though it "
-          "is the target; ask for new metadata"};
+  return {ErrorKind::kCancelled, "stopped"};
 }
 
 }  // namespace
 
 bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
   OperationState& state = *running.state;
-  Peer* const peer = peers_.find(running.peer);
-  if (!resources_.may_use_cma || peer == nullptr || !peer->leases.is_open() ||
-      state.size() == 0)
-    return false;
-  const auto lease = peer->cma.lease_of(*running.agent->extension());
+  const Peer* const peer = peers_.find(running.peer);
+  if (!resources_.may_use_cma || peer == nullptr || state.size() == 0) return false;
+  const auto lease = lease_in_reach(*peer, *running.agent);
   if (!lease) return false;
   running.copy = std::make_shared<CmaCopy>(
       state.identity().kind, *lease, ranges_of(state.descriptors(), running.remote),
       state.bytes());
-  if (running.copy->pieces() > 1) {
+  if (running.copy->pieces() > 1 || state.size() > kInlineBytes) {
     copies_.add(operation, running.copy);
     return true;
   }
@@ -86,14 +99,25 @@ void Dispatcher::copy_ended(core::OperationId operation) {
   constexpr const char* kPath = "host.cma";
   Running& running = running_.at(operation);
   const auto copy = std::move(running.copy);
+  if (copy->fault() == Fault::kRefused && !copy->was_stopped())
+    return start_over(operation);
   running.state->set_path(kPath);
   // A read of CMA takes the lease's word with the bytes.
   running.is_lease_checked = true;
   std::optional<core::Failure> failure;
-  if (!copy->is_complete() || copy->fault() != Fault::kNone)
-    failure = failure_of(copy->fault());
+  if (!copy->is_complete()) failure = failure_of(copy->fault());
   core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(), kPath,
                        time_);
+}
+
+// The kernel does not let this process touch that one, or not any more.
+void Dispatcher::start_over(core::OperationId operation) {
+  if (Peer* const peer = peers_.find(running_.at(operation).peer); peer != nullptr)
+    peer->is_cma_refused = true;
+  base::log_info(
+      "host.cma: the kernel forbids it towards a peer of this host (another user, a "
+      "container, or kernel.yama.ptrace_scope); UCX carries the bytes");
+  carry_out(core::StartTransfer{operation});
 }
 
 }  // namespace nixl_connect::runtime

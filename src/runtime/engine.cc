@@ -51,9 +51,9 @@ const ConnectorOptions& checked(const ConnectorOptions& options) {
   if (options.spin < std::chrono::microseconds(0) ||
       options.spin > std::chrono::seconds(1))
     throw Error(ErrorKind::kInvalidArgument, "spin must be from 0 to one second");
-  if (options.copy_threads == 0U)
-    throw Error(ErrorKind::kInvalidArgument,
-                "copy_threads is 0; say at least 1, or nothing");
+  if (options.copy_threads &&
+      (*options.copy_threads < 1 || *options.copy_threads > 1024))
+    throw Error(ErrorKind::kInvalidArgument, "copy_threads must be from 1 to 1024");
   for (const std::string& path : options.forbid)
     if (path != "host.cma")
       throw Error(ErrorKind::kInvalidArgument,

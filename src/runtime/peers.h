@@ -14,7 +14,6 @@
 #include "core/commands.h"
 #include "paths/ucx/endpoint.h"
 #include "paths/ucx/worker.h"
-#include "runtime/cma_reach.h"
 #include "runtime/remote_agent.h"
 #include "runtime/remote_leases.h"
 #include "wire/control.h"
@@ -27,10 +26,10 @@ struct Peer {
   std::optional<wire::InstanceId> instance;  // of a peer of ours
   base::Bytes connection;                    // its worker address; tells peers apart
   paths::ucx::Endpoint* endpoint = nullptr;
-  RemoteLeases leases;  // of a peer of ours on this host
-  CmaReach cma;
-  bool knows_us = false;    // we have sent it a Hello
-  bool greeted_us = false;  // it has sent us a Hello
+  RemoteLeases leases;          // of a peer of ours on this host
+  bool is_cma_refused = false;  // by the kernel
+  bool knows_us = false;        // we have sent it a Hello
+  bool greeted_us = false;      // it has sent us a Hello
 };
 
 class Peers {

@@ -31,6 +31,12 @@ void run_to_the_end(std::shared_ptr<Resources> resources,
       new std::shared_ptr<Resources>(std::move(resources));
 }
 
+// Forgets a thread that does not exist in this forked child, where to detach it is a
+// fault.
+void abandon(std::thread thread) {
+  [[maybe_unused]] auto* leaked = new std::thread(std::move(thread));
+}
+
 // Threads whose Connector was destroyed by a completion callback, on the thread itself.
 // They are joined when the process ends, before the libraries of UCX are taken down.
 class Orphans {
@@ -40,9 +46,12 @@ class Orphans {
   Orphans& operator=(const Orphans&) = delete;
   ~Orphans() {
     for (std::thread& thread : threads_) {
-      const bool is_joinable = generation_ == base::fork_generation() &&
-                               thread.get_id() != std::this_thread::get_id();
-      is_joinable ? thread.join() : thread.detach();
+      if (generation_ != base::fork_generation())
+        abandon(std::move(thread));
+      else if (thread.get_id() == std::this_thread::get_id())
+        thread.detach();
+      else
+        thread.join();
     }
   }
 
@@ -83,7 +92,7 @@ ProgressThread::~ProgressThread() { join(); }
 void ProgressThread::join() {
   if (!thread_.joinable()) return;
   if (driver_->mailbox().is_forked_child()) {
-    thread_.detach();
+    abandon(std::move(thread_));
   } else if (driver_->is_progress_thread()) {
     orphans().adopt(std::move(thread_));
   } else {

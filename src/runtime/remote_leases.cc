@@ -18,6 +18,7 @@ void RemoteLeases::open(const wire::Extension& peer) {
       std::memcmp(table->data(), peer.instance.data(), peer.instance.size()) != 0)
     return;
   table_.emplace(*std::move(table));
+  pid_ = peer.lease_table->pid;
 }
 
 std::optional<bool> RemoteLeases::is_valid(const wire::Extension& peer) const noexcept {

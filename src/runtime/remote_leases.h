@@ -18,8 +18,8 @@ class RemoteLeases {
   // cannot be reached: another host, another pid namespace, another user.
   void open(const wire::Extension& peer);
 
-  // The peer runs on this host under the pid it names.
-  bool is_open() const noexcept { return table_.has_value(); }
+  // Whose table it is, as this process sees it. Nothing if it is not open.
+  std::optional<std::uint32_t> pid() const noexcept { return pid_; }
 
   // Whether the lease is alive, for a reader who has its data. Nothing if its word is
   // not to be seen here.
@@ -27,6 +27,7 @@ class RemoteLeases {
 
  private:
   std::optional<base::SharedMemory> table_;
+  std::optional<std::uint32_t> pid_;
 };
 
 }  // namespace nixl_connect::runtime

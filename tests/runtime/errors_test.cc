@@ -6,6 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <future>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -48,6 +51,7 @@ class BadInput : public ::testing::Test {
 TEST_F(BadInput, OptionsOutOfRangeAreRefused) {
   expect_refused([] { Connector({.worker_id = ""}); }, "worker_id");
   expect_refused([] { Connector({.copy_threads = 0}); }, "copy_threads");
+  expect_refused([] { Connector({.copy_threads = 1025}); }, "copy_threads");
   expect_refused([] { Connector({.forbid = {"host.cam"}}); }, "host.cam");
 }
 
@@ -205,10 +209,32 @@ TEST_F(BadInput, UnmappedSourceEndsTheReadWithAnError) {
   ::munmap(memory, kSize);
 }
 
+// The first that an initiator sees of this peer.
+TEST_F(BadInput, MemoryGivenBackAfterACancelEndsTheReadAndNoOther) {
+  constexpr std::size_t kSize = 1 << 20;
+  Connector initiator(testing::with_every_path());
+  void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  auto readable = connector_.create_readable(Descriptor(memory, kSize));
+  readable.cancel();
+  ASSERT_EQ(finish(readable), OperationStatus::kCancelled);
+  ASSERT_EQ(
+      ::mmap(memory, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+      memory);
+  Buffer target(kSize);
+  Buffer other(16);
+  auto late = initiator.begin_read(readable.metadata(), target.descriptor());
+  auto read = initiator.begin_read(readable_metadata(), other.descriptor());
+  EXPECT_EQ(kind_of([&] { (void)late.wait_for(kSoon); }), ErrorKind::kCancelled);
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  ::munmap(memory, kSize);
+}
+
 // What UCX does not know to tell from a lost connection.
 TEST_F(BadInput, UnmappedTargetEndsItsReadAndNoOther) {
   constexpr std::size_t kSize = 4 << 20;
-  Connector initiator(ConnectorOptions{.forbid = {}});
+  Connector initiator(testing::with_every_path());
   void* memory = ::mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   Buffer source(kSize, 5);
@@ -223,6 +249,19 @@ TEST_F(BadInput, UnmappedTargetEndsItsReadAndNoOther) {
   auto good = initiator.begin_read(again.metadata(), target.descriptor());
   EXPECT_EQ(finish(good), OperationStatus::kComplete);
   target.expect_pattern(5);
+}
+
+TEST_F(BadInput, ForkedChildExitsAfterAConnectorWasDestroyedInACallback) {
+  auto connector = std::make_unique<Connector>();
+  auto readable = connector->create_readable(source_.descriptor());
+  std::promise<void> is_destroyed;
+  readable.on_complete([&](OperationStatus) {
+    connector.reset();
+    is_destroyed.set_value();
+  });
+  readable.cancel();
+  is_destroyed.get_future().get();
+  EXPECT_EXIT(std::exit(0), ::testing::ExitedWithCode(0), "");
 }
 
 TEST_F(BadInput, ForkedChildIsRefusedAndDoesNotHang) {

@@ -3,7 +3,11 @@
 // Two processes: peers that die, that stop, and that leave the process as they found
 // it.
 #include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -28,9 +32,23 @@ using testing::kSoon;
 constexpr std::uint32_t kSeed = 11;
 constexpr std::size_t kMaxPattern = 1 << 20;  // larger ones only take time
 
+// Takes the right to trace any process from this thread and those it starts: for now,
+// or for good.
+enum class Dropped { kForNow, kForGood };
+
+void drop_tracing(Dropped dropped) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> sets{};
+  ASSERT_EQ(::syscall(SYS_capget, &header, sets.data()), 0);
+  sets[0].effective &= ~(1U << CAP_SYS_PTRACE);
+  if (dropped == Dropped::kForGood) sets[0].permitted &= ~(1U << CAP_SYS_PTRACE);
+  ASSERT_EQ(::syscall(SYS_capset, &header, sets.data()), 0);
+}
+
 // Roles of the second process. Each ends with its standard input.
 
 int expose_role(std::size_t size, bool is_writable) {
+  drop_tracing(Dropped::kForGood);
   Connector connector;
   Buffer buffer = size <= kMaxPattern ? Buffer(size, kSeed) : Buffer(size);
   std::unique_ptr<PassiveOperation> operation;
@@ -122,6 +140,29 @@ TEST(DeadPeer, ReaderThatDiesEndsTheReadable) {
     GTEST_SKIP() << "the reads were over before the reader could be killed";
   child.kill_and_reap();
   EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kDisconnected);
+}
+
+TEST(ForeignPeer, IsReadOverUcxWhereTheKernelForbidsOurs) {
+  if (::getuid() != 0) GTEST_SKIP() << "only root can pose as somebody else";
+  constexpr int kNobody = 65534;
+  constexpr std::size_t kSize = 1 << 20;
+  Child child("expose", std::to_string(kSize));
+  // With another real user this process may look at the peer in /proc, but not touch
+  // it.
+  drop_tracing(Dropped::kForNow);
+  ASSERT_EQ(::syscall(SYS_setreuid, kNobody, -1), 0);
+  ConnectorOptions options = testing::with_every_path();
+  options.log_level = LogLevel::kInfo;
+  Connector connector(options);
+  Buffer target(kSize);
+  ::testing::internal::CaptureStderr();
+  auto read = connector.begin_read(metadata_from(child), target.descriptor());
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_NE(::testing::internal::GetCapturedStderr().find("the kernel forbids it"),
+            std::string::npos);
+  EXPECT_EQ(read.path().substr(0, 5), "ucx: ");
+  target.expect_pattern(kSeed);
+  EXPECT_EQ(::syscall(SYS_setreuid, 0, -1), 0);
 }
 
 TEST(StoppedPeer, WriteEndsAtItsDeadline) {

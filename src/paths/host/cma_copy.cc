@@ -32,19 +32,18 @@ CmaCopy::Step CmaCopy::move_piece() noexcept {
   bytes_moved_ += moved.bytes;
   progress_.store(bytes_moved_, std::memory_order_relaxed);
   if (fault_ == Fault::kNone) fault_ = moved.fault;
-  if (fault_ != Fault::kNone) is_stopped_ = true;
   return ended_if_last();
 }
 
 CmaCopy::Step CmaCopy::stop() noexcept {
   const std::lock_guard lock(mutex_);
-  is_stopped_ = true;
+  was_stopped_ = true;
   return ended_if_last();
 }
 
 bool CmaCopy::take(Batch& batch) noexcept {
   const std::lock_guard lock(mutex_);
-  if (is_stopped_ || next_ == ranges_.size()) return false;
+  if (is_all_taken()) return false;
   while (next_ < ranges_.size() && !batch.is_full() && batch.bytes() < kPieceBytes) {
     const Range& range = ranges_[next_];
     const std::uint64_t size =
@@ -59,11 +58,20 @@ bool CmaCopy::take(Batch& batch) noexcept {
   return true;
 }
 
-// With the mutex.
+// With the mutex, as the next one.
 CmaCopy::Step CmaCopy::ended_if_last() noexcept {
-  const bool is_over = under_way_ == 0 && (is_stopped_ || next_ == ranges_.size());
-  if (!is_over || std::exchange(has_ended_, true)) return Step::kMoved;
+  const bool is_over = under_way_ == 0 && is_all_taken();
+  if (!is_over || std::exchange(has_ended_, true)) return Step::kGoesOn;
   return Step::kEnded;
+}
+
+bool CmaCopy::is_all_taken() const noexcept {
+  return was_stopped_ || fault_ != Fault::kNone || next_ == ranges_.size();
+}
+
+std::size_t CmaCopy::pieces() const noexcept {
+  return std::max((bytes_ + kPieceBytes - 1) / kPieceBytes,
+                  (ranges_.size() + Batch::kMaxRanges - 1) / Batch::kMaxRanges);
 }
 
 }  // namespace nixl_connect::paths::host

@@ -17,8 +17,9 @@ namespace nixl_connect::paths::host {
 
 class CmaCopy {
  public:
-  // Large enough that the system call does not count, small enough that stop() takes
-  // hold soon and other work of a helping thread can wait for it.
+  // A piece is one Batch of at most so many bytes: large enough that the system call
+  // does not count, small enough that stop() takes hold soon and other work of a
+  // helping thread can wait for it.
   static constexpr std::uint64_t kPieceBytes = 512 << 10;
 
   // At least one range, and none of them empty. `progress` gets the bytes moved so far;
@@ -28,7 +29,7 @@ class CmaCopy {
 
   // kEnded comes once, from whichever call came last: all pieces are where they belong,
   // or no more will be moved, and no thread is at it.
-  enum class Step { kNothingLeft, kMoved, kEnded };
+  enum class Step { kNothingLeft, kGoesOn, kEnded };
 
   // Moves a piece that nobody has taken yet.
   Step move_piece() noexcept;
@@ -38,18 +39,20 @@ class CmaCopy {
 
   // Since the end.
   std::uint64_t bytes_moved() const noexcept { return bytes_moved_; }
-  // The first one. None: all bytes were moved, unless is_stopped().
+  // The first one. None: all bytes were moved, unless it was_stopped().
   Fault fault() const noexcept { return fault_; }
-  bool is_complete() const noexcept { return bytes_moved_ == bytes_; }
-
-  // How many threads can be of use.
-  std::size_t pieces() const noexcept {
-    return (bytes_ + kPieceBytes - 1) / kPieceBytes;
+  bool is_complete() const noexcept {
+    return bytes_moved_ == bytes_ && fault_ == Fault::kNone;
   }
+  bool was_stopped() const noexcept { return was_stopped_; }
+
+  // There may be some more of them. At least 1.
+  std::size_t pieces() const noexcept;
 
  private:
   bool take(Batch& batch) noexcept;
   Step ended_if_last() noexcept;
+  bool is_all_taken() const noexcept;
 
   const OperationKind kind_;
   const LeaseWord lease_;
@@ -64,7 +67,7 @@ class CmaCopy {
   std::size_t under_way_ = 0;
   std::uint64_t bytes_moved_ = 0;
   Fault fault_ = Fault::kNone;
-  bool is_stopped_ = false;
+  bool was_stopped_ = false;
   bool has_ended_ = false;
 };
 

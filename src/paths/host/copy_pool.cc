@@ -10,7 +10,10 @@
 namespace nixl_connect::paths::host {
 
 CopyPool::CopyPool(unsigned threads, std::function<void()> ended)
-    : wanted_threads_(threads), ended_(std::move(ended)) {}
+    : wanted_threads_(threads), ended_(std::move(ended)) {
+  CPU_ZERO(&cores_);
+  ::sched_getaffinity(0, sizeof cores_, &cores_);
+}
 
 CopyPool::~CopyPool() {
   {
@@ -31,52 +34,68 @@ void CopyPool::add(Tag tag, std::shared_ptr<CmaCopy> copy) {
   for (std::size_t i = 0; i < helpers; ++i) wake_.notify_one();
 }
 
-// The owner does it all where the system has no threads left.
+// The owner, who may be any thread and bound to one core, does it all where the system
+// has no threads left.
 void CopyPool::start_threads() {
   try {
     for (unsigned i = 0; i < wanted_threads_; ++i) {
       threads_.emplace_back([this] { run(); });
-      ::pthread_setname_np(threads_.back().native_handle(), "nixl_copy");
+      const pthread_t thread = threads_.back().native_handle();
+      ::pthread_setname_np(thread, "nixl_copy");
+      if (CPU_COUNT(&cores_) > 0)
+        ::pthread_setaffinity_np(thread, sizeof cores_, &cores_);
     }
   } catch (const std::system_error&) {
   }
 }
 
 bool CopyPool::help() {
-  std::unique_lock lock(mutex_);
-  while (!jobs_.empty()) {
-    const Job job = jobs_.front();
-    lock.unlock();
-    if (move_piece(job)) return true;
-    lock.lock();
-  }
+  while (const auto job = next_job())
+    if (move_piece(*job)) return true;
   return false;
 }
 
 void CopyPool::run() {
-  std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return is_closing_ || !jobs_.empty(); });
-    if (is_closing_) return;
-    const Job job = jobs_.front();
-    lock.unlock();
-    while (move_piece(job)) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return is_closing_ || !jobs_.empty(); });
+      if (is_closing_) return;
     }
+    help();
     if (has_ended()) ended_();
-    lock.lock();
   }
 }
 
-// False if nothing was left: then the job is no longer in the list.
-bool CopyPool::move_piece(const Job& job) {
-  const CmaCopy::Step step = job.copy->move_piece();
-  if (step == CmaCopy::Step::kMoved) return true;
+// The one that has waited longest; it goes to the end of the queue.
+std::optional<CopyPool::Job> CopyPool::next_job() {
   const std::lock_guard lock(mutex_);
-  if (!jobs_.empty() && jobs_.front().copy == job.copy) jobs_.pop_front();
-  if (step == CmaCopy::Step::kNothingLeft) return false;
+  if (jobs_.empty()) return std::nullopt;
+  std::rotate(jobs_.begin(), jobs_.begin() + 1, jobs_.end());
+  return jobs_.back();
+}
+
+// False if there was none left.
+bool CopyPool::move_piece(const Job& job) {
+  switch (job.copy->move_piece()) {
+    case CmaCopy::Step::kNothingLeft:
+      remove(job);
+      return false;
+    case CmaCopy::Step::kGoesOn:
+      return true;
+    case CmaCopy::Step::kEnded:
+      break;
+  }
+  remove(job);
+  const std::lock_guard lock(mutex_);
   ended_tags_.push_back(job.tag);
   has_ended_.store(true);
   return true;
+}
+
+void CopyPool::remove(const Job& job) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(jobs_, [&](const Job& each) { return each.copy == job.copy; });
 }
 
 void CopyPool::take_ended(std::vector<Tag>& tags) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads that move the pieces of copies, the oldest copy first. They are started when
-// first needed and sleep when there is nothing to move. One thread at a time owns the
-// pool, adds copies, helps and takes what has ended.
+// Threads that move the pieces of copies, all copies by turns, so that a small one does
+// not wait for a large one. They are started when first needed and sleep when there is
+// nothing to move. One thread at a time owns the pool, adds copies, helps and takes
+// what has ended.
 #pragma once
+
+#include <sched.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -12,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -23,14 +27,16 @@ class CopyPool {
  public:
   using Tag = std::uint64_t;
 
-  // `threads` besides the owner. `ended` is called by them, when has_ended().
+  // `threads` besides the owner, on the cores that the calling thread may use. They
+  // call `ended` when has_ended().
   CopyPool(unsigned threads, std::function<void()> ended);
-  // Waits for pieces under way.
+  // Waits for pieces under way, and leaves the rest.
   ~CopyPool();
   CopyPool(const CopyPool&) = delete;
   CopyPool& operator=(const CopyPool&) = delete;
 
-  // A copy of several pieces. What it says of its end is for the pool.
+  // The end that a thread of the pool, or help(), sees is told by take_ended(); the one
+  // that the owner's CmaCopy::stop() sees is not.
   void add(Tag tag, std::shared_ptr<CmaCopy> copy);
 
   // Moves one piece, if there is one that nobody has taken.
@@ -48,10 +54,13 @@ class CopyPool {
 
   void start_threads();
   void run();
+  std::optional<Job> next_job();
   bool move_piece(const Job& job);
+  void remove(const Job& job);
 
   const unsigned wanted_threads_;
   const std::function<void()> ended_;
+  cpu_set_t cores_;
   std::vector<std::thread> threads_;
 
   std::atomic<bool> has_ended_{false};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paths/host/process_memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -24,16 +26,11 @@ ssize_t read(std::uint32_t pid, void* to, std::uint64_t address,
 
 Fault look(const LeaseWord& lease) noexcept {
   std::uint64_t word = 0;
-  if (read(lease.pid, &word, lease.address, sizeof word) == sizeof word)
-    return word == lease.token ? Fault::kNone : Fault::kLeaseOver;
-  switch (errno) {
-    case ESRCH:
-      return Fault::kPeerGone;
-    case EFAULT:  // the words go with the Connector
-      return Fault::kLeaseOver;
-    default:
-      return Fault::kRefused;
-  }
+  const ssize_t result = read(lease.pid, &word, lease.address, sizeof word);
+  if (result == sizeof word && word == lease.token) return Fault::kNone;
+  if (result < 0 && errno == ESRCH) return Fault::kPeerGone;
+  if (result < 0 && errno == EPERM) return Fault::kRefused;
+  return Fault::kLeaseOver;  // the words go with the Connector
 }
 
 void Batch::Side::add(std::uint64_t address, std::uint64_t size) noexcept {
@@ -62,24 +59,28 @@ Batch::Moved Batch::move(OperationKind kind, const LeaseWord& lease) noexcept {
   const ssize_t result = call(static_cast<pid_t>(lease.pid), local_.parts.data(),
                               local_.count, remote_.parts.data(), remote_.count, 0);
   const std::uint64_t moved = result < 0 ? 0 : static_cast<std::uint64_t>(result);
-  if (moved < expected) return {std::min(moved, bytes_), explain(moved, lease)};
+  if (moved < expected) return {std::min(moved, bytes_), explain(kind, moved, lease)};
   const bool is_held = !is_read || word == lease.token;
   return {bytes_, is_held ? Fault::kNone : Fault::kLeaseOver};
 }
 
-// Why the call ended behind so many bytes.
-Fault Batch::explain(std::uint64_t moved, const LeaseWord& lease) const noexcept {
+// Why the call ended behind so many bytes. The next one can be read on the side that it
+// comes from, or that side is at fault.
+Fault Batch::explain(OperationKind kind, std::uint64_t moved,
+                     const LeaseWord& lease) const noexcept {
   if (const Fault fault = look(lease); fault != Fault::kNone) return fault;
+  const bool is_read = kind == OperationKind::kRead;
+  const auto source_pid = is_read ? lease.pid : static_cast<std::uint32_t>(::getpid());
   char byte = 0;
-  const bool is_remote_there =
-      read(lease.pid, &byte, remote_address(moved), sizeof byte) == sizeof byte;
-  return is_remote_there ? Fault::kLocalMemory : Fault::kRemoteMemory;
+  const bool is_source_there =
+      read(source_pid, &byte, (is_read ? remote_ : local_).address(moved), 1) == 1;
+  return is_read == is_source_there ? Fault::kLocalMemory : Fault::kRemoteMemory;
 }
 
-std::uint64_t Batch::remote_address(std::uint64_t offset) const noexcept {
+std::uint64_t Batch::Side::address(std::uint64_t offset) const noexcept {
   std::size_t i = 0;
-  for (; offset >= remote_.parts[i].iov_len; ++i) offset -= remote_.parts[i].iov_len;
-  return reinterpret_cast<std::uintptr_t>(remote_.parts[i].iov_base) + offset;
+  for (; offset >= parts[i].iov_len; ++i) offset -= parts[i].iov_len;
+  return reinterpret_cast<std::uintptr_t>(parts[i].iov_base) + offset;
 }
 
 }  // namespace nixl_connect::paths::host

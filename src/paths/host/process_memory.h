@@ -70,10 +70,11 @@ class Batch {
     std::size_t count = 0;
 
     void add(std::uint64_t address, std::uint64_t size) noexcept;
+    std::uint64_t address(std::uint64_t offset) const noexcept;
   };
 
-  Fault explain(std::uint64_t moved, const LeaseWord& lease) const noexcept;
-  std::uint64_t remote_address(std::uint64_t offset) const noexcept;
+  Fault explain(OperationKind kind, std::uint64_t moved,
+                const LeaseWord& lease) const noexcept;
 
   Side local_;
   Side remote_;

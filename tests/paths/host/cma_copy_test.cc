@@ -67,13 +67,28 @@ TEST(CmaCopy, ManyRangesOfAllSizesArriveInTheirPlaces) {
     ASSERT_EQ(target.data()[i], testing::pattern(i)) << i;
 }
 
+TEST(CmaCopy, ManySmallRangesAreManyPieces) {
+  const ExposingProcess peer(64 << 10, fill);
+  const Pages target(64 << 10);
+  std::vector<Range> ranges;
+  for (std::size_t i = 0; i < 1000; ++i)
+    ranges.push_back({target.address() + 16 * i, peer.address() + 16 * i, 8});
+  std::atomic<std::uint64_t> progress{0};
+  CmaCopy copy(OperationKind::kRead, peer.lease(), ranges, progress);
+  std::size_t moved = 1;
+  while (copy.move_piece() != CmaCopy::Step::kEnded) ++moved;
+  EXPECT_EQ(copy.pieces(), moved);
+  EXPECT_EQ(moved, 1000 / Batch::kMaxRanges + 1);
+  EXPECT_TRUE(copy.is_complete());
+}
+
 TEST(CmaCopy, StopBetweenPiecesIsTheEnd) {
   const ExposingProcess peer(kSize, fill);
   const Pages target(kSize);
   std::atomic<std::uint64_t> progress{0};
   CmaCopy copy(OperationKind::kRead, peer.lease(),
                {{target.address(), peer.address(), kSize}}, progress);
-  EXPECT_EQ(copy.move_piece(), CmaCopy::Step::kMoved);
+  EXPECT_EQ(copy.move_piece(), CmaCopy::Step::kGoesOn);
   EXPECT_EQ(copy.stop(), CmaCopy::Step::kEnded);
   EXPECT_EQ(copy.move_piece(), CmaCopy::Step::kNothingLeft);
   EXPECT_NE(copy.stop(), CmaCopy::Step::kEnded) << "the end was told before";
@@ -101,7 +116,7 @@ TEST(CmaCopy, FaultEndsItWithoutTheRest) {
   std::atomic<std::uint64_t> progress{0};
   CmaCopy copy(OperationKind::kRead, peer.lease(),
                {{target.address(), peer.address(), kSize}}, progress);
-  EXPECT_EQ(copy.move_piece(), CmaCopy::Step::kMoved);
+  EXPECT_EQ(copy.move_piece(), CmaCopy::Step::kGoesOn);
   EXPECT_EQ(copy.move_piece(), CmaCopy::Step::kEnded);
   EXPECT_EQ(copy.fault(), Fault::kRemoteMemory);
   EXPECT_FALSE(copy.is_complete());

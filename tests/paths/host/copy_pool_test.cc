@@ -88,6 +88,28 @@ TEST(CopyPool, OwnerAloneIsEnough) {
   EXPECT_EQ(target.wrong_bytes(), 0U);
 }
 
+TEST(CopyPool, SmallCopyDoesNotWaitForALargeOne) {
+  const ExposingProcess peer(kSize, fill);
+  const Pages target(kSize);
+  std::atomic<std::uint64_t> progress{0};
+  const auto copy_of = [&](std::size_t size) {
+    return std::make_shared<CmaCopy>(
+        OperationKind::kRead, peer.lease(),
+        std::vector<Range>{{target.address(), peer.address(), size}}, progress);
+  };
+  CopyPool pool(0, [] {});
+  const auto large = copy_of(kSize);
+  pool.add(1, large);
+  pool.add(2, copy_of(2 * CmaCopy::kPieceBytes));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(pool.help());
+  std::vector<CopyPool::Tag> ended;
+  pool.take_ended(ended);
+  EXPECT_EQ(ended, std::vector<CopyPool::Tag>{2});
+  while (pool.help()) {
+  }
+  EXPECT_TRUE(large->is_complete());
+}
+
 TEST(CopyPool, StoppedCopyIsPassedOver) {
   const ExposingProcess peer(kSize, fill);
   const Pages target(kSize);

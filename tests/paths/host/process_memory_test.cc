@@ -132,6 +132,16 @@ TEST(ProcessMemory, FaultsTellWhichSideIsNotMapped) {
         Fault::kLocalMemory);
 }
 
+TEST(ProcessMemory, ReadOnlyTargetOfAWriteIsRemoteMemorysFault) {
+  const ExposingProcess peer(
+      kPage, [](const Pages& memory) { ::mprotect(memory.data(), kPage, PROT_READ); });
+  const Pages source(kPage);
+  EXPECT_EQ(move(OperationKind::kWrite, peer.lease(),
+                 {source.address(), peer.address(), kPage})
+                .fault,
+            Fault::kRemoteMemory);
+}
+
 TEST(ProcessMemory, ReadOnlyTargetIsLocalMemorysFault) {
   const ExposingProcess peer(kPage, fill);
   const Pages target(kPage);

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Metadata that was changed on its way, beside what is known of the peer from before.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+
+#include "nixl_connect/connector.h"
+#include "runtime/buffers.h"
+#include "wire/envelope.h"
+#include "wire/nixl_blob.h"
+
+namespace nixl_connect {
+namespace {
+
+using testing::Buffer;
+using testing::finish;
+
+constexpr std::uint32_t kSeed = 3;
+
+class ForgedMetadata : public ::testing::Test {
+ protected:
+  ForgedMetadata() {
+    auto read = initiator_.begin_read(readable_.metadata(), target_.descriptor());
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  }
+
+  RdmaMetadata changed(const std::function<void(wire::AgentMetadata&)>& change) {
+    RdmaMetadata metadata = readable_.metadata();
+    wire::AgentMetadata agent =
+        wire::decode(wire::decode_blob_text(metadata.nixl_metadata));
+    change(agent);
+    metadata.nixl_metadata =
+        wire::encode_blob_text(wire::encode(agent), wire::BlobText::kBase64);
+    return metadata;
+  }
+
+  // True if the read ended COMPLETE.
+  bool read(const RdmaMetadata& metadata, Buffer& target) {
+    auto read = initiator_.begin_read(metadata, target.descriptor(),
+                                      {.timeout = std::chrono::seconds(5)});
+    try {
+      EXPECT_TRUE(read.wait_for(testing::kSoon));
+    } catch (const Error&) {
+    }
+    path_ = read.path();
+    return read.status() == OperationStatus::kComplete;
+  }
+
+  Connector exposer_;
+  Connector initiator_;
+  Buffer source_{4096, kSeed};
+  Buffer target_{4096};
+  ReadableOperation readable_ =
+      exposer_.create_readable(source_.descriptor(), {.readers = 10});
+  std::string path_;
+};
+
+// A process that is not the peer, a word in it that is known, and the lease is "held".
+TEST_F(ForgedMetadata, DoesNotLeadSystemCallsIntoAnotherProcess) {
+  const pid_t other = ::fork();
+  if (other == 0)
+    while (true) ::pause();
+  Buffer target(4096);
+  read(changed([&](wire::AgentMetadata& agent) {
+         agent.extension->lease_table->pid = static_cast<std::uint32_t>(other);
+       }),
+       target);
+  EXPECT_NE(path_, "host.cma");
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
+}
+
+TEST_F(ForgedMetadata, WithoutOurExtensionIsThatOfAGenuinePeer) {
+  Buffer target(4096);
+  EXPECT_TRUE(read(changed([](wire::AgentMetadata& agent) { agent.extension.reset(); }),
+                   target));
+  EXPECT_EQ(path_.substr(0, 5), "ucx: ");
+  target.expect_pattern(kSeed);
+}
+
+TEST_F(ForgedMetadata, WithAWrongTokenReadsNothing) {
+  Buffer target(4096);
+  EXPECT_FALSE(read(
+      changed([](wire::AgentMetadata& agent) { agent.extension->lease.token ^= 1; }),
+      target));
+  EXPECT_TRUE(read(readable_.metadata(), target)) << "the others go on";
+}
+
+TEST_F(ForgedMetadata, WithAWrongWordAddressIsOfALeaseThatIsOver) {
+  Buffer target(4096);
+  EXPECT_FALSE(read(changed([](wire::AgentMetadata& agent) {
+                      agent.extension->lease.word_address += 8;
+                    }),
+                    target));
+  EXPECT_EQ(path_, "host.cma");
+}
+
+TEST_F(ForgedMetadata, WithAnUnalignedWordAddressIsNotForSystemCalls) {
+  Buffer target(4096);
+  read(changed([](wire::AgentMetadata& agent) {
+         agent.extension->lease.word_address = ~std::uint64_t{0};
+       }),
+       target);
+  EXPECT_NE(path_, "host.cma");
+}
+
+}  // namespace
+}  // namespace nixl_connect
