@@ -16,12 +16,15 @@ and, in the other process:
     await read.wait_for_completion()
 """
 
+from typing import TYPE_CHECKING
+
 from . import _exit as _exit
 from ._active import ActiveOperation, ReadOperation, WriteOperation
 from ._connection import Connection
 from ._connector import Connector
 from ._descriptor import Descriptor
 from ._device import Device
+from ._dynamo import install_as_dynamo
 from ._enums import DeviceKind, OperationKind, OperationStatus
 from ._errors import (
     Cancelled,
@@ -39,6 +42,9 @@ from ._operation import AbstractOperation
 from ._passive import PassiveOperation, ReadableOperation, WritableOperation
 from ._remote import Remote
 from ._waiting import as_completed, wait_all
+
+if not TYPE_CHECKING:
+    from ._modules import __getattr__ as __getattr__
 
 __all__ = [
     "AbstractOperation",
@@ -68,6 +74,7 @@ __all__ = [
     "WriteOperation",
     "__version__",
     "as_completed",
+    "install_as_dynamo",
     "logger",
     "wait_all",
 ]

@@ -5,7 +5,8 @@ begin_read() and begin_write(), or directly. Any thread."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._arguments import (
@@ -165,6 +166,18 @@ class _OfMetadata(ActiveOperation):
             timeout,
         )
 
+    def close(self) -> None:
+        super().close()
+        self._let_go_of_peer()
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._let_go_of_peer()
+
+    def _let_go_of_peer(self) -> None:
+        if getattr(self, "_peer_remote", None) is not None:
+            self.remote.close()
+
     def _named(self) -> Descriptors:
         metadata = self._remote_metadata
         if isinstance(metadata, RemotePages):
@@ -172,7 +185,7 @@ class _OfMetadata(ActiveOperation):
         return metadata.to_descriptors()
 
 
-class ReadOperation(_OfMetadata):
+class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
     """A peer's readable memory on its way into ours.
 
     TypeError, and ValueError for metadata of another kind or without its parts, and for
@@ -220,7 +233,7 @@ class ReadOperation(_OfMetadata):
         return self.results()
 
 
-class WriteOperation(_OfMetadata):
+class WriteOperation(_OfMetadata, Coroutine[Any, Any, "WriteOperation"]):
     """Our memory on its way into a peer's writable memory. Errors as ReadOperation.
 
     >>> with connector.begin_write(Descriptor(source), metadata) as write:

@@ -4,6 +4,8 @@ that the extension module takes. Pure functions."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from . import _native
 from ._descriptor import Descriptor
 from ._enums import OperationKind
@@ -32,10 +34,10 @@ def check_descriptors(value: object, name: str = "local_descriptors") -> Descrip
         )
     if not value:
         raise ValueError(f"{name} is an empty list")
-    for each in value:
+    for each in cast("list[object]", value):
         if not isinstance(each, Descriptor):
             raise TypeError(f"{name} has a {type(each).__name__} among its Descriptors")
-    return value
+    return cast("list[Descriptor]", value)
 
 
 def memory_of(descriptors: Descriptors) -> _native.Memory | list[_native.Memory]:

@@ -2,7 +2,8 @@
 """What makes an operation awaitable. `create_*` and `begin_*` return the operation
 itself; with `await` in front, or given to create_task() or gather(), it comes out as it
 went in, without suspending. So callers that await them, callers of the time when they
-were plain functions, and `with` on either, all work."""
+were plain functions, and `with` on either, all work. For type checkers each class that
+is made also derives from Coroutine, with itself as the result."""
 
 from __future__ import annotations
 
@@ -33,14 +34,12 @@ class Awaitable(Closing):
         raise StopIteration(self)
 
     def throw(
-        self,
-        kind: type[BaseException] | BaseException,
-        value: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        self, kind: Any, value: Any = None, traceback: TracebackType | None = None
     ) -> Any:
         """For asyncio: the task was cancelled before its first step, so nobody will get
         the operation."""
         self.close()
-        if isinstance(kind, BaseException):
-            raise kind
-        raise kind() if value is None else value
+        try:
+            raise kind if value is None else value
+        finally:
+            del kind, value  # what is raised would hold itself, and the operation

@@ -28,40 +28,33 @@ class Pending:
 
     def __init__(self, of: LoopCompletions) -> None:
         self.of = weakref.ref(of)  # an operation may outlive its loop
-        self.futures: list[asyncio.Future[None]] = []
+        self.futures: set[asyncio.Future[None]] = set()
 
     def add(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """A future for one more wait. Those that were cancelled meanwhile go."""
+        """A future for one more wait. It is let go when it is done, for one that was
+        cancelled holds the frames, and so the operation, that were waiting for it."""
         future: asyncio.Future[None] = loop.create_future()
-        if self.futures:
-            self.futures = [each for each in self.futures if not each.done()]
-        self.futures.append(future)
+        self.futures.add(future)
+        future.add_done_callback(self.futures.discard)
         return future
 
     def __call__(self) -> None:
         for future in self.futures:
             if not future.done():
                 future.set_result(None)
-        self.futures = []
 
 
 class LoopCompletions:
-    """The ends of operations that one event loop waits for."""
+    """The ends of operations that one event loop waits for. The loop holds it, as one
+    of its readers, and lets it go when it is closed."""
 
-    __slots__ = ("__weakref__", "_calls", "_loop", "_queue", "_tokens")
+    __slots__ = ("__weakref__", "_calls", "_queue", "_tokens")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)
         self._queue = _native.CompletionQueue()
         self._calls: dict[int, Call] = {}
         self._tokens = count(1)
         loop.add_reader(self._queue.fileno(), self._deliver)
-
-    @property
-    def is_over(self) -> bool:
-        """The loop is closed or gone."""
-        loop = self._loop()
-        return loop is None or loop.is_closed()
 
     def watch(self, operation: _native.Operation, call: Call) -> bool:
         """Has `call` called when `operation` is terminal. False if it is already."""
@@ -77,9 +70,10 @@ class LoopCompletions:
             self._calls.pop(token)()
 
 
-_of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopCompletions] = (
-    weakref.WeakKeyDictionary()
-)
+# Weak at both ends: completions hold futures, which hold their loop.
+_of_loop: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, weakref.ref[LoopCompletions]
+] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -100,12 +94,11 @@ def completions(loop: asyncio.AbstractEventLoop) -> LoopCompletions:
         if found is not None:
             return found
     with _lock:
-        found = _of_loop.get(loop)
+        known = _of_loop.get(loop)
+        found = None if known is None else known()
         if found is None:
-            for other, old in list(_of_loop.items()):
-                if old.is_over:
-                    del _of_loop[other]
-            found = _of_loop[loop] = LoopCompletions(loop)
+            found = LoopCompletions(loop)
+            _of_loop[loop] = weakref.ref(found)
     _of_thread.loop = weakref.ref(loop)
     _of_thread.completions = weakref.ref(found)
     return found

@@ -52,7 +52,7 @@ class Connection:
             raise TypeError(f"number is an int, not {type(number).__name__}")
         if number <= 0:
             raise ValueError(f"connections are numbered from 1, not {number}")
-        self._connector = connector
+        self._connector: Connector = connector
         self._name = f"{connector.name}-{number}"
         self._lock = threading.Lock()
         self._remote_refs: dict[str, int] = {}
@@ -64,7 +64,8 @@ class Connection:
 
     @property
     def name(self) -> str:
-        """``<connector's name>-<number>``."""
+        """``<connector's name>-<number>``. Peers see it with a part in the middle that
+        no other process has, so that a worker which is restarted is another peer."""
         return self._name
 
     @property

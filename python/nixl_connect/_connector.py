@@ -9,7 +9,9 @@ import ctypes
 import socket
 import threading
 import uuid
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 from ._active import ReadOperation, WriteOperation
 from ._arguments import Descriptors, check_descriptors, check_metadata, wrong_kind
@@ -18,6 +20,7 @@ from ._connection import Connection
 from ._enums import OperationKind
 from ._errors import InvalidArgument
 from ._metadata import RdmaMetadata, RemotePages
+from ._old_order import or_in_old_order
 from ._opening import Options
 from ._passive import ReadableOperation, WritableOperation
 
@@ -33,31 +36,54 @@ class Connector(AsyncClosing):
     that may carry data, as UCX does (``"eth0,mlx5_0:1"``). `ucx_directory`: the folder
     of libucp.so.0. `spin` (seconds): how long the library's thread stays awake after
     activity; `drain_timeout` (seconds): how long an operation that has ended waits for
-    a silent peer. TypeError for a worker_id that is empty or no str.
+    a silent peer; `copy_threads`: how many threads copy at once on one host, by default
+    one for each core but one, at most 8; `forbid`: paths not to take, as `path` names
+    them (``["host.cma"]``). TypeError for a worker_id that is empty or no str.
+
+    The oldest callers say ``Connector(namespace, runtime, worker_id)``, by place or by
+    name. Both of the first two are only kept; TypeError for a namespace that is no str.
 
     >>> async with Connector() as connector:
     ...     readable = connector.create_readable(Descriptor(source))
     """
 
+    @or_in_old_order
     def __init__(
         self,
         worker_id: str | None = None,
         *,
+        namespace: str | None = None,
+        runtime: Any = None,
         timeout: float | None = None,
         network: bool | None = None,
         net_devices: str | None = None,
         ucx_directory: str | None = None,
         spin: float | None = None,
         drain_timeout: float | None = None,
+        copy_threads: int | None = None,
+        forbid: Sequence[str] | None = None,
     ) -> None:
         if worker_id is None:
             worker_id = uuid.uuid4().hex
         if not isinstance(worker_id, str) or not worker_id:
             raise TypeError(f"worker_id is a str that is not empty, not {worker_id!r}")
+        if not isinstance(namespace, (str, type(None))):
+            raise TypeError(f"namespace is a str, not {type(namespace).__name__}")
+        if isinstance(forbid, str):
+            raise TypeError(f"forbid is a list of paths, not the str {forbid!r}")
         self._worker_id = worker_id
+        self._namespace = "dynamo" if namespace is None else namespace
+        self._runtime = runtime
         self._hostname = socket.gethostname()
         self._options = Options(
-            timeout, network, net_devices, ucx_directory, spin, drain_timeout
+            timeout,
+            network,
+            net_devices,
+            ucx_directory,
+            spin,
+            drain_timeout,
+            copy_threads,
+            forbid,
         )
         self._lock = threading.Lock()
         self._connection: Connection | None = None
@@ -72,6 +98,18 @@ class Connector(AsyncClosing):
     def hostname(self) -> str:
         """Name of this host."""
         return self._hostname
+
+    @property
+    def namespace(self) -> str:
+        """The namespace it was given, or ``dynamo``."""
+        return self._namespace
+
+    @property
+    def runtime(self) -> Any:
+        """The runtime it was given. RuntimeError without one."""
+        if self._runtime is None:
+            raise RuntimeError(f"{self!r} was made without a runtime")
+        return self._runtime
 
     @property
     def metadata(self) -> bytes:

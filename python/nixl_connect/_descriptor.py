@@ -28,7 +28,7 @@ class Descriptor:
         an array interface describes (also bytes, bytearray, memoryview). Not
         contiguous: it is transferred as the ranges it lies in, in the order of its
         elements
-      - ``(array, device)``: the same, and the device must be the array's
+      - ``(array, device)``: the same, and the device must be the array's, if it tells
       - ``(pointer, size[, device[, owner]])``: `size` bytes; the device is ``"cpu"``
         unless given, `owner` is kept alive
 
@@ -178,13 +178,14 @@ class Descriptor:
         pointer, RuntimeError (Error) if it is registered elsewhere or the memory cannot
         be used.
         """
+        check_connection(connection)
+        if self.ptr == 0:
+            raise ValueError("a null pointer cannot be registered")
         target = connection_of(connection)
         if self._connection is not None and self._connection is not target:
             raise RuntimeError(
                 f"{self!r} is registered with {self._connection}; deregister it first"
             )
-        if self.ptr == 0:
-            raise ValueError("a null pointer cannot be registered")
         if self._connection is None:
             target._register(self)
             self._connection = target
@@ -210,18 +211,21 @@ class Descriptor:
         return f"Descriptor({self})"
 
 
-def connection_of(value: Any) -> Connection:
-    """The Connection that `value`, a Connection or a Connector, stands for."""
-    try:
-        as_connection = type(value)._as_connection
-    except AttributeError:
+def connection_of(value: Connection | Connector) -> Connection:
+    """The Connection that `value` is or has, which is opened if need be."""
+    check_connection(value)
+    return value._as_connection()
+
+
+def check_connection(value: object) -> None:
+    """TypeError unless it is a Connection or a Connector."""
+    if not hasattr(type(value), "_as_connection"):
         raise TypeError(
             f"a Connection or a Connector is needed, not {type(value).__name__}"
-        ) from None
-    return as_connection(value)  # type: ignore[no-any-return]
+        )
 
 
-def _of_tuple(data: tuple[Any, ...]) -> tuple[Memory, Device, object]:
+def _of_tuple(data: Any) -> tuple[Memory, Device, object]:
     if len(data) < 2:
         raise TypeError("a tuple is (array, device) or (pointer, size[, ...])")
     first, second = data[0], data[1]
@@ -235,7 +239,7 @@ def _of_tuple(data: tuple[Any, ...]) -> tuple[Memory, Device, object]:
             f"({', '.join(type(each).__name__ for each in data)})"
         )
     device = _device_of(second)
-    found = memory_of_array(first)
+    found = memory_of_array(first, device)
     if found is None:
         raise TypeError(f"{type(first).__name__} is no array")
     if found[1] != device:

@@ -79,13 +79,10 @@ def _parse(text: str) -> tuple[DeviceKind, int]:
 
 
 def _check_pair(pair: object) -> tuple[DeviceKind, int]:
-    if (
-        not isinstance(pair, tuple)
-        or len(pair) != 2
-        or not isinstance(pair[0], DeviceKind)
-        or not isinstance(pair[1], int)
-    ):
-        raise TypeError(f"a device is a name or (DeviceKind, int), not {pair!r}")
-    if pair[1] < 0:
-        raise ValueError(f"a device has no negative number such as {pair[1]}")
-    return pair
+    match pair:
+        case tuple((DeviceKind() as kind, int() as number)):
+            if number < 0:
+                raise ValueError(f"a device has no negative number such as {number}")
+            return kind, number
+        case _:
+            raise TypeError(f"a device is a name or (DeviceKind, int), not {pair!r}")

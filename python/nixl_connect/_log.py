@@ -8,7 +8,7 @@ import logging
 
 __all__ = ["is_debugging", "logger"]
 
-logger = logging.getLogger("nixl_connect")
+logger: logging.Logger = logging.getLogger("nixl_connect")
 
 
 def is_debugging() -> bool:

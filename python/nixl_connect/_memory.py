@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from array import array
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from ._device import Device
 from ._enums import DeviceKind
@@ -33,8 +34,11 @@ _DLPACK_KINDS = {
 }
 
 
-def memory_of_array(data: Any) -> tuple[Memory, Device] | None:
-    """The memory of an array or a buffer; None if `data` is neither.
+def memory_of_array(
+    data: Any, device: Device | None = None
+) -> tuple[Memory, Device] | None:
+    """The memory of an array or a buffer; None if `data` is neither. `device`: where an
+    array is that does not tell by itself.
 
     torch tensors, numpy and cupy arrays, what has ``__cuda_array_interface__``, the
     buffer protocol, ``__array_interface__`` or ``__dlpack__``. An array that is not
@@ -49,7 +53,8 @@ def memory_of_array(data: Any) -> tuple[Memory, Device] | None:
     if numpy is not None and isinstance(data, numpy.ndarray):
         return _of_ndarray(data, numpy.ndarray)
     if hasattr(data, "__cuda_array_interface__"):
-        return _of_interface(data, data.__cuda_array_interface__, _cuda_device(data))
+        where = _cuda_device(data, device)
+        return _of_interface(data, data.__cuda_array_interface__, where)
     try:
         view = memoryview(data)
     except (TypeError, BufferError):
@@ -81,7 +86,7 @@ def memory_of_pointer(address: int, size: int, device: Device, owner: object) ->
 def indices_of(indices: Any) -> Any:
     """Page numbers in a form that the extension module reads without making objects."""
     if isinstance(indices, (list, tuple, range)):
-        return array("q", indices)
+        return array("q", cast("Iterable[int]", indices))
     return indices
 
 
@@ -156,9 +161,15 @@ def _of_dlpack(data: Any) -> tuple[Memory, Device]:
     return _strided(data, data, address, item, shape, strides, device, read_only)
 
 
-def _cuda_device(data: Any) -> Device:
-    number = getattr(getattr(data, "device", None), "id", 0)
-    return Device((DeviceKind.CUDA, number if isinstance(number, int) else 0))
+def _cuda_device(data: Any, given: Device | None) -> Device:
+    """`__cuda_array_interface__` does not say on which device the memory is; cupy's
+    arrays do."""
+    number = getattr(getattr(data, "device", None), "id", None)
+    if isinstance(number, int):
+        return Device((DeviceKind.CUDA, number))
+    if given is not None and given.kind is DeviceKind.CUDA:
+        return given
+    return Device((DeviceKind.CUDA, 0))
 
 
 def _whole(

@@ -19,6 +19,8 @@ __all__ = ["RdmaMetadata", "RemotePages", "SerializedDescriptor", "remote_of"]
 
 _CONFIG = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 _MAX = 2**64 - 1
+# In the dialect of JSON schemas too, which has no flag for the case of letters.
+_DEVICE = r"^\s*([cC][pP][uU]\s*$|[cC][uU][dD][aA]|[xX][pP][uU])"
 
 
 class SerializedDescriptor(BaseModel):
@@ -29,9 +31,7 @@ class SerializedDescriptor(BaseModel):
 
     device: Annotated[
         str,
-        StringConstraints(
-            strip_whitespace=True, to_lower=True, pattern=r"(?i)^\s*(cpu\s*$|cuda|xpu)"
-        ),
+        StringConstraints(strip_whitespace=True, to_lower=True, pattern=_DEVICE),
     ] = "cpu"
     ptr: Annotated[int, Field(ge=1, le=_MAX)] = 0
     size: Annotated[int, Field(ge=0, le=_MAX)] = 0

@@ -94,6 +94,8 @@ class Connector:
         network: bool | None,
         spin_us: int | None,
         drain_timeout_ms: int | None,
+        copy_threads: int | None,
+        forbid: Sequence[str] | None,
         log_level: int | None,
     ) -> None: ...
     @property

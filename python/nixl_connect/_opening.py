@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -29,6 +30,8 @@ class Options:
     ucx_directory: str | None = None
     spin: float | None = None
     drain_timeout: float | None = None
+    copy_threads: int | None = None
+    forbid: Sequence[str] | None = None
 
 
 def open_connector(name: str, options: Options) -> _native.Connector:
@@ -43,6 +46,8 @@ def open_connector(name: str, options: Options) -> _native.Connector:
             network=options.network,
             spin_us=_scaled(options.spin, 1e6),
             drain_timeout_ms=_scaled(options.drain_timeout, 1e3),
+            copy_threads=_copy_threads(options.copy_threads),
+            forbid=None if options.forbid is None else list(options.forbid),
             log_level=_log_level(),
         )
     except Unsupported as error:
@@ -56,6 +61,15 @@ def open_connector(name: str, options: Options) -> _native.Connector:
 
 def _scaled(seconds: float | None, units: float) -> int | None:
     return None if seconds is None else int(seconds * units)
+
+
+def _copy_threads(wanted: int | None) -> int | None:
+    """Leaves a core to Python, whose event loop would wait for milliseconds until the
+    system takes one away from the copying threads."""
+    if wanted is not None or os.environ.get("NIXL_CONNECT_COPY_THREADS"):
+        return wanted
+    cores = len(os.sched_getaffinity(0))
+    return min(8, max(1, cores - 1))
 
 
 def _wheel_directory() -> str | None:

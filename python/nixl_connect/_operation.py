@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import _native
@@ -17,7 +18,7 @@ from ._closing import AsyncClosing
 from ._completion import Pending, completions
 from ._descriptor import connection_of
 from ._enums import OperationKind, OperationStatus
-from ._errors import Cancelled, Error, error_of
+from ._errors import Cancelled, Error, Unsupported, error_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -185,13 +186,15 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         if native is not None and not native.is_terminal:
             is_unused = native.status == OperationStatus.INITIALIZED
             native.cancel()
-            native.wait(_UNUSED if is_unused else _IN_USE)
+            with suppress(Unsupported):  # a forked child has nothing to wait for
+                native.wait(_UNUSED if is_unused else _IN_USE)
 
     async def aclose(self) -> None:
         """Cancels it unless it is terminal, and waits until its memory is quiet."""
         if not self._native.is_terminal:
             self._native.cancel()
-            await self._wait_until_terminal()
+            with suppress(Unsupported):
+                await self._wait_until_terminal()
 
     async def _wait(self) -> None:
         if not self._native.is_terminal:

@@ -6,7 +6,8 @@ thread."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import _native
 from ._arguments import Descriptors, check_descriptors, memory_of, nanoseconds
@@ -46,10 +47,13 @@ class PassiveOperation(AbstractOperation):
         check_descriptors(local_descriptors)
         memory = memory_of(local_descriptors)
         _native.check_exposed(memory, operation_kind is OperationKind.WRITE)
+        deadline = nanoseconds(timeout)
+        if readers < 1:
+            raise ValueError(f"readers is {readers}; at least one has to be waited for")
         super().__init__(connection, operation_kind, local_descriptors, None, None)
         self._metadata: dict[bool, RdmaMetadata] = {}
         self._native = self._connection._native.create(
-            self._kind, memory, nanoseconds(timeout), readers
+            self._kind, memory, deadline, readers
         )
         if is_debugging():
             logger.debug("exposed %r", self)
@@ -111,7 +115,7 @@ class _OfKind(PassiveOperation):
         )
 
 
-class ReadableOperation(_OfKind):
+class ReadableOperation(_OfKind, Coroutine[Any, Any, "ReadableOperation"]):
     """Memory exposed for reading.
 
     >>> with connector.create_readable(Descriptor(source)) as readable:
@@ -128,7 +132,7 @@ class ReadableOperation(_OfKind):
         await self._wait()
 
 
-class WritableOperation(_OfKind):
+class WritableOperation(_OfKind, Coroutine[Any, Any, "WritableOperation"]):
     """Memory exposed for writing.
 
     >>> with connector.create_writable(Descriptor(target)) as writable:

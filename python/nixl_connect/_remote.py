@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zlib import compress, decompress
 
 from ._blob import agent_name
 from ._closing import Closing
-from ._descriptor import connection_of
+from ._descriptor import check_connection, connection_of
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -35,12 +35,14 @@ class Remote(Closing):
         "_nixl_metadata",
     )
 
-    def __init__(self, connection: Any, nixl_metadata: bytes | str) -> None:
+    def __init__(
+        self, connection: Connection | Connector, nixl_metadata: bytes | str
+    ) -> None:
         if not isinstance(nixl_metadata, (bytes, str)):
             raise TypeError(
                 f"nixl_metadata is bytes or str, not {type(nixl_metadata).__name__}"
             )
-        target = connection_of(connection)
+        check_connection(connection)
         if not nixl_metadata:
             raise ValueError("nixl_metadata is empty")
         if isinstance(nixl_metadata, bytes):
@@ -49,7 +51,8 @@ class Remote(Closing):
         else:
             text = nixl_metadata
             blob = decompress(_decode(text))
-        self._set(target, agent_name(blob), text)
+        name = agent_name(blob)
+        self._set(connection_of(connection), name, text)
 
     def _set(self, connection: Connection, name: str, text: str) -> None:
         self._connection = connection

@@ -77,8 +77,10 @@ void bind_completion_queue(nb::module_& module) {
       .def(nb::init<>())
       .def("fileno",
            [](const SharedQueue& self) { return self.queue->file_descriptor(); })
-      .def("push", [](const SharedQueue& self,
-                      std::uint64_t token) { self.queue->push(token); })
+      .def(
+          "push",
+          [](const SharedQueue& self, std::uint64_t token) { self.queue->push(token); },
+          "token"_a)
       .def("drain", [](const SharedQueue& self) { return self.queue->drain(); })
       .def("wait", &wait, "timeout"_a.none());
 }

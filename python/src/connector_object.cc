@@ -5,6 +5,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <atomic>
 #include <chrono>
@@ -60,7 +61,10 @@ void open(ConnectorObject* self, std::optional<std::string> worker_id,
           std::optional<std::string> ucx_directory,
           std::optional<std::string> net_devices, std::optional<bool> network,
           std::optional<std::int64_t> spin_us,
-          std::optional<std::int64_t> drain_timeout_ms, std::optional<int> log_level) {
+          std::optional<std::int64_t> drain_timeout_ms,
+          std::optional<unsigned> copy_threads,
+          std::optional<std::vector<std::string>> forbid,
+          std::optional<int> log_level) {
   ConnectorOptions options = ConnectorOptions::from_environment();
   options.worker_id = std::move(worker_id);
   options.timeout = duration_of(timeout_ns);
@@ -70,6 +74,8 @@ void open(ConnectorObject* self, std::optional<std::string> worker_id,
   if (spin_us) options.spin = std::chrono::microseconds(*spin_us);
   if (drain_timeout_ms)
     options.drain_timeout = std::chrono::milliseconds(*drain_timeout_ms);
+  if (copy_threads) options.copy_threads = *copy_threads;
+  if (forbid) options.forbid = *std::move(forbid);
   if (log_level) options.log_level = static_cast<LogLevel>(*log_level);
   const WithoutGil release;
   new (self) ConnectorObject(options);
@@ -123,7 +129,7 @@ void bind_connector(nb::module_& module) {
       .def("__init__", &open, nb::kw_only(), "worker_id"_a.none(),
            "timeout_ns"_a.none(), "ucx_directory"_a.none(), "net_devices"_a.none(),
            "network"_a.none(), "spin_us"_a.none(), "drain_timeout_ms"_a.none(),
-           "log_level"_a.none())
+           "copy_threads"_a.none(), "forbid"_a.none(), "log_level"_a.none())
       .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(), "readers"_a)
       .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none())
       .def("close", &ConnectorObject::close)

@@ -1,20 +1,92 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Descriptor: what counts as memory, and where it is found to be."""
+"""Descriptor: its forms but for arrays (test_arrays.py), what it refuses, its
+members."""
 
 import array
+import gc
 import mmap
-import time
+import weakref
 from typing import Any
 
+import nixl_connect as nc
 import pydantic
 import pytest
-from nixl_connect import Descriptor, Device, SerializedDescriptor
+from nixl_connect import Descriptor, Device, DeviceKind, SerializedDescriptor
 
 numpy = pytest.importorskip("numpy")
 
+ARRAY = numpy.arange(6, dtype=numpy.int16)
+DATA = bytearray(10)
+ADDRESS = Descriptor(DATA).ptr
 
-def ranges_of(descriptor: Descriptor) -> list[tuple[int, int]]:
-    return descriptor._memory.ranges()
+
+@pytest.mark.parametrize(
+    ("given", "size", "is_read_only"),
+    [
+        (DATA, 10, False),
+        (bytearray(), 0, False),
+        (b"abc", 3, True),
+        (b"", 0, True),
+        (memoryview(DATA), 10, False),
+        (memoryview(DATA)[2:5], 3, False),
+        (memoryview(b"abc"), 3, True),
+        (array.array("d", [1, 2]), 16, False),
+        (mmap.mmap(-1, 4096), 4096, False),
+    ],
+)
+def test_descriptor_takes_buffers(given: Any, size: int, is_read_only: bool) -> None:
+    descriptor = Descriptor(data=given)
+    assert descriptor.size == size
+    assert descriptor.is_read_only is is_read_only
+    assert descriptor.device == Device("cpu")
+    assert (
+        descriptor.ptr == numpy.frombuffer(given, numpy.uint8).ctypes.data or not size
+    )
+    assert descriptor.ptr != 0
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ((0x1000, 16), "ptr=0x1000, size=16, device=cpu"),
+        ((0x1000, 0), "ptr=0x1000, size=0, device=cpu"),
+        ((0x1000, 16, "cpu"), "ptr=0x1000, size=16, device=cpu"),
+        ((0x1000, 16, "CUDA:1"), "ptr=0x1000, size=16, device=cuda:1"),
+        ((0x1000, 16, "cuda"), "ptr=0x1000, size=16, device=cuda:0"),
+        ((0x1000, 16, Device("xpu:2")), "ptr=0x1000, size=16, device=xpu:2"),
+        ((0x1000, 16, "cpu", DATA), "ptr=0x1000, size=16, device=cpu"),
+        ((0x1000, 16, "cpu", None), "ptr=0x1000, size=16, device=cpu"),
+        ((0, 16), "ptr=0x0, size=16, device=cpu"),
+    ],
+)
+def test_descriptor_takes_pointers(given: Any, text: str) -> None:
+    assert str(Descriptor(given)) == text
+    assert repr(Descriptor(given)) == f"Descriptor({text})"
+
+
+@pytest.mark.parametrize("device", ["cpu", " CPU", "host", Device("cpu")])
+def test_descriptor_takes_arrays_with_their_device(device: Any) -> None:
+    descriptor = Descriptor((ARRAY, device))
+    assert descriptor.ptr == ARRAY.__array_interface__["data"][0]
+    assert descriptor.size == ARRAY.nbytes
+    assert descriptor.device == Device("cpu")
+
+
+class Owner:
+    """What memory belongs to."""
+
+
+def test_owner_of_a_pointer_is_kept_while_it_is_described() -> None:
+    owner = Owner()
+    reference = weakref.ref(owner)
+    descriptor = Descriptor((0x1000, 16, "cpu", owner))
+    assert descriptor._data_ref is owner
+    del owner
+    gc.collect()
+    assert reference() is not None
+    del descriptor
+    gc.collect()
+    assert reference() is None
 
 
 @pytest.mark.parametrize(
@@ -24,11 +96,16 @@ def ranges_of(descriptor: Descriptor) -> list[tuple[int, int]]:
         ("4096", 10),
         (4096, "10"),
         (4096, 10, 5),
-        (numpy.zeros(3), 5),
+        (4096, 10, None),
+        (ARRAY, 5),
+        (ARRAY, None),
+        (object(), "cpu"),
         (),
+        [4096, 10],
         object(),
         5,
         "text",
+        {},
         numpy.array([object()]),
     ],
 )
@@ -42,10 +119,12 @@ def test_descriptor_refuses_what_is_no_memory(given: Any) -> None:
     [
         None,
         (4096, 10, "tpu"),
-        (1, -1),
-        (numpy.zeros(3), "cuda:0"),
-        numpy.broadcast_to(numpy.zeros(1), (4,)),
-        numpy.zeros((1000, 1000), numpy.uint8).T,
+        (4096, 10, ""),
+        (ARRAY, "tpu"),
+        (ARRAY, "cuda:0"),
+        (4096, -1),
+        (-1, 10),
+        (4096, 10, Device((DeviceKind.UNSPECIFIED, 0))),
     ],
 )
 def test_descriptor_refuses_memory_that_cannot_be_moved(given: Any) -> None:
@@ -53,100 +132,58 @@ def test_descriptor_refuses_memory_that_cannot_be_moved(given: Any) -> None:
         Descriptor(given)
 
 
-@pytest.mark.parametrize(
-    ("data", "size", "is_read_only"),
-    [
-        (bytearray(10), 10, False),
-        (b"abc", 3, True),
-        (b"", 0, True),
-        (memoryview(bytearray(7)), 7, False),
-        (array.array("d", [1, 2]), 16, False),
-        (mmap.mmap(-1, 4096), 4096, False),
-        (numpy.zeros(3, numpy.float32), 12, False),
-        (numpy.array(3.0), 8, False),
-        (numpy.zeros(3, "M8[s]"), 24, False),
-        (numpy.zeros((3, 0, 2)), 0, False),
-        (numpy.float32(3), 4, True),
-    ],
-)
-def test_descriptor_takes_buffers(data: Any, size: int, is_read_only: bool) -> None:
-    descriptor = Descriptor(data)
-    assert descriptor.size == size
-    assert descriptor.is_read_only is is_read_only
-    assert descriptor.device == Device("cpu")
-    assert descriptor.ptr != 0
+def test_members_tell_where_the_memory_is() -> None:
+    descriptor = Descriptor((0x1000, 16, "cuda:1"))
+    assert (descriptor.ptr, descriptor.size) == (0x1000, 16)
+    assert descriptor.device == Device("cuda:1")
+    assert descriptor.is_registered is False
+    for name in ("ptr", "size", "device", "is_registered", "metadata"):
+        with pytest.raises(AttributeError):
+            setattr(descriptor, name, getattr(descriptor, name))
 
 
-def test_descriptor_takes_pointers() -> None:
-    descriptor = Descriptor((0x1000, 16))
-    assert str(descriptor) == "ptr=0x1000, size=16, device=cpu"
-    assert repr(descriptor) == "Descriptor(ptr=0x1000, size=16, device=cpu)"
-    assert str(Descriptor((0x1000, 16, "CUDA:1")).device) == "cuda:1"
+def test_metadata_is_made_once() -> None:
+    descriptor = Descriptor((0x1000, 16, "cuda:1"))
+    expected = SerializedDescriptor(device="cuda:1", ptr=0x1000, size=16)
+    assert descriptor.metadata == expected
+    assert descriptor.metadata is descriptor.metadata
+
+
+def test_null_pointer_has_no_metadata() -> None:
     with pytest.raises(pydantic.ValidationError):
         _ = Descriptor((0, 10)).metadata
 
 
-def test_descriptor_takes_array_interfaces() -> None:
-    class OnDevice:
-        @property
-        def __cuda_array_interface__(self) -> dict[str, Any]:
-            data = {"shape": (4, 4), "typestr": "<f4", "data": (0x10000, False)}
-            return {**data, "version": 3}
-
-    class OnHost:
-        def __init__(self, of: Any) -> None:
-            self.of = of
-            self.__array_interface__ = of.__array_interface__
-
-    text = "ptr=0x10000, size=64, device=cuda:0"
-    assert str(Descriptor(OnDevice())) == text
-    whole = numpy.arange(24).reshape(4, 6)
-    assert Descriptor(OnHost(whole)).size == whole.nbytes
-    assert len(ranges_of(Descriptor(OnHost(whole[:, 1:])))) == 4
+def test_size_that_a_pool_sets_shows_in_the_metadata() -> None:
+    descriptor = Descriptor(bytearray(100))
+    assert descriptor.metadata.size == 100
+    for size in (50, 0, 100):
+        descriptor._data_size = size
+        assert descriptor.size == descriptor._data_size == size
+        assert descriptor.metadata.size == size
+    for size in (101, -1):
+        with pytest.raises((ValueError, TypeError)):
+            descriptor._data_size = size
+    assert descriptor.size == 100
 
 
-def test_descriptor_takes_tensors_and_dlpack() -> None:
-    torch = pytest.importorskip("torch")
-
-    class Exporter:
-        def __init__(self, tensor: Any) -> None:
-            self.tensor = tensor
-
-        def __dlpack__(self, **arguments: Any) -> Any:
-            return self.tensor.__dlpack__(**arguments)
-
-        def __dlpack_device__(self) -> Any:
-            return self.tensor.__dlpack_device__()
-
-    tensor = torch.arange(24).reshape(4, 6)
-    rows = [(tensor.data_ptr() + 16 + 48 * row, 32) for row in range(4)]
-    for data in (tensor, Exporter(tensor)):
-        assert (Descriptor(data).ptr, Descriptor(data).size) == (tensor.data_ptr(), 192)
-    for data in (tensor[:, 2:], Exporter(tensor[:, 2:])):
-        assert ranges_of(Descriptor(data)) == rows
-    assert Descriptor(torch.zeros(4, dtype=torch.bfloat16)).size == 8
-    assert Descriptor(torch.tensor(3.0)).size == 4
-    assert Descriptor(torch.zeros(0)).metadata.size == 0
-    with pytest.raises(ValueError):
-        Descriptor(torch.zeros(3).to_sparse())
+def test_reference_is_what_was_given() -> None:
+    for given in (DATA, ARRAY, b"abc"):
+        assert Descriptor(given)._data_ref is given
+    assert Descriptor((ARRAY, "cpu"))._data_ref is ARRAY
 
 
-def test_strided_array_is_the_ranges_it_lies_in() -> None:
-    whole = numpy.zeros((4, 3, 8), numpy.uint8)
-    address = whole.ctypes.data
-    middle = Descriptor(whole[:, 1, :])
-    assert ranges_of(middle) == [(address + 8 + 24 * row, 8) for row in range(4)]
-    assert ranges_of(middle[4:20]) == [
-        (address + 12, 4),
-        (address + 32, 8),
-        (address + 56, 4),
-    ]
-    assert ranges_of(Descriptor(whole[:2])) == [(address, 48)]
-    backwards = numpy.arange(3, dtype=numpy.uint8)[::-1]
-    last = backwards.ctypes.data
-    assert ranges_of(Descriptor(backwards)) == [(last, 1), (last - 1, 1), (last - 2, 1)]
-    with pytest.raises(ValueError, match="4 ranges"):
-        _ = middle.metadata
+def test_serialized_range_becomes_a_descriptor() -> None:
+    serialized = SerializedDescriptor(device="cuda:1", ptr=4096, size=5)
+    made = Descriptor.from_serialized(serialized=serialized)
+    assert made.metadata == serialized
+    assert serialized.to_descriptor().metadata == serialized
+
+
+@pytest.mark.parametrize("other", [None, {}, 5, "x", nc.RdmaMetadata()])
+def test_only_serialized_ranges_become_descriptors(other: Any) -> None:
+    with pytest.raises(TypeError):
+        Descriptor.from_serialized(other)
 
 
 def test_slice_shares_the_memory() -> None:
@@ -154,31 +191,11 @@ def test_slice_shares_the_memory() -> None:
     assert descriptor[10:20].ptr == descriptor.ptr + 10
     assert descriptor[-10:].size == 10
     assert descriptor[50:10].size == 0
+    assert descriptor[10:50][5:15].ptr == descriptor.ptr + 15
     with pytest.raises(TypeError):
         _ = descriptor[3]  # type: ignore[index]
     with pytest.raises(ValueError):
         _ = descriptor[::2]
-
-
-def test_size_that_a_pool_sets_shows_in_the_metadata() -> None:
-    descriptor = Descriptor(bytearray(100))
-    assert descriptor.metadata.size == 100
-    descriptor._data_size = 50
-    assert (
-        descriptor.size == descriptor.metadata.size == descriptor.metadata().size == 50
-    )
-    descriptor._data_size = 100
-    assert descriptor.metadata.size == 100
-    with pytest.raises(ValueError):
-        descriptor._data_size = 101
-
-
-def test_serialized_range_becomes_a_descriptor() -> None:
-    serialized = SerializedDescriptor(ptr=4096, size=5)
-    assert Descriptor.from_serialized(serialized).metadata == serialized
-    for other in (None, {}):
-        with pytest.raises(TypeError):
-            Descriptor.from_serialized(other)  # type: ignore[arg-type]
 
 
 def test_bytearray_cannot_be_resized_while_described() -> None:
@@ -188,39 +205,3 @@ def test_bytearray_cannot_be_resized_while_described() -> None:
         data.append(1)
     del descriptor
     data.append(1)
-
-
-@pytest.mark.parametrize("kind", ["int64", "int32", "uint16"])
-def test_pages_take_index_arrays(kind: str) -> None:
-    pool = numpy.zeros(8 * 4096, numpy.uint8)
-    pages = Descriptor.pages(pool, 4096, numpy.array([3, 1], kind))
-    address = pool.ctypes.data
-    assert ranges_of(pages) == [(address + 3 * 4096, 4096), (address + 4096, 4096)]
-    assert ranges_of(Descriptor.pages(pool, 4096, [3, 1])) == ranges_of(pages)
-    assert ranges_of(Descriptor.pages(pool, 4096, (3, 1))) == ranges_of(pages)
-
-
-def test_pages_refuse_what_is_no_page() -> None:
-    pool = numpy.zeros(8 * 4096, numpy.uint8)
-    for outside in ([8], [-1]):
-        with pytest.raises(IndexError):
-            Descriptor.pages(pool, 4096, outside)
-    for indices in (numpy.array([1.5]), "ab", numpy.zeros((2, 2), int)):
-        with pytest.raises(TypeError):
-            Descriptor.pages(pool, 4096, indices)
-    with pytest.raises(ValueError):
-        Descriptor.pages(pool, 0, [1])
-    with pytest.raises(ValueError):
-        Descriptor.pages(pool.reshape(8, 4096)[:, :8], 8, [1])
-
-
-def test_4096_pages_take_less_than_a_millisecond() -> None:
-    pool = numpy.zeros(4096 * 4096, numpy.uint8)
-    indices = numpy.arange(4096)[::-1]
-
-    def seconds() -> float:
-        begin = time.perf_counter()
-        Descriptor.pages(pool, 4096, indices)
-        return time.perf_counter() - begin
-
-    assert min(seconds() for _ in range(5)) < 0.001

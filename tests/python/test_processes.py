@@ -2,11 +2,8 @@
 """What happens at the end of a process, in a forked child, at Ctrl-C and when a peer
 dies: each in a process of its own, which must end well and say nothing else."""
 
-import subprocess
-import sys
-import textwrap
-
 import pytest
+from sides import run_alone
 
 PREAMBLE = """
 import asyncio, gc, os, signal, sys, threading
@@ -95,30 +92,14 @@ ENDS = {
 }
 
 
-def run(code: str) -> str:
-    """What such a process prints, to either stream. It must end by itself, with 0."""
-    process = subprocess.run(
-        [sys.executable, "-W", "default", "-c", PREAMBLE + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    # Python 3.12 warns of every fork() of a process with threads.
-    lines = (process.stdout + process.stderr).splitlines()
-    return "\n".join(
-        line for line in lines if "fork()" not in line and "os.fork" not in line
-    )
-
-
 @pytest.mark.parametrize("name", ENDS)
 def test_process_ends_well(name: str) -> None:
-    assert run(ENDS[name]) == ""
+    assert run_alone(PREAMBLE, ENDS[name]) == ""
 
 
 def test_death_of_the_peer_is_an_error() -> None:
-    printed = run(
+    printed = run_alone(
+        PREAMBLE,
         """
         import subprocess
         child = subprocess.Popen([sys.executable, "-c", '''if True:
@@ -138,11 +119,6 @@ def test_death_of_the_peer_is_an_error() -> None:
             except nc.Disconnected as error: print(isinstance(error, ConnectionError))
         asyncio.run(main())
         child.communicate()
-        """
+        """,
     )
     assert printed == "True"
-
-
-def test_import_needs_no_array_package() -> None:
-    arrays = "{'torch', 'numpy', 'cupy', 'jax'}"
-    assert run(f"print({arrays} & set(sys.modules))") == "set()"

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m nixl_connect``. `run` starts a program that finds this package under
+Dynamo's name, and needs nothing else installed; other commands are in cli/."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from typing import NoReturn
+
+from ._dynamo import install_as_dynamo
+
+__all__ = ["main"]
+
+_USAGE = """\
+usage: python -m nixl_connect run -m MODULE [ARGUMENT ...]
+       python -m nixl_connect run SCRIPT [ARGUMENT ...]
+       python -m nixl_connect COMMAND --help
+
+run: runs a module or a script as python itself does, except that
+`import dynamo.nixl_connect` gives nixl_connect, whether or not ai-dynamo is installed.
+Other commands, such as demo, need `pip install nixl-connect[cli]`.
+"""
+_HELP = ("-h", "--help")
+
+
+def main() -> int | None:
+    """The exit code, None for success. A program that is run may raise anything."""
+    command, *arguments = sys.argv[1:] or ["--help"]
+    if command in _HELP:
+        print(_USAGE, end="")
+        return None
+    if command == "run":
+        return _run(arguments)
+    from .cli import main as run_command
+
+    return run_command(sys.argv[1:])
+
+
+def _run(arguments: list[str]) -> int | None:
+    program, *rest = arguments or ["--help"]
+    if program in _HELP:
+        print(_USAGE, end="")
+        return None
+    if program == "-m":
+        if not rest:
+            _refuse("-m needs the name of a module")
+        _enter(os.getcwd(), rest)
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        return None
+    if program.startswith("-") or not os.path.exists(program):
+        _refuse(f"there is no script {program!r}")
+    _enter(os.path.dirname(os.path.realpath(program)), arguments)
+    runpy.run_path(program, run_name="__main__")
+    return None
+
+
+def _enter(folder: str, arguments: list[str]) -> None:
+    """What a program finds when it starts: its arguments, and on sys.path the folder it
+    is started from, unless Python was told (-P, -I) to leave that out."""
+    sys.argv[:] = arguments
+    if not getattr(sys.flags, "safe_path", sys.flags.isolated):
+        sys.path[0] = folder
+    install_as_dynamo()
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"nixl-connect run: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

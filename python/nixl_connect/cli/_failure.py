@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ends the demo. A value."""
+
+from __future__ import annotations
+
+__all__ = ["Failure"]
+
+
+class Failure(Exception):
+    """Its text is for the user, who gets no traceback."""

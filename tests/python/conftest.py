@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two sides of a transfer, for the tests of a file. They share a process, which is
+as good as two for everything but the end of one."""
+
+from collections.abc import Iterator
+
+import nixl_connect as nc
+import pytest
+from sides import SilentPeer, silent_peer
+
+
+@pytest.fixture(scope="module")
+def connector() -> Iterator[nc.Connector]:
+    """The exposing side, as a rule."""
+    with nc.Connector() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def peer() -> Iterator[nc.Connector]:
+    """The initiating side."""
+    with nc.Connector() as made:
+        yield made
+
+
+@pytest.fixture
+def silent() -> Iterator[SilentPeer]:
+    """A peer in another process that does not answer."""
+    with silent_peer() as made:
+        yield made

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python examples of README.md and docs/python.md run as they stand there."""
+
+import asyncio
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import nixl_connect as nc
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = 4096
+
+
+def examples(document: str) -> list[str]:
+    return re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / document).read_text(), re.M | re.S
+    )
+
+
+def coroutine(code: str, names: dict[str, Any]) -> Any:
+    """What runs `code`, which may use `names`."""
+    body = textwrap.indent(code, "    ")
+    exec(f"async def example():\n{body}\n    return locals()", names)
+    return names["example"]()
+
+
+def test_example_of_the_readme_runs() -> None:
+    (example,) = examples("README.md")
+    imports, exposing, reading = example.split("\n\n")
+    names: dict[str, Any] = {"source": b"12345678", "target": bytearray(8)}
+    exec(imports, names)
+    sent: list[str] = []
+    names |= {"send": sent.append, "receive": sent.pop}
+
+    async def run() -> None:
+        both = coroutine(exposing, names), coroutine(reading, names)
+        await asyncio.wait_for(asyncio.gather(*both), 30)
+
+    asyncio.run(run())
+    assert names["target"] == names["source"]
+
+
+def test_examples_of_the_page_about_python_run(
+    connector: nc.Connector, peer: nc.Connector
+) -> None:
+    names = vars(nc) | {"connector": connector, "peer": peer}
+    names |= {"source": b"12345678", "target": bytearray(8)}
+    pool = bytes(page for page in range(6) for _ in range(PAGE))
+    names |= {"pool": pool, "cache": bytearray(8 * PAGE)}
+    for example in examples("docs/python.md"):
+        asyncio.run(asyncio.wait_for(coroutine(example, names), 30))
+    assert names["target"] == names["source"]
+    assert [names["cache"][PAGE * page] for page in (0, 2, 7)] == [1, 5, 0]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md"])
+def test_links_of_the_document_lead_somewhere(document: str) -> None:
+    file = ROOT / document
+    for link in re.findall(r"\]\(([^):#]+)\)", file.read_text()):
+        assert (file.parent / link).exists(), link

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for operations: in event loops and threads, for one and for many."""
+
+import asyncio
+import threading
+
+import nixl_connect as nc
+import pytest
+from nixl_connect import OperationStatus
+from sides import SECONDS, memory, sent
+
+
+def test_wait_that_times_out_leaves_the_operation(connector: nc.Connector) -> None:
+    async def run() -> None:
+        readable = connector.create_readable(memory())
+        for _ in range(20):
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(readable.wait_for_completion(), 0.0001)
+        assert readable.status is OperationStatus.INITIALIZED
+        assert readable._pending is not None and len(readable._pending.futures) <= 1
+        wait = asyncio.create_task(readable.wait_for_completion())
+        await asyncio.sleep(0)
+        readable.cancel()
+        await asyncio.wait_for(wait, SECONDS)
+
+    asyncio.run(run())
+
+
+def test_loops_in_several_threads_wait_for_one_operation(
+    connector: nc.Connector,
+) -> None:
+    readable = connector.create_readable(memory())
+    waiting, ended = threading.Barrier(5), []
+
+    def run() -> None:
+        async def wait() -> None:
+            waiting.wait(SECONDS)
+            await asyncio.wait_for(readable.wait_for_completion(), SECONDS)
+            ended.append(readable.status)
+
+        asyncio.run(wait())
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    waiting.wait(SECONDS)
+    readable.cancel()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert ended == [OperationStatus.CANCELLED] * 4
+
+
+def test_callback_comes_in_the_loop_and_without_one(connector: nc.Connector) -> None:
+    async def in_loop() -> threading.Thread:
+        called = asyncio.get_running_loop().create_future()
+        readable = connector.create_readable(memory())
+        readable.add_done_callback(
+            lambda _: called.set_result(threading.current_thread())
+        )
+        readable.cancel()
+        return await asyncio.wait_for(called, SECONDS)
+
+    assert asyncio.run(in_loop()) is threading.current_thread()
+    called = threading.Event()
+    readable = connector.create_readable(memory())
+    readable.add_done_callback(lambda _: called.set())
+    readable.cancel()
+    assert called.wait(SECONDS)
+
+
+def test_operations_come_as_they_complete(
+    connector: nc.Connector, peer: nc.Connector
+) -> None:
+    readables = [connector.create_readable(memory()) for _ in range(10)]
+    reads = [peer.begin_read(sent(each), memory()) for each in readables]
+
+    async def collect() -> list[nc.ReadOperation]:
+        return [read async for read in nc.as_completed(reads, timeout=SECONDS)]
+
+    assert set(map(id, asyncio.run(collect()))) == set(map(id, reads))
+    ended = list(nc.as_completed(readables, timeout=SECONDS))
+    assert set(map(id, ended)) == set(map(id, readables))
+    with pytest.raises(TimeoutError):
+        list(nc.as_completed([connector.create_readable(memory())], timeout=0.01))
