@@ -55,13 +55,19 @@ class Operation {
   // which has no thread any more.
   void on_complete(std::function<void(OperationStatus)> callback);
 
+  // Whether nothing can touch the memory any more. The same as terminal, but for a
+  // readable that stays open (OperationOptions). on_quiet() is to it what on_complete()
+  // is to the status.
+  bool is_quiet() const noexcept;
+  void on_quiet(std::function<void(OperationStatus)> callback);
+
   // `co_await op` is wait() for coroutines: it does not suspend if the operation is
   // terminal, otherwise resumes on the progress thread.
   class Awaiter;
   Awaiter operator co_await() noexcept;
 
   // Asks for the end. The status turns kCancelled once the memory is quiet; a terminal
-  // operation is left as it is. Returns at once.
+  // operation is left as it is, though one that stays open ends here. Returns at once.
   void cancel() noexcept;
 
   // All bytes once COMPLETE. Before that, on the initiating side, what has been read or

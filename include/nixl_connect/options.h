@@ -80,6 +80,11 @@ struct OperationOptions {
   // Exposing side only: the operation is COMPLETE after this many successful reads or
   // writes, at least 1. Until it is terminal more of them may succeed: not a quota.
   std::uint32_t readers = 1;
+
+  // Readables only: COMPLETE as above, but the memory can be read on, by any number of
+  // peers, until the operation is cancelled or destroyed or its Connector closed. Until
+  // then it is in use; Operation::on_quiet() tells when it is not any more.
+  bool stays_open = false;
 };
 
 }  // namespace nixl_connect

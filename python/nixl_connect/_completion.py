@@ -56,11 +56,14 @@ class LoopCompletions:
         self._tokens = count(1)
         loop.add_reader(self._queue.fileno(), self._deliver)
 
-    def watch(self, operation: _native.Operation, call: Call) -> bool:
-        """Has `call` called when `operation` is terminal. False if it is already."""
+    def watch(
+        self, operation: _native.Operation, call: Call, when_quiet: bool = False
+    ) -> bool:
+        """Has `call` called when `operation` is terminal, or its memory quiet. False if
+        it is already."""
         token = next(self._tokens)
         self._calls[token] = call
-        if operation.notify(self._queue, token):
+        if operation.notify(self._queue, token, when_quiet):
             return True
         del self._calls[token]
         return False

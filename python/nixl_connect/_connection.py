@@ -114,7 +114,7 @@ class Connection:
 
     def _register(self, descriptor: Descriptor) -> None:
         # The registration stays behind: it belongs to the owner of the memory.
-        self._native.create(OperationKind.READ, descriptor._memory, None, 1).cancel()
+        self._native.create(OperationKind.READ, descriptor._memory, None).cancel()
         self._registered.add(descriptor)
 
     def _deregister(self, descriptor: Descriptor) -> None:

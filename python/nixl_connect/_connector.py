@@ -135,11 +135,11 @@ class Connector(AsyncClosing):
         local_descriptors: Descriptors,
         *,
         timeout: float | None = None,
-        readers: int = 1,
+        readers: int | None = None,
     ) -> ReadableOperation:
         """Exposes memory for reading, one Descriptor or a list as one operation; it can
         be reached when the call returns. The result may be awaited, which gives it
-        again. Errors and parameters: see PassiveOperation."""
+        again. Errors and parameters: see ReadableOperation."""
         return ReadableOperation(
             self, local_descriptors, timeout=timeout, readers=readers
         )

@@ -133,7 +133,8 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
 
     def cancel(self) -> None:
         """Asks for the end and returns. The status turns CANCELLED once the memory is
-        quiet, which a wait tells; a terminal operation is left as it is."""
+        quiet, which a wait tells; a terminal operation is left as it is, though a
+        readable that stays open is open no more."""
         self._native.cancel()
 
     @abstractmethod
@@ -180,21 +181,23 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         call_when_done(self._native, lambda: callback(self))
 
     def close(self) -> None:
-        """Cancels it unless it is terminal. Waits for quiet memory, though not long
-        where a peer is using it: wait() or aclose() tells then."""
+        """Cancels it unless it is terminal, and ends a readable that stays open. Waits
+        for quiet memory, though not long where a peer is using it: wait() or aclose()
+        tells then."""
         native = getattr(self, "_native", None)
-        if native is not None and not native.is_terminal:
-            is_unused = native.status == OperationStatus.INITIALIZED
-            native.cancel()
-            with suppress(Unsupported):  # a forked child has nothing to wait for
-                native.wait(_UNUSED if is_unused else _IN_USE)
+        if native is None or native.is_quiet:
+            return
+        is_running = native.status == OperationStatus.IN_PROGRESS
+        native.cancel()
+        with suppress(Unsupported):  # a forked child has nothing to wait for
+            native.wait_quiet(_IN_USE if is_running else _UNUSED)
 
     async def aclose(self) -> None:
-        """Cancels it unless it is terminal, and waits until its memory is quiet."""
-        if not self._native.is_terminal:
+        """The same, and waits until the memory is quiet."""
+        if not self._native.is_quiet:
             self._native.cancel()
             with suppress(Unsupported):
-                await self._wait_until_terminal()
+                await self._wait_until_quiet()
 
     async def _wait(self) -> None:
         if not self._native.is_terminal:
@@ -212,6 +215,13 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
                 if not of.watch(native, pending):
                     return
                 self._pending = pending
+            await pending.add(loop)
+
+    async def _wait_until_quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        of = completions(loop)
+        pending = Pending(of)
+        if of.watch(self._native, pending, when_quiet=True):
             await pending.add(loop)
 
     def _raise_if_errored(self) -> None:

@@ -26,8 +26,9 @@ __all__ = ["PassiveOperation", "ReadableOperation", "WritableOperation"]
 class PassiveOperation(AbstractOperation):
     """The exposing side: memory that peers read or write.
 
-    COMPLETE after `readers` peers have succeeded (one unless told otherwise), ERRORED
-    when the `timeout` (seconds) passes or an initiator fails, CANCELLED by either side.
+    COMPLETE after `readers` peers have succeeded, ERRORED when the `timeout` (seconds)
+    passes or an initiator fails, CANCELLED by either side. None are the `readers` of a
+    caller who counts none: see ReadableOperation.
     TypeError for what is no descriptor, ValueError for an empty list, mixed device
     kinds, a null pointer and read-only memory as a target; Error if memory cannot be
     exposed.
@@ -42,18 +43,19 @@ class PassiveOperation(AbstractOperation):
         local_descriptors: Descriptors,
         *,
         timeout: float | None = None,
-        readers: int = 1,
+        readers: int | None = None,
     ) -> None:
         check_descriptors(local_descriptors)
         memory = memory_of(local_descriptors)
         _native.check_exposed(memory, operation_kind is OperationKind.WRITE)
         deadline = nanoseconds(timeout)
-        if readers < 1:
+        if readers is not None and readers < 1:
             raise ValueError(f"readers is {readers}; at least one has to be waited for")
         super().__init__(connection, operation_kind, local_descriptors, None, None)
         self._metadata: dict[bool, RdmaMetadata] = {}
+        stays_open = readers is None and operation_kind is OperationKind.READ
         self._native = self._connection._native.create(
-            self._kind, memory, deadline, readers
+            self._kind, memory, deadline, readers or 1, stays_open
         )
         if is_debugging():
             logger.debug("exposed %r", self)
@@ -104,7 +106,7 @@ class _OfKind(PassiveOperation):
         local_descriptors: Descriptors,
         *,
         timeout: float | None = None,
-        readers: int = 1,
+        readers: int | None = None,
     ) -> None:
         super().__init__(
             connection,
@@ -117,6 +119,11 @@ class _OfKind(PassiveOperation):
 
 class ReadableOperation(_OfKind, Coroutine[Any, Any, "ReadableOperation"]):
     """Memory exposed for reading.
+
+    Without `readers` it is COMPLETE when the first peer has read it, and further peers
+    may go on reading until it is closed (``with``, close(), aclose(), cancel()) or
+    dropped, as callers of all generations expect; only then is the memory quiet. With
+    `readers` it is quiet when that many have succeeded: nobody can read it any more.
 
     >>> with connector.create_readable(Descriptor(source)) as readable:
     ...     send(readable.metadata().model_dump_json())

@@ -88,12 +88,13 @@ Pins pins_of(const std::vector<const Memory*>& memories) {
 }
 
 OperationObject create(ConnectorObject& self, int kind, nb::handle memory,
-                       std::optional<std::int64_t> timeout_ns, std::uint32_t readers) {
+                       std::optional<std::int64_t> timeout_ns, std::uint32_t readers,
+                       bool stays_open) {
   release_due_pins();
   const auto memories = memories_of(memory);
   const std::vector<Descriptor> descriptors = descriptors_of(memories);
   Pins pins = pins_of(memories);
-  const OperationOptions options{duration_of(timeout_ns), readers};
+  const OperationOptions options{duration_of(timeout_ns), readers, stays_open};
   const auto make = [&]() -> PassiveOperation {
     const WithoutGil release;
     if (static_cast<OperationKind>(kind) == OperationKind::kRead)
@@ -130,7 +131,8 @@ void bind_connector(nb::module_& module) {
            "timeout_ns"_a.none(), "ucx_directory"_a.none(), "net_devices"_a.none(),
            "network"_a.none(), "spin_us"_a.none(), "drain_timeout_ms"_a.none(),
            "copy_threads"_a.none(), "forbid"_a.none(), "log_level"_a.none())
-      .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(), "readers"_a)
+      .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(), "readers"_a = 1,
+           "stays_open"_a = false)
       .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none())
       .def("close", &ConnectorObject::close)
       .def_prop_ro("name", [](ConnectorObject& self) { return (*self).name(); })

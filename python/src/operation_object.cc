@@ -7,6 +7,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,16 +56,41 @@ std::optional<std::tuple<int, std::string>> failure(OperationObject& self) {
   return std::nullopt;
 }
 
-// Pushes `token` to the queue at the operation's end. False: it is over already.
-bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t token) {
+// The same for the memory.
+bool wait_quiet(OperationObject& self, std::optional<double> timeout) {
   Operation& operation = self.operation();
-  if (is_terminal(operation.status())) return false;
+  if (operation.is_quiet()) return true;
+  auto quiet = std::make_shared<std::promise<void>>();
   try {
-    operation.on_complete(
-        [queue = shared.queue, token](OperationStatus) { queue->push(token); });
+    operation.on_quiet([quiet](OperationStatus) { quiet->set_value(); });
+  } catch (const Error&) {
+    if (!operation.is_quiet()) throw;
+    return true;
+  }
+  return wait_in_slices(timeout,
+                        [future = quiet->get_future()](std::chrono::nanoseconds slice) {
+                          return future.wait_for(slice) == std::future_status::ready;
+                        });
+}
+
+// Pushes `token` to the queue when the operation is terminal, or its memory quiet.
+// False: it is already.
+bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t token,
+            bool when_quiet) {
+  Operation& operation = self.operation();
+  const auto is_over = [&] {
+    return when_quiet ? operation.is_quiet() : is_terminal(operation.status());
+  };
+  if (is_over()) return false;
+  auto push = [queue = shared.queue, token](OperationStatus) { queue->push(token); };
+  try {
+    if (when_quiet)
+      operation.on_quiet(std::move(push));
+    else
+      operation.on_complete(std::move(push));
     return true;
   } catch (const Error&) {
-    if (!is_terminal(operation.status())) throw;
+    if (!is_over()) throw;
     return false;
   }
 }
@@ -102,11 +128,11 @@ PyType_Slot slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse)},
 
 void OperationObject::let_go() noexcept {
   if (pins_.objects().empty()) return;
-  if (!is_terminal(operation().status())) {
+  if (!operation().is_quiet()) {
     try {
       operation().cancel();
       auto pins = std::make_shared<Pins>(std::move(pins_));
-      operation().on_complete([pins](OperationStatus) { pins->release_later(); });
+      operation().on_quiet([pins](OperationStatus) { pins->release_later(); });
       return;
     } catch (const std::exception&) {
       // Over by now and its Connector closed, or in a forked child, whose memory the
@@ -133,10 +159,13 @@ void bind_operation(nb::module_& module) {
                    [](OperationObject& self) { return self.operation().path(); })
       .def_prop_ro("remote",
                    [](OperationObject& self) { return self.active().remote(); })
+      .def_prop_ro("is_quiet",
+                   [](OperationObject& self) { return self.operation().is_quiet(); })
       .def("cancel", [](OperationObject& self) { self.operation().cancel(); })
       .def("failure", &failure)
       .def("wait", &wait, "timeout"_a.none())
-      .def("notify", &notify, "queue"_a, "token"_a)
+      .def("wait_quiet", &wait_quiet, "timeout"_a.none())
+      .def("notify", &notify, "queue"_a, "token"_a, "when_quiet"_a = false)
       .def("metadata", &metadata, "hex_encode"_a);
 }
 

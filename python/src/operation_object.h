@@ -28,8 +28,8 @@ class OperationObject {
   ActiveOperation& active() { return std::get<ActiveOperation>(held_); }
   const Pins& pins() const noexcept { return pins_; }
 
-  // Gives the pins up: now if the operation is terminal, else cancels it and gives them
-  // up at its end. With the GIL.
+  // Gives the pins up: now if the memory is quiet, else cancels the operation and gives
+  // them up when it is. With the GIL.
   void let_go() noexcept;
 
  private:

@@ -56,6 +56,12 @@ struct DropPeer {
   PeerId peer;
 };
 
+// The exposing operation is COMPLETE, but stays open: tell the user, and keep the
+// memory until its Finish, which then brings the same outcome.
+struct Succeed {
+  OperationId operation;
+};
+
 // The operation is over and its memory quiet: release the memory, tell the user.
 struct Finish {
   OperationId operation;
@@ -70,6 +76,6 @@ struct Progress {
 };
 
 using Command = std::variant<StartTransfer, StopTransfer, CheckLease, EndLease, Notify,
-                             Send, DropPeer, Finish, Progress>;
+                             Send, DropPeer, Succeed, Finish, Progress>;
 
 }  // namespace nixl_connect::core

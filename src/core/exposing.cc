@@ -43,7 +43,7 @@ void ExposingSide::attached(PeerId peer, const wire::Attach& attach) {
   }
   all.push_back(attachment);
   if (attach.is_write) agenda_.add(Send{peer, wire::Grant{attach.operation}});
-  if (std::exchange(operation->has_begun, true)) return;
+  if (std::exchange(operation->has_begun, true) || operation->has_succeeded) return;
   agenda_.add(Progress{at->first, 0, ""});
 }
 
@@ -61,18 +61,18 @@ void ExposingSide::done(PeerId peer, const wire::Done& done, Time now) {
   }
   switch (done.status) {
     case wire::DoneStatus::kComplete:
-      agenda_.add(Progress{at->first, done.bytes, done.path});
+      if (!operation.has_succeeded)
+        agenda_.add(Progress{at->first, done.bytes, done.path});
       count_successes(at, 1, now);
       break;
     case wire::DoneStatus::kCancelled:
-      decide(at, cancelled(), now);
+      fail(at, cancelled(), now);
       break;
     case wire::DoneStatus::kFailed:
       // The peer lives and gave up, so this is no loss of a connection.
-      decide(
-          at,
-          failed(ErrorKind::kCancelled, "the peer's transfer failed: " + done.reason),
-          now);
+      fail(at,
+           failed(ErrorKind::kCancelled, "the peer's transfer failed: " + done.reason),
+           now);
       break;
   }
 }
@@ -97,7 +97,7 @@ void ExposingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
     if (at->second.outcome) {
       finish_if_quiet(at);
     } else {
-      decide(at, failed(failure), now);
+      fail(at, failed(failure), now);
     }
   }
 }
@@ -105,7 +105,8 @@ void ExposingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
 bool ExposingSide::cancel(OperationId operation, Time now) {
   const auto at = operations_.find(operation);
   if (at == operations_.end()) return false;
-  if (!at->second.outcome) decide(at, cancelled(), now);
+  if (!at->second.outcome)
+    decide(at, at->second.has_succeeded ? completed() : cancelled(), now);
   return true;
 }
 
@@ -142,14 +143,25 @@ void ExposingSide::count_successes(Operations::iterator at, std::uint32_t count,
   Operation& operation = at->second;
   operation.successes += count;
   if (operation.outcome || operation.successes < operation.exposure.readers) return;
-  decide(at, completed(), now);
+  if (!operation.exposure.stays_open) {
+    decide(at, completed(), now);
+  } else if (!std::exchange(operation.has_succeeded, true)) {
+    agenda_.deadlines.clear(at->first);
+    agenda_.add(Succeed{at->first});
+  }
+}
+
+// By a peer's doing.
+void ExposingSide::fail(Operations::iterator at, Outcome outcome, Time now) {
+  if (!at->second.has_succeeded) decide(at, std::move(outcome), now);
 }
 
 void ExposingSide::decide(Operations::iterator at, Outcome outcome, Time now) {
   Operation& operation = at->second;
-  const bool is_complete = outcome.status == OperationStatus::kComplete;
+  const bool may_come_to_their_end =
+      outcome.status == OperationStatus::kComplete && !operation.has_succeeded;
   operation.outcome = std::move(outcome);
-  if (!is_complete) end_lease(operation);
+  if (!may_come_to_their_end) end_lease(operation);
   if (operation.attached.empty()) {
     finish(at);
   } else {

@@ -8,6 +8,8 @@
 // attached, and finishes. What each decision means for the peers still attached:
 //   success   they may come to their end, within the drain timeout; nobody may attach
 //   all else  the lease ends at once and they are told to stop (Revoke)
+// One that stays open tells of its success and goes on, undecided, without a deadline;
+// peers that fail do not matter to it any more. Only our own cancel decides it.
 // A writer that is attached may have begun another write meanwhile, without waiting for
 // a Grant of its own: that one is told to stop, and waited for like the first.
 // Past the drain timeout the lease ends in any case. A readable exposure then finishes
@@ -68,6 +70,7 @@ class ExposingSide {
     std::uint32_t successes = 0;
     bool has_begun = false;
     bool is_lease_over = false;
+    bool has_succeeded = false;      // and stays open
     std::optional<Outcome> outcome;  // since it is decided: draining
   };
   using Operations = std::unordered_map<OperationId, Operation>;
@@ -79,6 +82,7 @@ class ExposingSide {
   // Why the attach is refused; nothing if it is not.
   static const char* refusal(const Operation* operation, const wire::Attach& attach);
   void count_successes(Operations::iterator at, std::uint32_t count, Time now);
+  void fail(Operations::iterator at, Outcome outcome, Time now);
   void decide(Operations::iterator at, Outcome outcome, Time now);
   void end_lease(Operation& operation);
   void finish(Operations::iterator at);

@@ -25,7 +25,8 @@ struct Exposure {
   LeaseId lease = 0;
   std::uint64_t token = 0;
   std::uint32_t readers = 1;
-  Time deadline = kNever;
+  Time deadline = kNever;  // of the successes that are waited for
+  bool stays_open = false;
 };
 
 // What an initiating side needs to know of a lease.

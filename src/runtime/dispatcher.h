@@ -107,6 +107,7 @@ class Dispatcher {
   void carry_out(const core::Notify& command);
   void carry_out(const core::Send& command);
   void carry_out(const core::DropPeer& command);
+  void carry_out(const core::Succeed& command);
   void carry_out(core::Finish& command);
   void carry_out(const core::Progress& command);
   void carry_out_all();

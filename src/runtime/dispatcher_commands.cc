@@ -86,6 +86,13 @@ void Dispatcher::carry_out(const core::DropPeer& command) {
   peers_.drop(command.peer, "it did not answer in time");
 }
 
+void Dispatcher::carry_out(const core::Succeed& command) {
+  OperationState& state = *running_.at(command.operation).state;
+  state.bytes().store(state.size(), std::memory_order_relaxed);
+  if (auto callbacks = state.succeed(); !callbacks.empty())
+    deliveries_.add({nullptr, std::move(callbacks), OperationStatus::kComplete});
+}
+
 void Dispatcher::carry_out(core::Finish& command) {
   auto node = running_.extract(command.operation);
   OperationState& state = *node.mapped().state;

@@ -87,6 +87,9 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                                                : Access::kReadsLocal);
   if (options.readers == 0)
     throw Error(ErrorKind::kInvalidArgument, "readers is 0; it must be at least 1");
+  if (options.stays_open && kind != OperationKind::kRead)
+    throw Error(ErrorKind::kInvalidArgument,
+                "only memory that is exposed for reading can stay open");
   driver_->mailbox().check_usable();
   RegistrationHold hold = resources_->registrations.acquire(descriptors);
   const wire::LeaseRecord lease = resources_->leases.grant();
@@ -111,6 +114,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   exposure.token = lease.token;
   exposure.readers = options.readers;
   exposure.deadline = deadline(options);
+  exposure.stays_open = options.stays_open;
 
   wire::AgentMetadata agent = resources_->registrations.describe(descriptors, hold);
   agent.connection = resources_->worker_address;
@@ -118,7 +122,8 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                     resources_->context.library().version, lease,
                                     resources_->leases.table_of(lease)};
   auto state = std::make_shared<OperationState>(
-      OperationState::Identity{exposure.operation, kind, exposure.notification_key, {}},
+      OperationState::Identity{
+          exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
       std::vector<Descriptor>(descriptors.begin(), descriptors.end()), driver_);
   state->set_exposed(std::move(agent));
   driver_->mailbox().post(ExposeRequest{state, std::move(hold), exposure});

@@ -45,6 +45,12 @@ void Operation::on_complete(std::function<void(OperationStatus)> callback) {
   state_->on_complete(std::move(callback));
 }
 
+bool Operation::is_quiet() const noexcept { return state_->is_quiet(); }
+
+void Operation::on_quiet(std::function<void(OperationStatus)> callback) {
+  state_->on_quiet(std::move(callback));
+}
+
 void Operation::cancel() noexcept { state_->cancel(); }
 
 std::uint64_t Operation::bytes_transferred() const noexcept {

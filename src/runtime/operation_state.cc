@@ -2,6 +2,7 @@
 #include "runtime/operation_state.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "runtime/driver.h"
 
@@ -71,13 +72,23 @@ bool OperationState::wait_for(std::chrono::nanoseconds duration) {
 }
 
 void OperationState::on_complete(Callback callback) {
+  call_when([this] { return is_terminal(status()); }, callbacks_, std::move(callback));
+}
+
+void OperationState::on_quiet(Callback callback) {
+  call_when([this] { return is_quiet(); }, quiet_callbacks_, std::move(callback));
+}
+
+void OperationState::call_when(const std::function<bool()>& is_due,
+                               std::vector<Callback>& waiting, Callback callback) {
   if (!callback)
-    throw Error(ErrorKind::kInvalidArgument, "on_complete() needs a callback");
+    throw Error(ErrorKind::kInvalidArgument,
+                "on_complete() and on_quiet() need a callback");
   driver_->mailbox().check_process();
   {
     const std::lock_guard lock(mutex_);
-    if (!is_terminal(status())) {
-      callbacks_.push_back(std::move(callback));
+    if (!is_due()) {
+      waiting.push_back(std::move(callback));
       return;
     }
   }
@@ -85,7 +96,8 @@ void OperationState::on_complete(Callback callback) {
 }
 
 void OperationState::cancel() noexcept {
-  if (!is_terminal(status())) driver_->cancel(identity_.id);
+  if (!is_terminal(status()) || (identity_.stays_open && !is_quiet()))
+    driver_->cancel(identity_.id);
 }
 
 std::string OperationState::path() const {
@@ -102,18 +114,35 @@ void OperationState::set_path(const std::string& path) {
   path_ = path;
 }
 
-std::vector<OperationState::Callback> OperationState::finish(
-    const core::Outcome& outcome) {
-  std::vector<Callback> callbacks;
+std::vector<OperationState::Callback> OperationState::succeed() {
+  std::vector<Callback> due;
   {
     const std::lock_guard lock(mutex_);
-    if (outcome.failure)
-      failure_.emplace(outcome.failure->kind, outcome.failure->message);
-    callbacks.swap(callbacks_);
-    status_.store(outcome.status, std::memory_order_release);
+    due.swap(callbacks_);
+    status_.store(OperationStatus::kComplete, std::memory_order_release);
   }
   finished_.notify_all();
-  return callbacks;
+  return due;
+}
+
+std::vector<OperationState::Callback> OperationState::finish(
+    const core::Outcome& outcome) {
+  std::vector<Callback> due;
+  {
+    const std::lock_guard lock(mutex_);
+    due.swap(callbacks_);
+    due.insert(due.end(), std::make_move_iterator(quiet_callbacks_.begin()),
+               std::make_move_iterator(quiet_callbacks_.end()));
+    quiet_callbacks_.clear();
+    is_quiet_.store(true, std::memory_order_release);
+    if (!is_terminal(status())) {
+      if (outcome.failure)
+        failure_.emplace(outcome.failure->kind, outcome.failure->message);
+      status_.store(outcome.status, std::memory_order_release);
+    }
+  }
+  finished_.notify_all();
+  return due;
 }
 
 std::shared_ptr<OperationState> OperationState::leave(

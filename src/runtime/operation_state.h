@@ -32,6 +32,7 @@ class OperationState {
     OperationKind kind = OperationKind::kUnspecified;
     std::string notification_key;
     std::string remote;  // the peer's NIXL agent name; empty on the exposing side
+    bool stays_open = false;
   };
 
   OperationState(Identity identity, std::vector<Descriptor> descriptors,
@@ -53,6 +54,8 @@ class OperationState {
   OperationStatus wait();
   bool wait_for(std::chrono::nanoseconds duration);
   void on_complete(Callback callback);
+  void on_quiet(Callback callback);
+  bool is_quiet() const noexcept { return is_quiet_.load(std::memory_order_acquire); }
   void cancel() noexcept;
   std::uint64_t bytes_transferred() const noexcept {
     return bytes_.load(std::memory_order_relaxed);
@@ -63,7 +66,10 @@ class OperationState {
   std::atomic<std::uint64_t>& bytes() noexcept { return bytes_; }
   void began() noexcept;
   void set_path(const std::string& path);
-  // Called once. Gives the callbacks that are due now.
+  // At most once, before finish(): COMPLETE, while the memory is still in use. Gives
+  // the callbacks that are due now, as does the next one.
+  std::vector<Callback> succeed();
+  // Called once.
   std::vector<Callback> finish(const core::Outcome& outcome);
 
   // Once each: the dispatcher, done with the state, leaves its share in it, and the
@@ -74,6 +80,8 @@ class OperationState {
 
  private:
   void check_may_wait() const;
+  void call_when(const std::function<bool()>& is_due, std::vector<Callback>& waiting,
+                 Callback callback);
 
   // Constant once shared.
   const Identity identity_;
@@ -88,6 +96,7 @@ class OperationState {
   // Written by the dispatcher only; the terminal status under mutex_.
   std::atomic<OperationStatus> status_{OperationStatus::kInitialized};
   std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<bool> is_quiet_{false};  // set under mutex_
 
   mutable std::mutex mutex_;
   std::condition_variable finished_;
@@ -95,6 +104,7 @@ class OperationState {
   std::optional<Error> failure_;
   std::string path_;
   std::vector<Callback> callbacks_;
+  std::vector<Callback> quiet_callbacks_;
 };
 
 }  // namespace nixl_connect::runtime

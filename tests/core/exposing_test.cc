@@ -51,6 +51,42 @@ TEST_F(ExposingSide, CompletesAfterAsManySuccessesAsAnnounced) {
   EXPECT_EQ(engine_.live_operations(), 0U);
 }
 
+TEST_F(ExposingSide, ThatStaysOpenSucceedsOnceAndEndsByOurCancelOnly) {
+  engine_.expose(
+      {kOperation, OperationKind::kRead, "key", kLease, kToken, 1, kDrained, true},
+      kNow);
+  attach(kPeer, false);
+  done(kPeer, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "progress 0, progress 64, succeed");
+  EXPECT_EQ(engine_.next_deadline(), kNever);
+  for (const auto status : {wire::DoneStatus::kComplete, wire::DoneStatus::kCancelled,
+                            wire::DoneStatus::kFailed}) {
+    attach(kOther, false);
+    done(kOther, status);
+  }
+  attach(kPeer, false);
+  engine_.notification_arrived("key", kNow);
+  engine_.peer_lost(kOther, kLost, kNow);
+  EXPECT_EQ(summary(engine_), "");
+  engine_.cancel(kOperation, kNow);
+  EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 7");
+  done(kPeer, wire::DoneStatus::kFailed);
+  EXPECT_EQ(summary(engine_), "finish DONE");
+  EXPECT_EQ(engine_.live_operations(), 0U);
+}
+
+TEST_F(ExposingSide, ThatStaysOpenEndsLikeAnyOtherBeforeItsSuccess) {
+  const Exposure exposure{
+      kOperation, OperationKind::kRead, "key", kLease, kToken, 1, kDrained, true};
+  engine_.expose(exposure, kNow);
+  engine_.tick(kDrained);
+  EXPECT_EQ(summary(engine_), "end lease, finish ERR timed out");
+  engine_.expose(exposure, kNow);
+  attach(kPeer, false);
+  done(kPeer, wire::DoneStatus::kFailed);
+  EXPECT_EQ(summary(engine_), "progress 0, end lease, finish ERR cancelled");
+}
+
 TEST_F(ExposingSide, ReportsTheFirstAttachAndGrantsWritesOnly) {
   expose(OperationKind::kWrite);
   attach(kPeer, true);

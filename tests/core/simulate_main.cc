@@ -39,7 +39,7 @@ void print(const Coverage& coverage) {
             << coverage.begun_on_lost_peer << ", early notifications "
             << coverage.early_notifications << ", peers killed "
             << coverage.peers_killed << ", writes joined " << coverage.writes_joined
-            << '\n';
+            << ", stayed open " << coverage.stayed_open << '\n';
 }
 
 bool run(std::uint64_t first, std::uint64_t seeds) {

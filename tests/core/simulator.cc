@@ -38,7 +38,8 @@ void expose(World& world) {
       world.random.chance(60) ? OperationKind::kRead : OperationKind::kWrite;
   const auto readers =
       world.random.chance(70) ? 1U : static_cast<unsigned>(2 + world.random.below(2));
-  node.expose(kind, readers, choose_deadline(world));
+  const bool stays_open = kind == OperationKind::kRead && world.random.chance(30);
+  node.expose(kind, readers, choose_deadline(world), stays_open);
 }
 
 void begin(World& world) {
@@ -120,6 +121,7 @@ Coverage& Coverage::operator+=(const Coverage& other) {
   early_notifications += other.early_notifications;
   peers_killed += other.peers_killed;
   writes_joined += other.writes_joined;
+  stayed_open += other.stayed_open;
   return *this;
 }
 

@@ -37,6 +37,7 @@ TEST(Simulation, ComesToEveryCorner) {
   EXPECT_GT(coverage.early_notifications, 0U);
   EXPECT_GT(coverage.peers_killed, 0U);
   EXPECT_GT(coverage.writes_joined, 0U);
+  EXPECT_GT(coverage.stayed_open, 0U);
 }
 
 TEST(Simulation, RepeatsARunFromItsSeed) {

@@ -35,6 +35,7 @@ struct Word {
   std::string operator()(const DropPeer& c) const {
     return "drop " + std::to_string(c.peer);
   }
+  std::string operator()(const Succeed&) const { return "succeed"; }
   std::string operator()(const Finish& c) const {
     std::string text = "finish " + std::string(to_string(c.outcome.status));
     if (c.outcome.failure)

@@ -111,6 +111,33 @@ def test_p10_pipeline_runs_the_loop_for_each_step(
     loop.close()
 
 
+def test_p11_unchanged_producer_has_several_readers(
+    connector: Connector, arrays: Any
+) -> None:
+    """P11: who knows nothing of `readers` keeps the producer until all are done."""
+    peers = [Connector() for _ in range(3)]
+
+    async def consume(reader: Connector, metadata: RdmaMetadata) -> None:
+        target = arrays.zeros(100, dtype=arrays.uint8)
+        with await reader.begin_read(metadata, Descriptor(target)) as read:
+            await read.wait_for_completion()
+        assert bool((target == 7).all())
+
+    async def produce() -> None:
+        tensor = arrays.zeros(100, dtype=arrays.uint8)
+        tensor[:] = 7
+        with await connector.create_readable(Descriptor(tensor)) as readable:
+            for each in peers:  # one after the other, and then all at once
+                await consume(each, sent(readable))
+                await readable.wait_for_completion()
+            await asyncio.gather(*(consume(each, sent(readable)) for each in peers))
+            assert readable.status is COMPLETE
+
+    asyncio.run(asyncio.wait_for(produce(), SECONDS))
+    for each in peers:
+        each.close()
+
+
 def test_p11_slots_of_a_pool_have_several_readers(
     connector: Connector, arrays: Any
 ) -> None:

@@ -11,7 +11,7 @@ import nixl_connect as nc
 import pytest
 from nixl_connect import Connector, Descriptor, OperationStatus, RdmaMetadata
 from sides import SECONDS, SilentPeer, memory, run_alone, sent
-from watched import Owner
+from watched import Owner, is_gone
 
 TCP_ONLY = """
 import nixl_connect as nc
@@ -174,15 +174,56 @@ def test_12_several_read_while_the_memory_is_exposed(
     connector: Connector, peer: Connector
 ) -> None:
     source, targets = b"12345678", [bytearray(8) for _ in range(5)]
-    readable = connector.create_readable(Descriptor(source), readers=5)
+    readable = connector.create_readable(Descriptor(source))
     metadata = sent(readable)
     first = peer.begin_read(metadata, Descriptor(targets[0]))
     assert first.wait(SECONDS)
-    assert not readable.done()
+    assert readable.wait(SECONDS)
+    assert readable.status is OperationStatus.COMPLETE
     with Connector() as third:
         later = [
             each.begin_read(metadata, Descriptor(target))
             for each, target in zip([peer, third] * 2, targets[1:], strict=True)
         ]
-        assert nc.wait_all([*later, readable], SECONDS)
+        assert nc.wait_all(later, SECONDS)
     assert targets == [source] * 5
+    assert readable.status is OperationStatus.COMPLETE
+
+
+@pytest.mark.parametrize("end", ["close", "cancel", "drop", "with", "aclose"])
+def test_12_nobody_reads_what_is_exposed_no_more(
+    connector: Connector, peer: Connector, end: str
+) -> None:
+    owner = Owner(8)
+    readable = connector.create_readable(Descriptor(owner))
+    metadata = sent(readable)
+    assert peer.begin_read(metadata, memory()).wait(SECONDS)
+    assert readable.wait(SECONDS)
+    kept = weakref.ref(owner)
+    del owner
+    assert kept() is not None
+    if end == "with":
+        with readable:
+            pass
+    elif end == "aclose":
+        asyncio.run(readable.aclose())
+    elif end != "drop":
+        getattr(readable, end)()
+    del readable
+    assert is_gone(kept)
+    late = peer.begin_read(metadata, memory())
+    with pytest.raises(nc.Cancelled):
+        late.wait(SECONDS)
+
+
+def test_12_counted_readers_are_the_only_ones(
+    connector: Connector, peer: Connector
+) -> None:
+    readable = connector.create_readable(memory(), readers=2)
+    metadata = sent(readable)
+    assert peer.begin_read(metadata, memory()).wait(SECONDS)
+    assert not readable.done()
+    assert peer.begin_read(metadata, memory()).wait(SECONDS)
+    assert readable.wait(SECONDS)
+    with pytest.raises(nc.Cancelled):
+        peer.begin_read(metadata, memory()).wait(SECONDS)

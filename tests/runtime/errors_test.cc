@@ -55,6 +55,12 @@ TEST_F(BadInput, OptionsOutOfRangeAreRefused) {
   expect_refused([] { Connector({.forbid = {"host.cam"}}); }, "host.cam");
 }
 
+TEST_F(BadInput, WritableThatStaysOpenIsRefused) {
+  expect_refused(
+      [&] { connector_.create_writable(target_.descriptor(), {.stays_open = true}); },
+      "stay open");
+}
+
 TEST_F(BadInput, MetadataOfTheOtherKindIsRefused) {
   auto writable = connector_.create_writable(target_.descriptor());
   expect_refused(

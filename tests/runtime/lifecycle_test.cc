@@ -68,6 +68,52 @@ TEST_F(Lifecycle, WriteIntoACancelledWritableTouchesNothing) {
   target_.expect_untouched();
 }
 
+TEST_F(Lifecycle, ReadableThatStaysOpenIsReadOnUntilItsEnd) {
+  auto readable = exposer_->create_readable(source_.descriptor(), {.stays_open = true});
+  const RdmaMetadata metadata = readable.metadata();
+  std::promise<OperationStatus> quiet;
+  readable.on_quiet([&](OperationStatus status) { quiet.set_value(status); });
+  for (int i = 0; i < 3; ++i) {
+    Buffer target(target_.size());
+    auto read = initiator_.begin_read(metadata, target.descriptor());
+    ASSERT_EQ(finish(read), OperationStatus::kComplete);
+    ASSERT_EQ(finish(readable), OperationStatus::kComplete);
+    EXPECT_FALSE(readable.is_quiet());
+  }
+  readable.cancel();
+  EXPECT_EQ(quiet.get_future().get(), OperationStatus::kComplete);
+  EXPECT_TRUE(readable.is_quiet());
+  EXPECT_EQ(readable.status(), OperationStatus::kComplete);
+  auto late = initiator_.begin_read(metadata, target_.descriptor());
+  EXPECT_EQ(kind_of([&] { (void)late.wait_for(kSoon); }), ErrorKind::kCancelled);
+}
+
+TEST_F(Lifecycle, ClosingEndsAReadableThatStaysOpen) {
+  auto readable = exposer_->create_readable(source_.descriptor(), {.stays_open = true});
+  auto read = initiator_.begin_read(readable.metadata(), target_.descriptor());
+  ASSERT_EQ(finish(read), OperationStatus::kComplete);
+  ASSERT_EQ(finish(readable), OperationStatus::kComplete);
+  exposer_->close();
+  EXPECT_TRUE(readable.is_quiet());
+  EXPECT_EQ(readable.status(), OperationStatus::kComplete);
+}
+
+TEST_F(Lifecycle, DroppedReadableThatStaysOpenLetsItsOwnerGo) {
+  std::weak_ptr<const void> owner;
+  {
+    Buffer source(4096, 1);
+    owner = source.descriptor().owner();
+    Buffer target(4096);
+    auto readable =
+        exposer_->create_readable(source.descriptor(), {.stays_open = true});
+    auto read = initiator_.begin_read(readable.metadata(), target.descriptor());
+    ASSERT_EQ(finish(read), OperationStatus::kComplete);
+    ASSERT_EQ(finish(readable), OperationStatus::kComplete);
+  }
+  exposer_->close();
+  EXPECT_TRUE(owner.expired());
+}
+
 TEST_F(Lifecycle, DeadlineEndsAReadableThatNobodyReads) {
   auto readable = exposer_->create_readable(source_.descriptor(),
                                             {.timeout = std::chrono::milliseconds(20)});

@@ -173,6 +173,16 @@ void Node::carry_out(const Progress& command) {
     world_.violation(number_, "progress of ", command.operation, ", which is not live");
 }
 
+void Node::carry_out(const Succeed& command) {
+  Exposed& operation = exposed_.at(command.operation);
+  ++world_.journal.coverage.stayed_open;
+  if (!operation.request.stays_open || operation.has_succeeded ||
+      operation.is_finished || !operation.is_lease_valid ||
+      operation.peers_complete < operation.request.readers)
+    world_.violation(number_, command.operation, " succeeds out of place");
+  operation.has_succeeded = true;
+}
+
 void Node::carry_out(const Finish& command) {
   check_outcome(command.operation, command.outcome);
   --live_operations_;
@@ -199,6 +209,8 @@ void Node::check_outcome(OperationId operation, const Outcome& outcome) {
 void Node::finish_exposed(Exposed& operation, const Outcome& outcome) {
   const OperationId id = operation.request.operation;
   if (operation.is_finished) world_.violation(number_, id, " finishes twice");
+  if (operation.has_succeeded && outcome.status != OperationStatus::kComplete)
+    world_.violation(number_, id, " was COMPLETE and ends as ", describe(outcome));
   if (operation.is_lease_valid)
     world_.violation(number_, id, " finishes before its lease has ended");
   if (outcome.status == OperationStatus::kComplete) {

@@ -52,6 +52,9 @@ struct CommandText {
   std::string operator()(const DropPeer& c) const {
     return "DropPeer{peer " + number(c.peer) + "}";
   }
+  std::string operator()(const Succeed& c) const {
+    return "Succeed{" + number(c.operation) + "}";
+  }
   std::string operator()(const Finish& c) const {
     return "Finish{" + number(c.operation) + ", " + describe(c.outcome) + "}";
   }

@@ -26,6 +26,7 @@ struct Coverage {
   std::uint64_t begun_on_lost_peer = 0;
   std::uint64_t early_notifications = 0;
   std::uint64_t peers_killed = 0;
+  std::uint64_t stayed_open = 0;    // COMPLETE, and still exposed
   std::uint64_t writes_joined = 0;  // begun under the Grant of another
 
   Coverage& operator+=(const Coverage& other);

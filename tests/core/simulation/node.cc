@@ -24,15 +24,22 @@ constexpr Time kSlack = milliseconds(5);
 
 }  // namespace
 
-void Node::expose(OperationKind kind, std::uint32_t readers, Time deadline) {
+void Node::expose(OperationKind kind, std::uint32_t readers, Time deadline,
+                  bool stays_open) {
   const OperationId id = ++last_operation_;
   Exposed& exposed = exposed_[id];
   for (std::size_t i = world_.random.below(kMostCells + 1); i > 0; --i)
     exposed.cells.push_back(++world_.last_cell);
   exposed.original = exposed.cells;
   std::string key = "key-" + std::to_string(number_) + "-" + std::to_string(id);
-  exposed.request = {id,      kind,    key, kFirstLease + id, world_.random.next() | 1,
-                     readers, deadline};
+  exposed.request = {id,
+                     kind,
+                     key,
+                     kFirstLease + id,
+                     world_.random.next() | 1,
+                     readers,
+                     deadline,
+                     stays_open && !is_genuine_};
   Offer offer{number_, id, kind, exposed.cells.size(), std::move(key), std::nullopt};
   if (!is_genuine_) offer.lease = LeaseKey{kFirstLease + id, exposed.request.token};
   world_.offers.push_back(std::move(offer));
@@ -109,7 +116,8 @@ void Node::cancel_any() {
 void Node::cancel_all() {
   if (!is_alive_ || is_genuine_) return;
   for (const auto& [id, operation] : exposed_)
-    if (operation.request.deadline == kNever) cancel(id);
+    if (operation.request.deadline == kNever || operation.request.stays_open)
+      cancel(id);
   for (const auto& [id, operation] : initiated_)
     if (operation.request.deadline == kNever) cancel(id);
 }
@@ -119,13 +127,15 @@ void Node::cancel(OperationId operation) {
       found != exposed_.end() && !found->second.is_announced)
     return;
   world_.trace(number_, "cancels ", operation);
+  if (exposed_.count(operation) > 0) exposed_.at(operation).is_cancelled = true;
   engine_.cancel(operation, world_.events.now());
   expect_end_after(world_.events.now(), operation);
   pump();
   const auto found = exposed_.find(operation);
   if (found == exposed_.end()) return;
   const Exposed& exposed = found->second;
-  if (exposed.is_lease_valid && exposed.peers_complete < exposed.request.readers)
+  if (exposed.is_lease_valid &&
+      (exposed.has_succeeded || exposed.peers_complete < exposed.request.readers))
     world_.violation(number_, operation, " is cancelled and keeps its lease");
 }
 
@@ -207,8 +217,11 @@ void Node::expect_end_after(Time when, OperationId operation) {
 }
 
 bool Node::is_live(OperationId operation) const {
-  if (const auto found = exposed_.find(operation); found != exposed_.end())
-    return !found->second.is_finished;
+  if (const auto found = exposed_.find(operation); found != exposed_.end()) {
+    const Exposed& exposed = found->second;
+    const bool is_open = exposed.has_succeeded && !exposed.is_cancelled;
+    return !exposed.is_finished && !is_open;
+  }
   const auto found = initiated_.find(operation);
   return found != initiated_.end() && !found->second.is_finished;
 }

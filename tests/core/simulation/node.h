@@ -28,7 +28,9 @@ struct Exposed {
   std::vector<Cell> original;  // as exposed
   std::vector<Cell> cells;     // as they are now
   bool is_lease_valid = true;
-  bool is_announced = false;  // the engine knows of it
+  bool is_announced = false;   // the engine knows of it
+  bool has_succeeded = false;  // and stays open
+  bool is_cancelled = false;
   bool is_finished = false;
   unsigned peers_complete = 0;
 };
@@ -57,7 +59,8 @@ class Node {
   bool is_alive() const { return is_alive_; }
 
   // What the user does.
-  void expose(OperationKind kind, std::uint32_t readers, Time deadline);
+  void expose(OperationKind kind, std::uint32_t readers, Time deadline,
+              bool stays_open);
   void begin(std::size_t offer, Time deadline);
   void forge_message(std::size_t victim);
   void cancel_any();
@@ -93,6 +96,7 @@ class Node {
   void carry_out(const Notify& command);
   void carry_out(const Send& command);
   void carry_out(const DropPeer& command);
+  void carry_out(const Succeed& command);
   void carry_out(const Finish& command);
   void carry_out(const Progress& command);
   void finish_exposed(Exposed& operation, const Outcome& outcome);
