@@ -131,8 +131,8 @@ void bind_connector(nb::module_& module) {
            "timeout_ns"_a.none(), "ucx_directory"_a.none(), "net_devices"_a.none(),
            "network"_a.none(), "spin_us"_a.none(), "drain_timeout_ms"_a.none(),
            "copy_threads"_a.none(), "forbid"_a.none(), "log_level"_a.none())
-      .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(), "readers"_a = 1,
-           "stays_open"_a = false)
+      .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(),
+           "readers"_a = 1, "stays_open"_a = false)
       .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none())
       .def("close", &ConnectorObject::close)
       .def_prop_ro("name", [](ConnectorObject& self) { return (*self).name(); })

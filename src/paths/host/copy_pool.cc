@@ -67,12 +67,16 @@ void CopyPool::run() {
   }
 }
 
-// The one that has waited longest; it goes to the end of the queue.
+// The smallest, of several the oldest; but now and then the oldest of all, so that none
+// waits for ever.
 std::optional<CopyPool::Job> CopyPool::next_job() {
+  constexpr unsigned kForTheOldest = 4;
   const std::lock_guard lock(mutex_);
   if (jobs_.empty()) return std::nullopt;
-  std::rotate(jobs_.begin(), jobs_.begin() + 1, jobs_.end());
-  return jobs_.back();
+  if (++picks_ % kForTheOldest == 0) return jobs_.front();
+  return *std::min_element(jobs_.begin(), jobs_.end(), [](const Job& a, const Job& b) {
+    return a.copy->pieces() < b.copy->pieces();
+  });
 }
 
 // False if there was none left.

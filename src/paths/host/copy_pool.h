@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads that move the pieces of copies, all copies by turns, so that a small one does
-// not wait for a large one. They are started when first needed and sleep when there is
-// nothing to move. One thread at a time owns the pool, adds copies, helps and takes
-// what has ended.
+// Threads that move the pieces of copies, mostly those of the smallest, which is not to
+// wait for a large one, otherwise of the oldest. They are started when first needed and
+// sleep when there is nothing to move. One thread at a time owns the pool, adds copies,
+// helps and takes what has ended.
 #pragma once
 
 #include <sched.h>
@@ -11,7 +11,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -67,7 +66,8 @@ class CopyPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   // Guarded by mutex_.
-  std::deque<Job> jobs_;  // with pieces that nobody has taken, or had a moment ago
+  std::vector<Job> jobs_;  // not wholly taken, or so a moment ago; oldest first
+  unsigned picks_ = 0;
   std::vector<Tag> ended_tags_;
   bool is_closing_ = false;
 };
