@@ -21,7 +21,7 @@ set(NIXL_CONNECT_NO_LEAK_CHECK "ASAN_OPTIONS=detect_stack_use_after_return=1:det
 # NO_MAIN: a source of the program has its own main (for one that starts itself again as
 # a second process). TIMEOUT is per TEST, 60 seconds unless given; a sanitizer gets three
 # times as long. AGAIN: all tests run a second time, with that prefix to their names and
-# that variable set.
+# that variable set; not with a sanitizer, where they take long enough.
 function(nixl_connect_test name)
   cmake_parse_arguments(arg "NO_MAIN" "TIMEOUT" "SOURCES;LINKS;ENVIRONMENT;LABELS;AGAIN"
     ${ARGN})
@@ -42,7 +42,7 @@ function(nixl_connect_test name)
 
   set(environment ${NIXL_CONNECT_SANITIZER_ENVIRONMENT} ${arg_ENVIRONMENT})
   nixl_connect_register(${name} ${name})
-  if(arg_AGAIN)
+  if(arg_AGAIN AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     list(POP_FRONT arg_AGAIN prefix variable)
     list(APPEND environment ${variable})
     nixl_connect_register(${name} ${name}_again TEST_PREFIX ${prefix})

@@ -159,6 +159,7 @@ def test_memory_that_comes_back_at_its_address_is_read(
     assert len(addresses) < 50
 
 
+@pytest.mark.timing
 def test_way_to_a_peer_is_kept() -> None:
     """D13: a peer is dropped after each operation, and its endpoints are made anew.
     Some sockets come and go while both sides connect to each other."""

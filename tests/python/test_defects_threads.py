@@ -125,6 +125,7 @@ def test_connection_is_opened_off_the_loop() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.timing
 def test_calls_take_little_of_the_loop(
     connector: nc.Connector, peer: nc.Connector
 ) -> None:
@@ -221,6 +222,7 @@ def test_loops_of_all_kinds_share_a_connector() -> None:
     peer.close()
 
 
+@pytest.mark.timing
 def test_waiting_uses_no_processor() -> None:
     """D24: an idle agent's thread spins, on most of a core. D1: and so do waits."""
     printed = run_alone(

@@ -56,6 +56,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.timing
 def test_nothing_grows_over_20000_operations() -> None:
     """From the middle of each half on, when caches and allocators are warm: what the
     last 4,096 peers said is kept. The time is the thread's own, as others may want the
@@ -116,6 +117,7 @@ def is_scheduling_told() -> bool:
         return False
 
 
+@pytest.mark.timing
 @pytest.mark.skipif(not is_scheduling_told(), reason="needs the kernel's schedstat")
 def test_large_read_leaves_the_loop_alone() -> None:
     """Copied under the lock of the interpreter, it would stand still for 15 ms and
