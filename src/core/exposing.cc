@@ -65,13 +65,13 @@ void ExposingSide::done(PeerId peer, const wire::Done& done, Time now) {
         agenda_.add(Progress{at->first, done.bytes, done.path});
       count_successes(at, 1, now);
       break;
+    // The peer lives and gave up, so these are no loss of a connection.
     case wire::DoneStatus::kCancelled:
-      fail(at, cancelled(), now);
+      fail(at, {ErrorKind::kCancelled, "the peer cancelled its operation", peer}, now);
       break;
     case wire::DoneStatus::kFailed:
-      // The peer lives and gave up, so this is no loss of a connection.
       fail(at,
-           failed(ErrorKind::kCancelled, "the peer's transfer failed: " + done.reason),
+           {ErrorKind::kCancelled, "the peer's transfer failed: " + done.reason, peer},
            now);
       break;
   }
@@ -97,7 +97,7 @@ void ExposingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
     if (at->second.outcome) {
       finish_if_quiet(at);
     } else {
-      fail(at, failed(failure), now);
+      fail(at, failure, now);
     }
   }
 }
@@ -152,8 +152,8 @@ void ExposingSide::count_successes(Operations::iterator at, std::uint32_t count,
 }
 
 // By a peer's doing.
-void ExposingSide::fail(Operations::iterator at, Outcome outcome, Time now) {
-  if (!at->second.has_succeeded) decide(at, std::move(outcome), now);
+void ExposingSide::fail(Operations::iterator at, Failure failure, Time now) {
+  if (!at->second.has_succeeded) decide(at, failed(std::move(failure)), now);
 }
 
 void ExposingSide::decide(Operations::iterator at, Outcome outcome, Time now) {

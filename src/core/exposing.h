@@ -8,6 +8,8 @@
 // attached, and finishes. What each decision means for the peers still attached:
 //   success   they may come to their end, within the drain timeout; nobody may attach
 //   all else  the lease ends at once and they are told to stop (Revoke)
+// Only our own cancel ends it as CANCELLED: a peer that cancels leaves us without what
+// we wait for, so that is an error here.
 // One that stays open tells of its success and goes on, undecided, without a deadline;
 // peers that fail do not matter to it any more. Only our own cancel decides it.
 // A writer that is attached may have begun another write meanwhile, without waiting for
@@ -82,7 +84,7 @@ class ExposingSide {
   // Why the attach is refused; nothing if it is not.
   static const char* refusal(const Operation* operation, const wire::Attach& attach);
   void count_successes(Operations::iterator at, std::uint32_t count, Time now);
-  void fail(Operations::iterator at, Outcome outcome, Time now);
+  void fail(Operations::iterator at, Failure failure, Time now);
   void decide(Operations::iterator at, Outcome outcome, Time now);
   void end_lease(Operation& operation);
   void finish(Operations::iterator at);

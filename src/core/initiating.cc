@@ -123,7 +123,8 @@ void InitiatingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
   for (const OperationId id : affected) {
     const auto at = operations_.find(id);
     at->second.is_peer_lost = true;
-    fire(at, Event::kPeerLost, failed(failure), now);
+    fire(at, Event::kPeerLost,
+         failed(failure.kind, failure.message + "; ask for new metadata"), now);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "core/terms.h"
 #include "nixl_connect/error.h"
 #include "nixl_connect/status.h"
 
@@ -17,6 +18,7 @@ namespace nixl_connect::core {
 struct Failure {
   ErrorKind kind = ErrorKind::kInternal;
   std::string message;
+  std::optional<PeerId> peer = std::nullopt;  // exposing side: whose doing it was
 };
 
 // How an operation ended. `failure` is set exactly when the status is kErrored.

@@ -101,8 +101,12 @@ void Dispatcher::carry_out(core::Finish& command) {
     state.bytes().store(state.size(), std::memory_order_relaxed);
   // Before the user, who may free the memory and get its address again, hears of it.
   { const RegistrationHold released = std::move(node.mapped().registrations); }
-  if (auto& failure = command.outcome.failure)
-    failure->message = describe(state) + ": " + failure->message;
+  if (auto& failure = command.outcome.failure) {
+    const Peer* peer = failure->peer ? peers_.find(*failure->peer) : nullptr;
+    failure->message = describe(state) +
+                       (peer == nullptr ? "" : " to peer " + peer->agent) + ": " +
+                       failure->message;
+  }
   finish(std::move(node.mapped().state), command.outcome);
 }
 

@@ -87,8 +87,8 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   forget(by_agent_, peer->agent, id);
   if (peer->instance) forget(by_instance_, *peer->instance, id);
   worker_.close(*peer->endpoint);
-  lost_(id, {ErrorKind::kDisconnected, "its peer is gone, or its memory is: " + reason +
-                                           "; ask for new metadata"});
+  lost_(id, {ErrorKind::kDisconnected,
+             "peer " + peer->agent + " is gone, or its memory is: " + reason, id});
 }
 
 void Peers::drop_all(const std::string& reason) {

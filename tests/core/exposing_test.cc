@@ -235,13 +235,14 @@ TEST_F(ExposingSide, EndsAsThePeerEnded) {
   const auto& failure = std::get<Finish>(commands.at(1)).outcome.failure;
   ASSERT_TRUE(failure.has_value());
   EXPECT_EQ(failure->kind, ErrorKind::kCancelled);
+  EXPECT_EQ(failure->peer, kPeer);
   EXPECT_NE(failure->message.find("why"), std::string::npos);
 
   expose(OperationKind::kRead);
   attach(kPeer, false);
   (void)engine_.take_commands();
   done(kPeer, wire::DoneStatus::kCancelled);
-  EXPECT_EQ(summary(engine_), "end lease, finish STOP");
+  EXPECT_EQ(summary(engine_), "end lease, finish ERR cancelled");
 }
 
 TEST_F(ExposingSide, IgnoresDoneOfWhoIsNotAttached) {

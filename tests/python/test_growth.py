@@ -123,3 +123,51 @@ def test_large_read_leaves_the_loop_alone() -> None:
     """Copied under the lock of the interpreter, it would stand still for 15 ms and
     more. The quietest of some reads, as other processes are no fault of ours."""
     assert float(run_alone(LARGE_READ)) < 0.001
+
+
+DEAD_PEERS = """
+import gc, os, subprocess, sys
+from nixl_connect import Connector, Descriptor, Disconnected, RdmaMetadata
+
+PEER = '''
+import sys
+from nixl_connect import Connector, Descriptor
+readable = Connector().create_readable(Descriptor(bytearray(1000)))
+print(readable.metadata().model_dump_json(), flush=True)
+sys.stdin.read()
+'''
+
+def metadata_of_a_peer(use):
+    with subprocess.Popen([sys.executable, "-c", PEER], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as peer:
+        metadata = RdmaMetadata.model_validate_json(peer.stdout.readline())
+        use(metadata)
+        peer.kill()
+    return metadata
+
+def read(metadata):
+    connector.begin_read(metadata, Descriptor(bytearray(1000))).wait()
+
+def read_of_the_dead(metadata):
+    for _ in range(10):
+        try: read(metadata)
+        except Disconnected: continue
+        sys.exit("not noticed")
+
+def files():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+connector = Connector()
+counts = []
+for _ in range(4):
+    metadata = metadata_of_a_peer(read)
+    read_of_the_dead(metadata)
+    counts.append(files())
+print(counts[-1] - counts[0])
+"""
+
+
+def test_peers_that_died_leave_no_file_descriptors() -> None:
+    """Neither those that were connected, nor the ten tries to reach each of them."""
+    assert int(run_alone(DEAD_PEERS)) <= 3  # UCX keeps one of a try that it refuses

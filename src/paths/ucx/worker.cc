@@ -119,7 +119,15 @@ void Worker::on_message(unsigned id, MessageHandler handler) {
 
 Endpoint& Worker::connect(base::BytesView address,
                           std::function<void(const std::string& cause)> on_failed) {
-  open_.push_back(std::make_unique<Endpoint>(*this, address, std::move(on_failed)));
+  refusals_.check(address, Refusals::Clock::now());
+  try {
+    open_.push_back(std::make_unique<Endpoint>(*this, address, std::move(on_failed)));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kDisconnected)
+      refusals_.add(address, error.what(), Refusals::Clock::now());
+    throw;
+  }
+  refusals_.forget(address);
   return *open_.back();
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "paths/ucx/context.h"
+#include "paths/ucx/refusals.h"
 
 namespace nixl_connect::paths::ucx {
 
@@ -45,7 +46,7 @@ class Worker {
   // is connected waits. `on_failed` is called at most once, and not after close().
   // Throws Error(kInvalidArgument) if UCX cannot read the address and
   // Error(kDisconnected) if it knows no transport that reaches it, or finds at once
-  // that nobody is there.
+  // that nobody is there, or has found so lately.
   Endpoint& connect(base::BytesView address,
                     std::function<void(const std::string& cause)> on_failed);
 
@@ -89,6 +90,7 @@ class Worker {
   int event_fd_ = -1;
 
   std::map<unsigned, Route> routes_;
+  Refusals refusals_;
   std::vector<std::unique_ptr<Endpoint>> open_;
   std::vector<std::unique_ptr<Endpoint>> closing_;
   std::vector<std::function<void()>> due_;

@@ -213,6 +213,9 @@ void Node::finish_exposed(Exposed& operation, const Outcome& outcome) {
     world_.violation(number_, id, " was COMPLETE and ends as ", describe(outcome));
   if (operation.is_lease_valid)
     world_.violation(number_, id, " finishes before its lease has ended");
+  if (outcome.status == OperationStatus::kCancelled && !operation.is_cancelled)
+    world_.violation(number_, id,
+                     " ends as CANCELLED, though nobody cancelled it here");
   if (outcome.status == OperationStatus::kComplete) {
     const bool is_readable = operation.request.kind == OperationKind::kRead;
     ++(is_readable ? world_.journal.coverage.readables_complete

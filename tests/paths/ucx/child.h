@@ -45,6 +45,7 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   const Channel& channel() const noexcept { return channel_; }
+  pid_t pid() const noexcept { return pid_; }
 
   // SIGKILL; returns when the process is gone.
   void kill();

@@ -166,47 +166,5 @@ TEST(Worker, DestroyedWithATransferUnderWayEndsItFirst) {
   EXPECT_TRUE(result->failure);
 }
 
-ErrorKind refusal_of(Session& session, base::BytesView address) {
-  try {
-    session.worker.connect(address, nullptr);
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  ADD_FAILURE() << "accepted";
-  return ErrorKind::kInternal;
-}
-
-TEST(Connect, RefusesAnAddressOfAnUnknownVersion) {
-  Session session;
-  base::Bytes garbage = session.worker.address();
-  EXPECT_EQ(refusal_of(session, {}), ErrorKind::kInvalidArgument);
-  for (unsigned version = 2; version < 16; ++version) {
-    garbage[0] = std::byte{0x20} | std::byte(version);
-    EXPECT_EQ(refusal_of(session, garbage), ErrorKind::kInvalidArgument) << version;
-  }
-}
-
-// UCX takes addresses without their length: the end must not be read past.
-TEST(Connect, SurvivesEveryTruncation) {
-  Peer peer;
-  Session session;
-  for (std::size_t size = 0; size < peer.address().size(); ++size) {
-    const base::BytesView truncated = base::BytesView(peer.address()).first(size);
-    try {
-      session.worker.close(session.worker.connect(truncated, nullptr));
-    } catch (const Error&) {
-      continue;
-    }
-  }
-  EXPECT_NO_THROW(session.worker.connect(peer.address(), nullptr));
-}
-
-TEST(Connect, TellsOfADeadPeer) {
-  Peer peer;
-  peer.process().kill();
-  Session session;
-  EXPECT_EQ(refusal_of(session, peer.address()), ErrorKind::kDisconnected);
-}
-
 }  // namespace
 }  // namespace nixl_connect::paths::ucx::testing
