@@ -118,13 +118,14 @@ def test_end_of_the_exposing_side_makes_it_errored(
 
 @pytest.mark.parametrize("give_up", ["cancel", "close"])
 def test_peer_that_gives_up_is_an_error_here(
-    connector: nc.Connector, peer: nc.Connector, give_up: str
+    connector: nc.Connector, give_up: str
 ) -> None:
     """Not CANCELLED, which lets a wait return as if the data had gone over."""
     size = 1 << 27
     readable = connector.create_readable(memory(size))
-    read = peer.begin_read(sent(readable), memory(size))
-    getattr({"cancel": read, "close": peer}[give_up], give_up)()
+    with nc.Connector() as peer:
+        read = peer.begin_read(sent(readable), memory(size))
+        getattr({"cancel": read, "close": peer}[give_up], give_up)()
     with pytest.raises(nc.Cancelled, match="exposed for reading"):
         readable.wait(SECONDS)
     assert readable.status is ERRORED
