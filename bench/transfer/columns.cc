@@ -42,7 +42,7 @@ std::vector<Candidate> candidates(const ColumnPrograms& programs) {
   const std::string python = programs.nixl_python;
   return {
       {"ours", "", [=] { return open_ours("ours", {}); }},
-      {"ours-ucx", "", [=] { return open_ours("ours-ucx", {"host.cma"}); }},
+      {"ours-ucx", "", [=] { return open_ours("ours-ucx", {"host"}); }},
       {"ucx", perftest.empty() ? "ucx_perftest: set --ucx-perftest" : "",
        [=] { return std::make_unique<UcxColumn>(perftest); }},
       {"nixl",

@@ -35,6 +35,17 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
   return transfer;
 }
 
+std::unique_ptr<LocalChannels> open_channels(const Resources& resources,
+                                             LocalChannels::Handlers handlers) {
+  if (!resources.may_use_host) return nullptr;
+  try {
+    return std::make_unique<LocalChannels>(resources.instance, std::move(handlers));
+  } catch (const Error& error) {
+    base::log_info(std::string(error.what()) + "; peers on this host use UCX");
+    return nullptr;
+  }
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries,
@@ -45,17 +56,27 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
       worker_(*resources.worker),
       landing_words_(resources.context),
       core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
-      peers_(worker_,
+      channels_(open_channels(
+          resources, {[this](LocalChannel& channel, base::BytesView payload) {
+                        control_arrived(&channel, payload);
+                      },
+                      [this](LocalChannel& channel) {
+                        if (channel.peer != 0)
+                          peers_.drop(channel.peer,
+                                      "its process has ended, or its Connector");
+                      }})),
+      peers_(worker_, channels_.get(),
              [this](core::PeerId peer, const core::Failure& failure) {
                core_.peer_lost(peer, failure, time_);
              }),
-      outbox_(peers_, resources.instance),
+      outbox_(peers_, channels_.get(), resources.instance),
       copies_(helping_threads(resources.options), std::move(wake)) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
   });
-  worker_.on_message(wire::kControlMessageId,
-                     [this](base::BytesView payload) { control_arrived(payload); });
+  worker_.on_message(wire::kControlMessageId, [this](base::BytesView payload) {
+    control_arrived(nullptr, payload);
+  });
 }
 
 Dispatcher::~Dispatcher() {
@@ -74,7 +95,8 @@ bool Dispatcher::turn() {
   carry_out_all();
   if (help_copies()) is_active = is_worth_spinning = true;
   heard_message_ = false;
-  if (worker_.progress()) {
+  const bool did_hear_locally = listen_to_local_peers();
+  if (worker_.progress() || did_hear_locally) {
     is_active = true;
     if (!heard_message_ || initiating_ > 0 || kHasCoresToSpare)
       is_worth_spinning = true;
@@ -123,8 +145,7 @@ void Dispatcher::handle(ExposeRequest& request) {
 void Dispatcher::handle(BeginRequest& request) {
   const core::OperationId operation = request.state->identity().id;
   try {
-    Peer& peer = peers_.connect(*request.agent);
-    if (const auto& extension = request.agent->extension()) greet(peer, *extension);
+    const Peer& peer = connect(*request.agent);
     const core::Transfer transfer = to_transfer(request, peer.id);
     Running& running = running_[operation];
     running.state = std::move(request.state);
@@ -159,6 +180,7 @@ void Dispatcher::take_leave() {
   did_take_leave_ = true;
   outbox_.send_all();
   peers_.for_each([this](Peer& peer) {
+    if (peer.endpoint == nullptr) return;
     ++leaving_;
     peer.endpoint->flush([this] { --leaving_; });
   });

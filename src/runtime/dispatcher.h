@@ -19,6 +19,7 @@
 #include "paths/ucx/worker.h"
 #include "runtime/deliveries.h"
 #include "runtime/landing_words.h"
+#include "runtime/local_channels.h"
 #include "runtime/mailbox.h"
 #include "runtime/outbox.h"
 #include "runtime/peers.h"
@@ -51,7 +52,13 @@ class Dispatcher {
   // Transfers are under way, so that a turn may take long.
   bool is_moving() const noexcept { return initiating_ > 0; }
 
-  // Nothing is left to do, and UCX's event or `wake` will tell of more.
+  // Readable when a peer of this host wants a turn; -1 if there is no such thing.
+  int local_fd() const noexcept { return channels_ ? channels_->event_fd() : -1; }
+
+  // Messages that cost little to hand out now.
+  void finish_before_leaving() { outbox_.send_local(); }
+
+  // Nothing is left to do, and UCX's event, a local one or `wake` will tell of more.
   bool arm() { return !copies_.has_ended() && worker_.arm(); }
 
   // Some of what is to be done comes with further turns only; no event will ask for it.
@@ -68,7 +75,8 @@ class Dispatcher {
   // False after is_closed(): some requests did not end within the limit. What they may
   // still touch must then be left alive for good.
   bool is_quiet() const noexcept {
-    return running_.empty() && lease_checks_.empty() && leaving_ == 0;
+    return running_.empty() && lease_checks_.empty() && leaving_ == 0 &&
+           (!channels_ || channels_->is_empty());
   }
 
  private:
@@ -112,11 +120,14 @@ class Dispatcher {
   void carry_out(const core::Progress& command);
   void carry_out_all();
 
-  // Messages.
-  void control_arrived(base::BytesView payload) noexcept;
+  // Messages. `channel` is null for what came by UCX.
+  void control_arrived(LocalChannel* channel, base::BytesView payload) noexcept;
   void notification_arrived(base::BytesView payload) noexcept;
-  void handle_control(base::BytesView encoded) noexcept;
-  void receive(const wire::ControlMessage& message);
+  void handle_control(LocalChannel* channel, base::BytesView encoded) noexcept;
+  void receive(LocalChannel* channel, const wire::ControlMessage& message);
+  void receive(LocalChannel* channel, const wire::InstanceId& sender,
+               const wire::Hello& hello);
+  bool listen_to_local_peers();
 
   void start_transfer(core::OperationId operation, Running& running);
   bool try_start_copy(core::OperationId operation, Running& running);
@@ -129,6 +140,7 @@ class Dispatcher {
                           const paths::ucx::TransferResult& end);
   void finish(std::shared_ptr<OperationState> state, const core::Outcome& outcome);
   paths::ucx::Endpoint& endpoint(const Running& running);
+  Peer& connect(const RemoteAgent& agent);
   void greet(Peer& peer, const wire::Extension& extension);
 
   void take_leave();
@@ -140,6 +152,7 @@ class Dispatcher {
   paths::ucx::Worker& worker_;
   LandingWords landing_words_;
   core::Engine core_;
+  const std::unique_ptr<LocalChannels> channels_;  // null: there are none
   Peers peers_;
   Outbox outbox_;
   paths::host::CopyPool copies_;
@@ -147,6 +160,7 @@ class Dispatcher {
   std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;
   core::Time time_ = now();  // about, for everything that happens in one turn
   core::Time last_activity_ = time_;
+  core::Time last_look_{0};              // at the local channels
   bool heard_message_ = false;           // in this turn
   std::size_t initiating_ = 0;           // of running_
   std::vector<core::Command> commands_;  // empty between turns; keeps its storage

@@ -131,7 +131,7 @@ paths::ucx::Endpoint& Dispatcher::endpoint(const Running& running) {
   if (peer == nullptr)
     throw Error(ErrorKind::kDisconnected,
                 "peer " + running.agent->name() + " is gone; ask it for new metadata");
-  return *peer->endpoint;
+  return peers_.endpoint(*peer);
 }
 
 void Dispatcher::start_transfer(core::OperationId operation, Running& running) {

@@ -31,12 +31,12 @@ std::vector<paths::host::Range> ranges_of(const std::vector<Descriptor>& local,
 std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
                                                      const RemoteAgent& agent) {
   const auto& extension = agent.extension();
-  if (peer.is_cma_refused || !extension || !extension->lease_table ||
-      peer.leases.pid() != extension->lease_table->pid ||
+  const auto pid = peer.pid();
+  if (peer.is_cma_refused || !extension || !pid ||
       extension->lease.word_address % sizeof(std::uint64_t) != 0)
     return std::nullopt;
-  return paths::host::LeaseWord{extension->lease_table->pid,
-                                extension->lease.word_address, extension->lease.token};
+  return paths::host::LeaseWord{*pid, extension->lease.word_address,
+                                extension->lease.token};
 }
 
 // Why not all bytes were moved.

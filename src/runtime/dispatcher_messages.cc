@@ -23,32 +23,31 @@ void Dispatcher::notification_arrived(base::BytesView payload) noexcept {
   }
 }
 
-void Dispatcher::control_arrived(base::BytesView payload) noexcept {
+void Dispatcher::control_arrived(LocalChannel* channel,
+                                 base::BytesView payload) noexcept {
   heard_message_ = true;
   try {
     take_mail();
     for (const base::BytesView message : wire::split_payload(payload))
-      handle_control(message);
+      handle_control(channel, message);
   } catch (const std::exception& error) {
     base::log_warning(std::string("control messages were dropped: ") + error.what());
   }
 }
 
 // One that cannot be understood, of a newer version perhaps, takes no other with it.
-void Dispatcher::handle_control(base::BytesView encoded) noexcept {
+void Dispatcher::handle_control(LocalChannel* channel,
+                                base::BytesView encoded) noexcept {
   try {
-    receive(wire::decode_control(encoded));
+    receive(channel, wire::decode_control(encoded));
   } catch (const std::exception& error) {
     base::log_warning(std::string("a control message was dropped: ") + error.what());
   }
 }
 
-void Dispatcher::receive(const wire::ControlMessage& message) {
+void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& message) {
   if (const auto* hello = std::get_if<wire::Hello>(&message.body)) {
-    if (is_closing_) return;
-    peers_.connect(message.sender, *hello);
-    base::log_info("peer " + hello->agent + " connected: nixl-connect " +
-                   hello->library_version + " on UCX " + hello->ucx_version);
+    receive(channel, message.sender, *hello);
   } else if (const Peer* peer = peers_.find(message.sender)) {
     core_.message_arrived(peer->id, message.body, time_);
   } else {
@@ -56,10 +55,44 @@ void Dispatcher::receive(const wire::ControlMessage& message) {
   }
 }
 
+void Dispatcher::receive(LocalChannel* channel, const wire::InstanceId& sender,
+                         const wire::Hello& hello) {
+  if (is_closing_) return;
+  Peer& peer = peers_.meet(sender, hello);
+  if (channel != nullptr) {
+    channel->peer = peer.id;
+    if (peer.channel == nullptr) peer.channel = channel;
+  } else {
+    peers_.endpoint(peer);
+  }
+  base::log_info("peer " + hello.agent + " connected" +
+                 (channel != nullptr ? " on this host" : "") + ": nixl-connect " +
+                 hello.library_version + " on UCX " + hello.ucx_version);
+}
+
+bool Dispatcher::listen_to_local_peers() {
+  // A look is a system call, and turns come one after the other.
+  constexpr core::Time kBetweenLooks = std::chrono::microseconds(5);
+  if (!channels_ || time_ - last_look_ < kBetweenLooks) return false;
+  last_look_ = time_;
+  return channels_->progress();
+}
+
+Peer& Dispatcher::connect(const RemoteAgent& agent) {
+  Peer& peer = peers_.meet(agent);
+  if (agent.extension()) greet(peer, *agent.extension());
+  if (peer.channel == nullptr) peers_.endpoint(peer);
+  return peer;
+}
+
 void Dispatcher::greet(Peer& peer, const wire::Extension& extension) {
   if (peer.knows_us) return;
   peer.knows_us = true;
   peer.leases.open(extension);
+  if (channels_ && peer.channel == nullptr) {
+    peer.channel = channels_->connect(extension.instance);
+    if (peer.channel != nullptr) peer.channel->peer = peer.id;
+  }
   outbox_.add(peer.id,
               wire::Hello{resources_.registrations.agent_name(), worker_.address(),
                           std::string(version()), resources_.context.library().version},

@@ -27,6 +27,9 @@ constexpr core::Time kPatience = microseconds(3);
 // or does something else.
 constexpr core::Time kBetweenHelps = microseconds(5);
 
+// Operations that begin within this time of each other.
+constexpr core::Time kBurst = microseconds(20);
+
 // How long to nap while others have the turn: twice as long each time, if that goes on.
 // To spin instead, or to wake often, would slow down the thread that has it, where two
 // share a core.
@@ -62,7 +65,7 @@ Driver::Driver(Resources& resources)
     : spin_(spin_time(resources.options)),
       dispatcher_(std::make_unique<Dispatcher>(resources, mailbox_, deliveries_,
                                                [this] { bell_.ring(); })),
-      sleeper_(bell_.fd(), resources.worker->event_fd()) {}
+      sleeper_(bell_.fd(), resources.worker->event_fd(), dispatcher_->local_fd()) {}
 
 Driver::~Driver() = default;
 
@@ -128,7 +131,11 @@ bool Driver::take_turn_soon() noexcept {
 
 void Driver::leave_turn(const OperationState& served) noexcept {
   const bool is_served = is_terminal(served.status());
-  if (is_served) last_help_.store(now(), std::memory_order_relaxed);
+  const core::Time current = now();
+  // Where operations follow each other closely, their messages leave together.
+  if (current - last_help_.load(std::memory_order_relaxed) > kBurst)
+    dispatcher_->finish_before_leaving();
+  if (is_served) last_help_.store(current, std::memory_order_relaxed);
   const bool is_watched = is_armed_.load() && !dispatcher_->needs_turns() &&
                           !deliveries_.is_due() &&
                           dispatcher_->next_deadline() >= armed_until_.load();

@@ -55,9 +55,10 @@ const ConnectorOptions& checked(const ConnectorOptions& options) {
       (*options.copy_threads < 1 || *options.copy_threads > 1024))
     throw Error(ErrorKind::kInvalidArgument, "copy_threads must be from 1 to 1024");
   for (const std::string& path : options.forbid)
-    if (path != "host.cma")
+    if (path != "host.cma" && path != "host")
       throw Error(ErrorKind::kInvalidArgument,
-                  "forbid names the path \"" + path + "\"; only host.cma can be");
+                  "forbid names the path \"" + path +
+                      "\"; it can name host.cma, and host for all that is of one host");
   base::set_log_level(options.log_level);
   return options;
 }

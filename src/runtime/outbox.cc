@@ -39,9 +39,13 @@ void Outbox::send(core::PeerId peer, Mail& mail) {
   Peer* to = peers_.find(peer);
   if (to == nullptr) return;
   for (base::Bytes& payload : mail.control)
-    to->endpoint->send(wire::kControlMessageId, std::move(payload));
+    if (to->channel != nullptr)
+      channels_->send(*to->channel, std::move(payload));
+    else if (to->endpoint != nullptr)
+      to->endpoint->send(wire::kControlMessageId, std::move(payload));
   for (base::Bytes& payload : mail.notifications)
-    to->endpoint->send(wire::kNotificationMessageId, std::move(payload));
+    if (to->endpoint != nullptr)
+      to->endpoint->send(wire::kNotificationMessageId, std::move(payload));
 }
 
 void Outbox::send(core::PeerId peer) {
@@ -52,6 +56,18 @@ void Outbox::send(core::PeerId peer) {
 void Outbox::send_all() {
   for (auto& [peer, mail] : held_) send(peer, mail);
   held_.clear();
+}
+
+void Outbox::send_local() {
+  for (auto at = held_.begin(); at != held_.end();) {
+    const Peer* to = peers_.find(at->first);
+    if (to != nullptr && to->channel == nullptr) {
+      ++at;
+      continue;
+    }
+    send(at->first, at->second);
+    at = held_.erase(at);
+  }
 }
 
 void Outbox::send_if_due(core::Time last_activity, core::Time now) {

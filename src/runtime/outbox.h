@@ -16,23 +16,27 @@
 
 namespace nixl_connect::runtime {
 
+class LocalChannels;
 class Peers;
 struct Peer;
 
 class Outbox {
  public:
-  Outbox(Peers& peers, const wire::InstanceId& instance)
-      : peers_(peers), instance_(instance) {}
+  // `channels` may be null.
+  Outbox(Peers& peers, LocalChannels* channels, const wire::InstanceId& instance)
+      : peers_(peers), channels_(channels), instance_(instance) {}
 
   // Control messages to one peer leave in the order in which they were added, as do
   // notifications. What is for a peer that is gone is dropped.
   void add(core::PeerId peer, const wire::ControlBody& body, core::Time now);
   void add_notification(core::PeerId peer, base::Bytes payload, core::Time now);
 
-  // Hands out what is held for one peer, for all, or for all if it is time: nothing has
-  // happened on the thread since `last_activity` for a while, or it was held for long.
+  // Hands out what is held for one peer, for some, for all, or for all if it is time:
+  // nothing has happened on the thread since `last_activity` for a while, or it was
+  // held for long.
   void send(core::PeerId peer);
   void send_all();
+  void send_local();  // to peers that have a local channel
   void send_if_due(core::Time last_activity, core::Time now);
 
   bool is_empty() const noexcept { return held_.empty(); }
@@ -47,6 +51,7 @@ class Outbox {
   void send(core::PeerId peer, Mail& mail);
 
   Peers& peers_;
+  LocalChannels* const channels_;
   const wire::InstanceId& instance_;
   std::unordered_map<core::PeerId, Mail> held_;
   core::Time held_since_{0};  // while anything is held

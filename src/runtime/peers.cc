@@ -18,7 +18,7 @@ bool has_instance_of(const Peer& peer, const RemoteAgent& agent) {
 
 }  // namespace
 
-Peer& Peers::connect(const RemoteAgent& agent) {
+Peer& Peers::meet(const RemoteAgent& agent) {
   const auto named = by_agent_.find(agent.name());
   if (named != by_agent_.end()) {
     Peer& known = *peers_.at(named->second);
@@ -27,17 +27,17 @@ Peer& Peers::connect(const RemoteAgent& agent) {
     if (!is_same)
       drop(known.id, "a process with another connection took over its agent name");
   }
-  Peer& peer = connect(agent.name(), agent.connection());
+  Peer& peer = meet(agent.name(), agent.connection());
   by_agent_[agent.name()] = peer.id;
   if (agent.extension()) set_instance(peer, agent.extension()->instance);
   return peer;
 }
 
-Peer& Peers::connect(const wire::InstanceId& instance, const wire::Hello& hello) {
+Peer& Peers::meet(const wire::InstanceId& instance, const wire::Hello& hello) {
   const auto known = by_connection_.find(hello.connection);
   if (known != by_connection_.end() && peers_.at(known->second)->greeted_us)
     drop(known->second, "it has connected anew");
-  Peer& peer = connect(hello.agent, hello.connection);
+  Peer& peer = meet(hello.agent, hello.connection);
   set_instance(peer, instance);
   peer.greeted_us = true;
   return peer;
@@ -49,7 +49,7 @@ void Peers::set_instance(Peer& peer, const wire::InstanceId& instance) {
   by_instance_[instance] = peer.id;
 }
 
-Peer& Peers::connect(const std::string& agent, const base::Bytes& connection) {
+Peer& Peers::meet(const std::string& agent, const base::Bytes& connection) {
   const auto known = by_connection_.find(connection);
   if (known != by_connection_.end()) {
     Peer& peer = *peers_.at(known->second);
@@ -58,14 +58,23 @@ Peer& Peers::connect(const std::string& agent, const base::Bytes& connection) {
     return peer;
   }
   auto peer = std::make_unique<Peer>();
-  peer->id = last_id_ + 1;
+  peer->id = ++last_id_;
   peer->agent = agent;
   peer->connection = connection;
-  peer->endpoint = &worker_.connect(
-      connection, [this, id = peer->id](const std::string& cause) { drop(id, cause); });
-  ++last_id_;
   by_connection_[connection] = peer->id;
   return *(peers_[peer->id] = std::move(peer));
+}
+
+paths::ucx::Endpoint& Peers::endpoint(Peer& peer) {
+  const core::PeerId id = peer.id;
+  if (peer.endpoint == nullptr) try {
+      peer.endpoint = &worker_.connect(
+          peer.connection, [this, id](const std::string& cause) { drop(id, cause); });
+    } catch (const Error& error) {
+      if (peer.channel == nullptr) drop(id, error.what());
+      throw;
+    }
+  return *peer.endpoint;
 }
 
 Peer* Peers::find(core::PeerId peer) {
@@ -86,7 +95,8 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   forget(by_connection_, peer->connection, id);
   forget(by_agent_, peer->agent, id);
   if (peer->instance) forget(by_instance_, *peer->instance, id);
-  worker_.close(*peer->endpoint);
+  if (peer->endpoint != nullptr) worker_.close(*peer->endpoint);
+  if (channels_ != nullptr) channels_->close_all_of(id);
   lost_(id, {ErrorKind::kDisconnected,
              "peer " + peer->agent + " is gone, or its memory is: " + reason, id});
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The processes that this Connector talks to, and the one endpoint to each. Used by
+// The processes that this Connector talks to, and the connections to each. Used by
 // whoever has the turn.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "core/commands.h"
 #include "paths/ucx/endpoint.h"
 #include "paths/ucx/worker.h"
+#include "runtime/local_channels.h"
 #include "runtime/remote_agent.h"
 #include "runtime/remote_leases.h"
 #include "wire/control.h"
@@ -25,11 +26,19 @@ struct Peer {
   std::string agent;                         // its NIXL agent name, as last seen
   std::optional<wire::InstanceId> instance;  // of a peer of ours
   base::Bytes connection;                    // its worker address; tells peers apart
-  paths::ucx::Endpoint* endpoint = nullptr;
-  RemoteLeases leases;          // of a peer of ours on this host
-  bool is_cma_refused = false;  // by the kernel
-  bool knows_us = false;        // we have sent it a Hello
-  bool greeted_us = false;      // it has sent us a Hello
+  paths::ucx::Endpoint* endpoint = nullptr;  // null until it is needed
+  LocalChannel* channel = nullptr;           // to one of ours on this host
+  RemoteLeases leases;                       // of a peer of ours on this host
+  bool is_cma_refused = false;               // by the kernel
+  bool knows_us = false;                     // we have sent it a Hello
+  bool greeted_us = false;                   // it has sent us a Hello
+
+  // Its process, as the kernel has shown it to be the peer. Nothing on other hosts.
+  std::optional<std::uint32_t> pid() const noexcept {
+    if (channel != nullptr && channel->pid > 0)
+      return static_cast<std::uint32_t>(channel->pid);
+    return leases.pid();
+  }
 };
 
 class Peers {
@@ -37,17 +46,21 @@ class Peers {
   using Lost = std::function<void(core::PeerId peer, const core::Failure& failure)>;
 
   // `lost` is told of each peer that is gone, once, after the peer was forgotten here.
-  Peers(paths::ucx::Worker& worker, Lost lost)
-      : worker_(worker), lost_(std::move(lost)) {}
+  // `channels` may be null.
+  Peers(paths::ucx::Worker& worker, LocalChannels* channels, Lost lost)
+      : worker_(worker), channels_(channels), lost_(std::move(lost)) {}
 
-  // The peer behind an agent's metadata, connected in the background. A known agent
-  // name with another connection means that the process was restarted: the old peer is
-  // lost. Throws what Worker::connect throws.
-  Peer& connect(const RemoteAgent& agent);
+  // The peer behind an agent's metadata. A known agent name with another connection
+  // means that the process was restarted: the old peer is lost.
+  Peer& meet(const RemoteAgent& agent);
 
   // The peer of ours that introduces itself. One that does so again has lost its old
   // connection, and so do we.
-  Peer& connect(const wire::InstanceId& instance, const wire::Hello& hello);
+  Peer& meet(const wire::InstanceId& instance, const wire::Hello& hello);
+
+  // Its endpoint, connected in the background if it has none yet. Throws what
+  // Worker::connect throws, and a peer that has no local channel is lost then.
+  paths::ucx::Endpoint& endpoint(Peer& peer);
 
   // Null if the peer is not known, or is no more.
   Peer* find(core::PeerId peer);
@@ -65,9 +78,10 @@ class Peers {
 
  private:
   void set_instance(Peer& peer, const wire::InstanceId& instance);
-  Peer& connect(const std::string& agent, const base::Bytes& connection);
+  Peer& meet(const std::string& agent, const base::Bytes& connection);
 
   paths::ucx::Worker& worker_;
+  LocalChannels* const channels_;
   const Lost lost_;
   core::PeerId last_id_ = 0;
   std::unordered_map<core::PeerId, std::unique_ptr<Peer>> peers_;

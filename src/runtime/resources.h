@@ -35,8 +35,11 @@ struct Resources {
         leases(context, instance) {}
 
   const ConnectorOptions options;
-  const bool may_use_cma =
-      std::count(options.forbid.begin(), options.forbid.end(), "host.cma") == 0;
+  bool is_forbidden(const char* path) const {
+    return std::count(options.forbid.begin(), options.forbid.end(), path) != 0;
+  }
+  const bool may_use_host = !is_forbidden("host");
+  const bool may_use_cma = may_use_host && !is_forbidden("host.cma");
   const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;
   Registrations registrations;

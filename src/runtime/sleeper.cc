@@ -22,8 +22,9 @@ namespace {
 
 }  // namespace
 
-Sleeper::Sleeper(int bell_fd, int worker_fd)
+Sleeper::Sleeper(int bell_fd, int worker_fd, int local_fd)
     : worker_fd_(worker_fd),
+      local_fd_(local_fd),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
   if (epoll_.get() < 0) fail("epoll_create1");
@@ -31,6 +32,7 @@ Sleeper::Sleeper(int bell_fd, int worker_fd)
   watch(bell_fd, EPOLLIN);
   watch(timer_.get(), EPOLLIN);
   watch(worker_fd, EPOLLONESHOT);
+  if (local_fd >= 0) watch(local_fd, EPOLLONESHOT);
 }
 
 void Sleeper::watch(int fd, unsigned flags) {
@@ -53,11 +55,16 @@ void Sleeper::set_timer(core::Time deadline) {
   ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
 }
 
-void Sleeper::sleep_until(core::Time deadline) {
-  set_timer(deadline);
+void Sleeper::watch_once(int fd) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLONESHOT;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, worker_fd_, &event);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+}
+
+void Sleeper::sleep_until(core::Time deadline) {
+  set_timer(deadline);
+  watch_once(worker_fd_);
+  if (local_fd_ >= 0) watch_once(local_fd_);
   sleep();
 }
 

@@ -65,6 +65,11 @@ class Child {
   }
 
   void signal(int number) { ::kill(pid_, number); }
+  // On return none of its threads runs.
+  void stop() {
+    signal(SIGSTOP);
+    ::waitpid(pid_, nullptr, WUNTRACED);
+  }
 
   // On return the process is gone.
   void kill_and_reap() {

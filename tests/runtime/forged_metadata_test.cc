@@ -40,8 +40,11 @@ class ForgedMetadata : public ::testing::Test {
 
   // True if the read ended COMPLETE.
   bool read(const RdmaMetadata& metadata, Buffer& target) {
-    auto read = initiator_.begin_read(metadata, target.descriptor(),
-                                      {.timeout = std::chrono::seconds(5)});
+    return read(metadata, target, initiator_);
+  }
+  bool read(const RdmaMetadata& metadata, Buffer& target, Connector& initiator) {
+    auto read = initiator.begin_read(metadata, target.descriptor(),
+                                     {.timeout = std::chrono::seconds(5)});
     try {
       EXPECT_TRUE(read.wait_for(testing::kSoon));
     } catch (const Error&) {
@@ -64,11 +67,19 @@ TEST_F(ForgedMetadata, DoesNotLeadSystemCallsIntoAnotherProcess) {
   const pid_t other = ::fork();
   if (other == 0)
     while (true) ::pause();
+  const auto of_another_process = [&](wire::AgentMetadata& agent) {
+    agent.extension->lease_table->pid = static_cast<std::uint32_t>(other);
+  };
   Buffer target(4096);
+  if (read(changed(of_another_process), target)) target.expect_pattern(kSeed);
+
+  Connector another_initiator;
+  Buffer untold(4096);
   read(changed([&](wire::AgentMetadata& agent) {
-         agent.extension->lease_table->pid = static_cast<std::uint32_t>(other);
+         of_another_process(agent);
+         agent.extension->instance[0] ^= std::byte{1};  // has no local channel
        }),
-       target);
+       untold, another_initiator);
   EXPECT_NE(path_, "host.cma");
   ::kill(other, SIGKILL);
   ::waitpid(other, nullptr, 0);

@@ -142,6 +142,19 @@ TEST(DeadPeer, ReaderThatDiesEndsTheReadable) {
   EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }
 
+// Nothing is under way between the two, so that only the channel can tell.
+TEST(DeadPeer, IsNoticedByAWriterThatWaitsForIt) {
+  Child child("accept", "4096");
+  Connector connector;
+  Buffer source(4096, kSeed);
+  const RdmaMetadata metadata = metadata_from(child);
+  child.stop();
+  auto write = connector.begin_write(source.descriptor(), metadata);
+  EXPECT_FALSE(write.wait_for(std::chrono::milliseconds(20)));
+  child.signal(SIGKILL);
+  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kDisconnected);
+}
+
 TEST(ForeignPeer, IsReadOverUcxWhereTheKernelForbidsOurs) {
   if (::getuid() != 0) GTEST_SKIP() << "only root can pose as somebody else";
   constexpr int kNobody = 65534;
@@ -170,7 +183,7 @@ TEST(StoppedPeer, WriteEndsAtItsDeadline) {
   Connector connector;
   Buffer source(4096, kSeed);
   const RdmaMetadata metadata = metadata_from(child);
-  child.signal(SIGSTOP);
+  child.stop();
   const auto start = std::chrono::steady_clock::now();
   auto write = connector.begin_write(source.descriptor(), metadata,
                                      {.timeout = std::chrono::milliseconds(100)});
@@ -184,7 +197,7 @@ TEST(StoppedPeer, DoesNotKeepAConnectorFromClosing) {
   auto connector = std::make_unique<Connector>();
   Buffer source(4096, kSeed);
   const RdmaMetadata metadata = metadata_from(child);
-  child.signal(SIGSTOP);
+  child.stop();
   auto write = connector->begin_write(source.descriptor(), metadata);
   connector.reset();
   EXPECT_TRUE(is_terminal(write.status()));

@@ -84,11 +84,14 @@ Child::Child(const std::string& role, std::vector<std::string> environment)
 
 void Child::kill() {
   if (pid_ < 0) return;
-  signal(SIGKILL);
+  ::kill(pid_, SIGKILL);
   ::waitpid(std::exchange(pid_, -1), nullptr, 0);
 }
 
-void Child::signal(int number) const { ::kill(pid_, number); }
+void Child::stop() const {
+  ::kill(pid_, SIGSTOP);
+  ::waitpid(pid_, nullptr, WUNTRACED);
+}
 
 int run_role(std::string_view role) {
   const Channel test{base::UniqueFd(kChannelFd)};

@@ -49,7 +49,8 @@ class Child {
 
   // SIGKILL; returns when the process is gone.
   void kill();
-  void signal(int number) const;
+  // On return none of its threads runs.
+  void stop() const;
 
  private:
   pid_t pid_ = -1;

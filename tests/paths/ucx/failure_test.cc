@@ -133,7 +133,7 @@ TEST(Close, LeavesTheMemoryAloneOnceTransfersHaveEnded) {
 
 TEST(Close, EndsMessagesToAStoppedPeer) {
   Peer peer;
-  peer.process().signal(SIGSTOP);
+  peer.process().stop();
   // ~Worker waits for the messages, and complains if it waits in vain.
   ::testing::internal::CaptureStderr();
   {

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Control messages between the Connectors of one host and one user, and the news of a
+// peer's death: a message takes a system call, where UCX takes several and a thread of
+// its own to connect. Used by whoever has the turn.
+#pragma once
+
+#include <sys/types.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/local_socket.h"
+#include "core/terms.h"
+#include "wire/extension.h"
+
+namespace nixl_connect::runtime {
+
+struct LocalChannel {
+  base::LocalSocket socket;
+  base::UniqueFd process;  // readable once it has ended, though a child has the socket
+  pid_t pid = 0;           // as this process sees it; 0 if it does not
+  core::PeerId peer = 0;   // for the user; 0 at first
+  std::deque<base::Bytes> unsent;
+  bool is_closed = false;  // and goes with the next progress()
+};
+
+class LocalChannels {
+ public:
+  static constexpr std::size_t kMaxMessageBytes = 128 << 10;
+
+  struct Handlers {
+    // Both may close channels, and open them.
+    std::function<void(LocalChannel&, base::BytesView message)> message;
+    std::function<void(LocalChannel&)> ended;  // by the other side
+  };
+
+  // Listens under a name made of the instance. Throws Error(kNoResources).
+  LocalChannels(const wire::InstanceId& instance, Handlers handlers);
+  LocalChannels(const LocalChannels&) = delete;
+  LocalChannels& operator=(const LocalChannels&) = delete;
+
+  // Null if that Connector is gone, or not on this host, in this network namespace and
+  // of this user.
+  LocalChannel* connect(const wire::InstanceId& instance);
+  void close_all_of(core::PeerId peer);
+
+  // At most kMaxMessageBytes. They arrive in the order of the calls; those to an end
+  // that is closed are lost.
+  void send(LocalChannel& channel, base::Bytes message);
+
+  // Takes what has come, and sends what waits. True if anything happened.
+  bool progress();
+
+  // Nothing waits to be sent.
+  bool is_empty() const noexcept;
+
+  // Readable when progress() is due.
+  int event_fd() const noexcept { return epoll_.get(); }
+
+ private:
+  LocalChannel* adopt(base::LocalSocket socket);
+  void accept_all();
+  void receive_from(LocalChannel& channel, bool has_process_ended);
+  void send_unsent(LocalChannel& channel);
+  void watch(LocalChannel& channel, int operation) const noexcept;
+  void close(LocalChannel& channel);
+
+  const Handlers handlers_;
+  const base::LocalListener listener_;
+  const base::UniqueFd epoll_;
+  std::vector<std::unique_ptr<LocalChannel>> channels_;
+  base::Bytes buffer_;
+};
+
+}  // namespace nixl_connect::runtime

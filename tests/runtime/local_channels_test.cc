@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The local channel by itself: two ends in one process, and ends that go.
+#include "runtime/local_channels.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "runtime/resources.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+base::Bytes bytes_of(const std::string& text) {
+  const base::BytesView view = base::as_view(text);
+  return {view.begin(), view.end()};
+}
+
+// One end, which notes what it hears.
+struct End {
+  void run_until(const std::function<bool()>& is_done) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!is_done()) {
+      pollfd event{channels.event_fd(), POLLIN, 0};
+      ::poll(&event, 1, 1000);
+      channels.progress();
+      ASSERT_LT(std::chrono::steady_clock::now(), limit);
+    }
+  }
+  void run_until_heard(std::size_t count) {
+    run_until([&] { return heard.size() >= count; });
+  }
+
+  wire::InstanceId instance = random_instance();
+  std::vector<std::string> heard;
+  LocalChannel* last = nullptr;  // from which something was heard
+  int ended = 0;
+  LocalChannels channels{instance,
+                         {[this](LocalChannel& channel, base::BytesView message) {
+                            heard.emplace_back(base::as_text(message));
+                            last = &channel;
+                          },
+                          [this](LocalChannel&) { ++ended; }}};
+};
+
+TEST(LocalChannels, CarryMessagesBothWaysInOrder) {
+  End here;
+  End there;
+  LocalChannel* channel = here.channels.connect(there.instance);
+  ASSERT_NE(channel, nullptr);
+  EXPECT_EQ(channel->pid, ::getpid());
+  for (int i = 0; i < 100; ++i)
+    here.channels.send(*channel, bytes_of(std::to_string(i)));
+  there.run_until_heard(100);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(there.heard[i], std::to_string(i));
+  there.channels.send(*there.last, bytes_of("answer"));
+  here.run_until_heard(1);
+  EXPECT_EQ(here.heard.at(0), "answer");
+}
+
+TEST(LocalChannels, KeepWhatTheOtherEndDoesNotTakeYet) {
+  End here;
+  End there;
+  LocalChannel* channel = here.channels.connect(there.instance);
+  ASSERT_NE(channel, nullptr);
+  const std::string large(100'000, 'x');
+  for (int i = 0; i < 100; ++i) here.channels.send(*channel, bytes_of(large));
+  EXPECT_FALSE(here.channels.is_empty());
+  there.run_until([&] {
+    here.channels.progress();
+    return there.heard.size() == 100;
+  });
+  EXPECT_TRUE(here.channels.is_empty());
+  for (const std::string& each : there.heard) EXPECT_EQ(each, large);
+}
+
+TEST(LocalChannels, ReachNobodyUnderAnotherInstance) {
+  End here;
+  EXPECT_EQ(here.channels.connect(random_instance()), nullptr);
+}
+
+TEST(LocalChannels, TellOfTheOtherEndsCloseBehindItsLastMessage) {
+  End here;
+  {
+    End there;
+    LocalChannel* channel = there.channels.connect(here.instance);
+    ASSERT_NE(channel, nullptr);
+    channel->peer = 7;
+    there.channels.send(*channel, bytes_of("goodbye"));
+    there.channels.close_all_of(7);
+  }
+  here.run_until([&] { return here.ended == 1; });
+  EXPECT_EQ(here.heard, std::vector<std::string>{"goodbye"});
+}
+
+// A process that has handed its sockets down to a child, which lives on.
+TEST(LocalChannels, TellOfTheDeathOfAProcessWhoseChildLives) {
+  End here;
+  int child_lives[2];
+  ASSERT_EQ(::pipe(child_lives), 0);
+  const pid_t process = ::fork();
+  if (process == 0) {
+    End there;
+    LocalChannel* channel = there.channels.connect(here.instance);
+    there.channels.send(*channel, bytes_of("here I am"));
+    if (::fork() == 0) {  // waits for the test's end of the pipe
+      ::close(child_lives[1]);
+      char byte = 0;
+      static_cast<void>(::read(child_lives[0], &byte, 1));
+      ::_exit(0);
+    }
+    while (true) ::pause();
+  }
+  here.run_until_heard(1);
+  EXPECT_EQ(here.ended, 0);
+  ::kill(process, SIGKILL);
+  here.run_until([&] { return here.ended == 1; });
+  ::waitpid(process, nullptr, 0);
+  ::close(child_lives[0]);
+  ::close(child_lives[1]);
+}
+
+TEST(LocalChannels, RefuseAProcessOfAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can pose as somebody else";
+  constexpr int kNobody = 65534;
+  End here;
+  const pid_t process = ::fork();
+  if (process == 0) {
+    if (::seteuid(kNobody) != 0) ::_exit(2);
+    End there;
+    ::_exit(there.channels.connect(here.instance) == nullptr ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(process, &status, 0), process);
+  EXPECT_EQ(status, 0);
+  here.channels.progress();
+  EXPECT_TRUE(here.heard.empty());
+}
+
+}  // namespace
+}  // namespace nixl_connect::runtime
