@@ -1,19 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every knob of the library, with its default and unit. Plain values. The environment
-// is read in one place only, ConnectorOptions::from_environment(); UCX reads its own
-// UCX_* variables besides, and the search for its wheel PATH and VIRTUAL_ENV.
+// Every knob of the library, with its default and unit: plain values, and the log,
+// which a process has one of. The environment is read in one place only,
+// ConnectorOptions::from_environment(); UCX reads its own UCX_* variables besides, and
+// the search for its wheel PATH and VIRTUAL_ENV.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nixl_connect {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
+
+// Takes one line, without its end. Called on any thread, the library's among them, and
+// on several at once. It must be quick and must not call the library. A line of which
+// it throws goes to standard error.
+using LogSink = std::function<void(LogLevel, std::string_view)>;
+
+// Where the lines of this process go from here on, in place of standard error; an empty
+// one gives that back. Waits for calls of the sink before, which has none from then on
+// and is destroyed. Lines of a child made by fork() go to standard error, unless it
+// sets a sink of its own. Any thread, but not from a sink.
+void set_log_sink(LogSink sink);
+
+// Lowest level whose lines go there, until the next Connector sets its own. Any thread.
+void set_log_level(LogLevel level);
 
 // What is made by hand does not know the environment; to keep it, begin with
 // ConnectorOptions::from_environment() and change what you want.
@@ -58,12 +75,13 @@ struct ConnectorOptions {
   // NIXL_CONNECT_COPY_THREADS.
   std::optional<unsigned> copy_threads{};
 
-  // Paths that are not to be taken, of those that Operation::path() names: "host.cma".
-  // Environment: NIXL_CONNECT_FORBID, with commas between several.
+  // What is not to be used: "host.cma", a path that Operation::path() names, or "host",
+  // all that is of one host, as if every peer were on another one. Environment:
+  // NIXL_CONNECT_FORBID, with commas between several.
   std::vector<std::string> forbid{};
 
-  // Lowest level that reaches the log (standard error) of the whole process; the newest
-  // Connector decides. Environment: NIXL_CONNECT_LOG=
+  // Lowest level that reaches the log (standard error, or set_log_sink()) of the whole
+  // process; the newest Connector decides. Environment: NIXL_CONNECT_LOG=
   // debug, info, warning, error or off.
   LogLevel log_level = LogLevel::kWarning;
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+import traceback
 from typing import NoReturn
 
 from ._dynamo import install_as_dynamo
@@ -20,14 +21,16 @@ usage: python -m nixl_connect run -m MODULE [ARGUMENT ...]
 
 run: runs a module or a script as python itself does, except that
 `import dynamo.nixl_connect` gives nixl_connect, whether or not ai-dynamo is installed.
-Other commands, such as demo, need `pip install nixl-connect[cli]`.
+Other commands, such as demo, need `pip install 'nixl-connect[cli]'`.
 """
 _HELP = ("-h", "--help")
 
 
 def main() -> int | None:
     """The exit code, None for success. A program that is run may raise anything."""
-    command, *arguments = sys.argv[1:] or ["--help"]
+    command, *arguments = sys.argv[1:] or [""]
+    if not command:
+        return _refuse_nothing()
     if command in _HELP:
         print(_USAGE, end="")
         return None
@@ -39,7 +42,9 @@ def main() -> int | None:
 
 
 def _run(arguments: list[str]) -> int | None:
-    program, *rest = arguments or ["--help"]
+    if not arguments:
+        return _refuse_nothing()
+    program, *rest = arguments
     if program in _HELP:
         print(_USAGE, end="")
         return None
@@ -47,7 +52,12 @@ def _run(arguments: list[str]) -> int | None:
         if not rest:
             _refuse("-m needs the name of a module")
         _enter(os.getcwd(), rest)
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        except ImportError as error:
+            if not _is_of_runpy(error):
+                raise
+            _refuse(str(error), 1)
         return None
     if program.startswith("-") or not os.path.exists(program):
         _refuse(f"there is no script {program!r}")
@@ -65,9 +75,20 @@ def _enter(folder: str, arguments: list[str]) -> None:
     install_as_dynamo()
 
 
-def _refuse(message: str) -> NoReturn:
+def _is_of_runpy(error: ImportError) -> bool:
+    """Whether runpy itself raised it, before any line of the program ran."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return all(frame.f_globals.get("__name__") == "runpy" for frame in frames[1:])
+
+
+def _refuse_nothing() -> int:
+    print(_USAGE, end="", file=sys.stderr)
+    return 2
+
+
+def _refuse(message: str, code: int = 2) -> NoReturn:
     print(f"nixl-connect run: {message}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from ._arguments import (
     check_descriptors,
     check_metadata,
     memory_of,
-    nanoseconds,
     wrong_kind,
 )
 from ._descriptor import Descriptor
 from ._enums import OperationKind, OperationStatus
 from ._log import is_debugging, logger
 from ._metadata import RdmaMetadata, RemotePages, remote_of
+from ._numbers import nanoseconds
 from ._operation import AbstractOperation
 from ._remote import Remote
 
@@ -91,13 +91,12 @@ class ActiveOperation(AbstractOperation):
     ) -> None:
         if isinstance(local, list) and len(local) == 1:
             local = local[0]
+        deadline = nanoseconds(timeout)
         memory = memory_of(local)
         _native.check_matched(memory, kind is OperationKind.READ, remote)
         self._peer_remote = None
         self._set(connection, kind, local, theirs, key)
-        self._native = self._connection._native.begin(
-            kind, remote, memory, nanoseconds(timeout)
-        )
+        self._native = self._connection._native.begin(kind, remote, memory, deadline)
         if is_debugging():
             logger.debug("begun %r on %s", self, self._connection)
 
@@ -188,9 +187,10 @@ class _OfMetadata(ActiveOperation):
 class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
     """A peer's readable memory on its way into ours.
 
-    TypeError, and ValueError for metadata of another kind or without its parts, and for
-    descriptors that differ in number or sizes; nothing is begun then. Error if the
-    metadata is damaged or the peer cannot be used. `timeout` in seconds.
+    TypeError, and ValueError for metadata of another kind or without its parts, for
+    descriptors that differ in number or sizes, and for a target that overlaps itself;
+    nothing is begun then. Error if the metadata is damaged or the peer cannot be used.
+    `timeout` in seconds.
 
     >>> with connector.begin_read(metadata, Descriptor(target)) as read:
     ...     await read.wait_for_completion()

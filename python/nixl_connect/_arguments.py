@@ -16,7 +16,6 @@ __all__ = [
     "check_descriptors",
     "check_metadata",
     "memory_of",
-    "nanoseconds",
     "wrong_kind",
 ]
 
@@ -47,11 +46,6 @@ def memory_of(descriptors: Descriptors) -> _native.Memory | list[_native.Memory]
     return [each._memory for each in descriptors]
 
 
-def nanoseconds(seconds: float | None) -> int | None:
-    """A timeout as the extension module takes it: a century at most."""
-    return None if seconds is None else int(min(seconds, 3e9) * 1e9)
-
-
 def check_metadata(metadata: object) -> None:
     """TypeError unless it is RdmaMetadata or pages of it."""
     if not isinstance(metadata, (RdmaMetadata, RemotePages)):
@@ -63,8 +57,12 @@ def check_metadata(metadata: object) -> None:
 def wrong_kind(metadata: RdmaMetadata | RemotePages, kind: OperationKind) -> str:
     """Why that metadata is refused."""
     number = metadata.operation_kind
-    name = OperationKind(number) if number in (1, 2) else number
+    if number not in (OperationKind.READ, OperationKind.WRITE):
+        return (
+            f"the metadata has no operation_kind (it is {number}), so it is not that "
+            "of a readable or a writable"
+        )
     return (
-        f"the metadata is of a {name} operation and cannot be used for a {kind}; "
-        "a readable is read, a writable is written"
+        f"the metadata is of a {OperationKind(number)} operation and cannot be used "
+        f"for a {kind}; a readable is read, a writable is written"
     )

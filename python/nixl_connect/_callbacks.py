@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls something when an operation has ended: in the caller's event loop if one runs,
-otherwise on the one thread of the package, which starts with the first such call and
-ends when the process does."""
+otherwise on the one thread of the package. That thread also logs what the library has
+to say. It starts with the first Connector, or, if the log is off, with the first such
+call, and ends when the process does."""
 
 from __future__ import annotations
 
@@ -9,16 +10,18 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 from . import _native
 from ._completion import completions
+from ._library_log import LibraryLog
 from ._log import logger
 
-__all__ = ["call_when_done", "stop_callbacks"]
+__all__ = ["call_when_done", "hear_library", "stop_callbacks"]
 
 Call = Callable[[], object]
-_STOP = 0
+_STOP, _LOG = 0, 1
 
 
 def call_when_done(operation: _native.Operation, call: Call) -> None:
@@ -32,17 +35,30 @@ def call_when_done(operation: _native.Operation, call: Call) -> None:
         loop.call_soon(call)
 
 
+def hear_library() -> None:
+    """Has the library's log come to the package's logger, until the process ends. If
+    there can be no thread for that, it stays where it is."""
+    with _lock, suppress(RuntimeError):
+        if not _is_over:
+            _started().hear_library()
+
+
 class CallbackThread:
-    """Sleeps in a completion queue and makes the calls that are due."""
+    """Sleeps in a completion queue, and makes the calls and the records that are
+    due."""
 
     def __init__(self) -> None:
         self._queue = _native.CompletionQueue()
+        self._log = LibraryLog(self._queue, _LOG)
         self._calls: dict[int, Call] = {}
-        self._tokens = count(_STOP + 1)
+        self._tokens = count(_LOG + 1)
         self._thread = threading.Thread(
             target=self._run, name="nixl_connect_callbacks", daemon=True
         )
         self._thread.start()
+
+    def hear_library(self) -> None:
+        self._log.open()
 
     def watch(self, operation: _native.Operation, call: Call) -> None:
         token = next(self._tokens)
@@ -51,19 +67,22 @@ class CallbackThread:
             self._queue.push(token)
 
     def stop(self) -> None:
-        """Ends the thread after the calls that are due."""
+        """Ends the thread after the calls and the records that are due."""
         self._queue.push(_STOP)
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _run(self) -> None:
         while True:
-            self._queue.wait(None)
+            self._queue.sleep()
             tokens = self._queue.drain()
             for token in tokens:
-                if token != _STOP:
+                if token > _LOG:
                     self._call(self._calls.pop(token))
+                elif token == _LOG:
+                    self._log.deliver()
             if _STOP in tokens:
+                self._log.close()
                 return
 
     @staticmethod
@@ -76,21 +95,28 @@ class CallbackThread:
 
 _lock = threading.Lock()
 _running: CallbackThread | None = None
+_is_over = False
 
 
 def _thread() -> CallbackThread:
-    global _running
     with _lock:
-        if _running is None:
-            _running = CallbackThread()
-        return _running
+        return _started()
+
+
+def _started() -> CallbackThread:
+    global _running
+    if _running is None:
+        _running = CallbackThread()
+    return _running
 
 
 def stop_callbacks() -> None:
-    """At exit, after the Connectors were closed, so that no call is left behind."""
-    global _running
+    """At exit, after the Connectors were closed, so that no call and no record is left
+    behind."""
+    global _running, _is_over
     with _lock:
         running, _running = _running, None
+        _is_over = True
     if running is not None:
         running.stop()
 

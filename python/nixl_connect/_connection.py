@@ -81,7 +81,7 @@ class Connection:
         memory = [each._memory for each in self._registered] or [_NOTHING._memory]
         exposed = self._native.create(OperationKind.READ, memory, None, 2**32 - 1)
         self._self_exposed = exposed
-        text, _, _ = exposed.metadata(False)
+        text = exposed.metadata(False).nixl_metadata
         return decompress(b64decode(text[4:]))
 
     async def initialize(self) -> None:

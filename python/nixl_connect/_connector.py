@@ -21,7 +21,7 @@ from ._enums import OperationKind
 from ._errors import InvalidArgument
 from ._metadata import RdmaMetadata, RemotePages
 from ._old_order import or_in_old_order
-from ._opening import Options
+from ._options import Options
 from ._passive import ReadableOperation, WritableOperation
 
 __all__ = ["Connector"]
@@ -38,7 +38,8 @@ class Connector(AsyncClosing):
     activity; `drain_timeout` (seconds): how long an operation that has ended waits for
     a silent peer; `copy_threads`: how many threads copy at once on one host, by default
     one for each core but one, at most 8; `forbid`: paths not to take, as `path` names
-    them (``["host.cma"]``). TypeError for a worker_id that is empty or no str.
+    them (``["host.cma"]``). TypeError for a worker_id that is empty or no str, and for
+    options of other types; ValueError for those out of range.
 
     The oldest callers say ``Connector(namespace, runtime, worker_id)``, by place or by
     name. Both of the first two are only kept; TypeError for a namespace that is no str.
@@ -69,8 +70,6 @@ class Connector(AsyncClosing):
             raise TypeError(f"worker_id is a str that is not empty, not {worker_id!r}")
         if not isinstance(namespace, (str, type(None))):
             raise TypeError(f"namespace is a str, not {type(namespace).__name__}")
-        if isinstance(forbid, str):
-            raise TypeError(f"forbid is a list of paths, not the str {forbid!r}")
         self._worker_id = worker_id
         self._namespace = "dynamo" if namespace is None else namespace
         self._runtime = runtime

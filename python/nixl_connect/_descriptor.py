@@ -87,8 +87,9 @@ class Descriptor:
 
         `array`: what Descriptor takes, or a Descriptor. `indices`: a sequence or a
         one-dimensional integer array in host memory, in any order. Thousands of pages
-        take microseconds. ValueError if the memory is not contiguous, IndexError for a
-        page outside it.
+        take microseconds. Pages may repeat in what is a source; a target that does is
+        refused by its operation. ValueError if the memory is not contiguous, IndexError
+        for a page outside it.
         """
         whole = array if isinstance(array, Descriptor) else cls(array)
         memory = whole._memory.pages(page_bytes, indices_of(indices))
@@ -134,8 +135,9 @@ class Descriptor:
         self._serialized = None
 
     def __getitem__(self, part: slice) -> Descriptor:
-        """The bytes ``[a:b]`` as a descriptor of their own, with the same owner.
-        TypeError for anything but a slice, ValueError for a step."""
+        """The bytes ``[a:b]`` as a descriptor of their own, with the same owner; cut
+        off at its ends, as slices are. TypeError for anything but a slice, ValueError
+        for a step."""
         if not isinstance(part, slice):
             raise TypeError("descriptors are cut by slices: descriptor[a:b]")
         start, stop, step = part.indices(self.size)

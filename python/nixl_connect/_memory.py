@@ -84,10 +84,17 @@ def memory_of_pointer(address: int, size: int, device: Device, owner: object) ->
 
 
 def indices_of(indices: Any) -> Any:
-    """Page numbers in a form that the extension module reads without making objects."""
-    if isinstance(indices, (list, tuple, range)):
-        return array("q", cast("Iterable[int]", indices))
-    return indices
+    """Page numbers in a form that the extension module reads without making objects.
+    IndexError for one beyond 64 bits; other things than numbers it refuses itself."""
+    if not isinstance(indices, (list, tuple, range)):
+        return indices
+    numbers = cast("Iterable[int]", indices)
+    try:
+        return array("q", numbers)
+    except OverflowError:
+        raise IndexError("there is no page with a number beyond 64 bits") from None
+    except TypeError:
+        return numbers
 
 
 def _of_tensor(tensor: Any) -> tuple[Memory, Device]:

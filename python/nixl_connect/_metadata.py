@@ -1,21 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an exposing process hands to another: pydantic models whose JSON is that of
 every generation of peers. Values; any thread. Metadata is a capability: whoever holds
-it can reach the memory while the operation lasts."""
+it can reach the memory while the operation lasts.
+
+Models of thousands of ranges take longer to make than the memory takes to move. So what
+an operation or JSON gives stays in the extension module, and the descriptors are left
+unread: one operation usually never looks at them."""
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from . import _native
 from ._memory import indices_of
+from ._unread import Unread, is_unread, leave_unread
 
 if TYPE_CHECKING:
     from ._descriptor import Descriptor
 
-__all__ = ["RdmaMetadata", "RemotePages", "SerializedDescriptor", "remote_of"]
+__all__ = [
+    "RdmaMetadata",
+    "RemotePages",
+    "SerializedDescriptor",
+    "metadata_of",
+    "remote_of",
+]
 
 _CONFIG = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 _MAX = 2**64 - 1
@@ -48,7 +60,7 @@ class SerializedDescriptor(BaseModel):
         return Descriptor.from_serialized(self)
 
 
-class RdmaMetadata(BaseModel):
+class RdmaMetadata(Unread):
     """What the other side needs for begin_read() or begin_write(); travels as JSON.
 
     >>> text = readable.metadata().model_dump_json()
@@ -56,14 +68,31 @@ class RdmaMetadata(BaseModel):
     """
 
     model_config = _CONFIG
-    # Made of the fields at first use, see remote_of(). Not a pydantic attribute, so
-    # that it takes no part in comparing, copying, dumping or pickling.
+    # What the fields were made of, or what was made of them at first use, and for which
+    # descriptors it stands: see remote_of().
     __slots__ = ("_native",)
 
-    descriptors: list[SerializedDescriptor] = []
+    descriptors: list[SerializedDescriptor] = []  # noqa: RUF012, pydantic copies it
     nixl_metadata: str = ""
     notification_key: str = ""
     operation_kind: Annotated[int, Field(ge=1, le=2)] = 0
+
+    if not TYPE_CHECKING:  # The signatures are BaseModel's.
+
+        @classmethod
+        @wraps(BaseModel.model_validate_json.__func__)
+        def model_validate_json(cls, json_data, **options):
+            if cls is RdmaMetadata and not options:
+                remote = _native.Remote.read(json_data)
+                if remote is not None:
+                    return metadata_of(remote)
+            return super().model_validate_json(json_data, **options)
+
+        @wraps(BaseModel.model_dump_json)
+        def model_dump_json(self, **options):
+            if is_unread(self) and not options:
+                return self._native[0].to_json()
+            return super().model_dump_json(**options)
 
     def to_descriptors(self) -> Descriptor | list[Descriptor]:
         """A Descriptor for each range; a single one comes without its list. ValueError
@@ -135,19 +164,40 @@ def serialized(ranges: list[tuple[str, int, int]]) -> list[SerializedDescriptor]
     )
 
 
+def metadata_of(remote: _native.Remote) -> RdmaMetadata:
+    """The model of `remote`, all of whose fields must be there; its descriptors are
+    unread."""
+    metadata = RdmaMetadata.model_construct(
+        descriptors=[],
+        nixl_metadata=remote.nixl_metadata,
+        notification_key=remote.notification_key,
+        operation_kind=remote.operation_kind,
+    )
+    object.__setattr__(metadata, "_native", (remote, []))
+    leave_unread(metadata, "descriptors", _descriptors)
+    return metadata
+
+
+def _descriptors(metadata: RdmaMetadata) -> list[SerializedDescriptor]:
+    remote, _ = object.__getattribute__(metadata, "_native")
+    made = serialized(remote.descriptors())
+    object.__setattr__(metadata, "_native", (remote, list(made)))
+    return made
+
+
 def remote_of(metadata: RdmaMetadata | RemotePages) -> _native.Remote:
     """The extension module's form of `metadata`, made once. ValueError if it lacks
     descriptors, nixl_metadata or a key."""
     if isinstance(metadata, RemotePages):
         return metadata._remote
-    descriptors = metadata.descriptors
     try:
-        # A model is frozen, but its list is not.
         remote, of = object.__getattribute__(metadata, "_native")
-        if of == descriptors:
+        # A model is frozen, but its list is not.
+        if is_unread(metadata) or of == metadata.descriptors:
             return remote  # type: ignore[no-any-return]
     except AttributeError:
         pass
+    descriptors = metadata.descriptors
     for field in ("descriptors", "nixl_metadata", "notification_key"):
         if not getattr(metadata, field):
             raise ValueError(f"the metadata has no {field}")

@@ -1,46 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the library's Connector is opened: the options, and where UCX is. Any thread."""
+"""How the library's Connector is opened, and where its UCX is. Any thread."""
 
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 
 from . import _native
 from ._errors import Unsupported
-from ._log import logger
+from ._log import follow_logger, library_level
+from ._numbers import nanoseconds
+from ._options import Options
 
-__all__ = ["Options", "open_connector"]
+__all__ = ["open_connector"]
 
 _LOADED_ONLY = os.RTLD_NOLOAD | os.RTLD_LAZY
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a Connector was given; None leaves it to the environment and the
-    defaults."""
-
-    timeout: float | None = None
-    network: bool | None = None
-    net_devices: str | None = None
-    ucx_directory: str | None = None
-    spin: float | None = None
-    drain_timeout: float | None = None
-    copy_threads: int | None = None
-    forbid: Sequence[str] | None = None
 
 
 def open_connector(name: str, options: Options) -> _native.Connector:
     """The library's Connector. ImportError, with the cause, if there is no usable
     UCX."""
+    follow_logger()
     try:
         return _native.Connector(
             worker_id=name,
-            timeout_ns=_scaled(options.timeout, 1e9),
+            timeout_ns=nanoseconds(options.timeout),
             ucx_directory=options.ucx_directory or _wheel_directory(),
             net_devices=options.net_devices,
             network=options.network,
@@ -48,13 +33,13 @@ def open_connector(name: str, options: Options) -> _native.Connector:
             drain_timeout_ms=_scaled(options.drain_timeout, 1e3),
             copy_threads=_copy_threads(options.copy_threads),
             forbid=None if options.forbid is None else list(options.forbid),
-            log_level=_log_level(),
+            log_level=library_level(),
         )
     except Unsupported as error:
         if "no usable UCX" in str(error):
             raise ImportError(
-                "nixl_connect found no usable UCX: pip install nixl-connect[cu13] (or "
-                "[cu12]), or set NIXL_CONNECT_UCX_DIRECTORY"
+                f"{error}\nThe extras cu13 and cu12 of nixl-connect bring one: "
+                "pip install 'nixl-connect[cu13]'"
             ) from error
         raise
 
@@ -89,11 +74,3 @@ def _wheel_directory() -> str | None:
         if os.path.isdir(libraries):
             return libraries
     return None
-
-
-def _log_level() -> int | None:
-    """The library's own log follows the `nixl_connect` logger, if that has a level."""
-    level = logger.level
-    if level == logging.NOTSET or os.environ.get("NIXL_CONNECT_LOG"):
-        return None
-    return min(4, max(0, (level + 9) // 10 - 1))

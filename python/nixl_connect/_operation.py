@@ -8,17 +8,20 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._arguments import Descriptors, check_descriptors
 from ._awaitable import Awaitable
-from ._callbacks import call_when_done
 from ._closing import AsyncClosing
 from ._completion import Pending, completions
 from ._descriptor import connection_of
+from ._done_callback import DoneCallback
 from ._enums import OperationKind, OperationStatus
 from ._errors import Cancelled, Error, Unsupported, error_of
+from ._log import logger
+from ._numbers import check_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -151,7 +154,7 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         """The same for synchronous code: sleeps at most `timeout` seconds without the
         GIL. True when terminal; False if it is still running. Raises as
         wait_for_completion(), and what a signal handler raises."""
-        if not self._native.wait(timeout):
+        if not self._native.wait(check_seconds(timeout)):
             return False
         self._raise_if_errored()
         return True
@@ -177,8 +180,11 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
     def add_done_callback(self, callback: Callable[[Self], object]) -> None:
         """Calls ``callback(operation)`` once it is terminal, soon if it is already:
         in the event loop that runs in the calling thread; without one, on a thread of
-        the package. What it raises is logged. The operation is kept until then."""
-        call_when_done(self._native, lambda: callback(self))
+        the package, as also if that loop has been closed. What it raises is logged. The
+        operation is kept until then. TypeError if it cannot be called."""
+        if not callable(callback):
+            raise TypeError(f"a callback can be called; {callback!r} cannot")
+        DoneCallback(self, callback).promise()
 
     def close(self) -> None:
         """Cancels it unless it is terminal, and ends a readable that stays open. Waits
@@ -223,6 +229,15 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         pending = Pending(of)
         if of.watch(self._native, pending, when_quiet=True):
             await pending.add(loop)
+
+    def __del__(self) -> None:
+        # Not a ResourceWarning: callers of all generations end operations in this way.
+        if not logger.isEnabledFor(DEBUG):
+            return
+        native = getattr(self, "_native", None)
+        if native is not None and not native.is_terminal:
+            # As a text: a record may be kept, and would keep the operation.
+            logger.debug("dropped, which cancels it: %s", repr(self))
 
     def _raise_if_errored(self) -> None:
         error = self.exception()

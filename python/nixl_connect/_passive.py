@@ -10,10 +10,11 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import _native
-from ._arguments import Descriptors, check_descriptors, memory_of, nanoseconds
+from ._arguments import Descriptors, check_descriptors, memory_of
 from ._enums import OperationKind
 from ._log import is_debugging, logger
-from ._metadata import RdmaMetadata, serialized
+from ._metadata import RdmaMetadata, metadata_of
+from ._numbers import check_count, nanoseconds
 from ._operation import AbstractOperation
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class PassiveOperation(AbstractOperation):
     passes or an initiator fails, CANCELLED by either side. None are the `readers` of a
     caller who counts none: see ReadableOperation.
     TypeError for what is no descriptor, ValueError for an empty list, mixed device
-    kinds, a null pointer and read-only memory as a target; Error if memory cannot be
-    exposed.
+    kinds, a null pointer, read-only memory as a target and a target that overlaps
+    itself; Error if memory cannot be exposed.
     """
 
     __slots__ = ("_metadata",)
@@ -49,13 +50,12 @@ class PassiveOperation(AbstractOperation):
         memory = memory_of(local_descriptors)
         _native.check_exposed(memory, operation_kind is OperationKind.WRITE)
         deadline = nanoseconds(timeout)
-        if readers is not None and readers < 1:
-            raise ValueError(f"readers is {readers}; at least one has to be waited for")
+        quota = 1 if readers is None else check_count(readers, "readers", 2**32 - 1)
         super().__init__(connection, operation_kind, local_descriptors, None, None)
         self._metadata: dict[bool, RdmaMetadata] = {}
         stays_open = readers is None and operation_kind is OperationKind.READ
         self._native = self._connection._native.create(
-            self._kind, memory, deadline, readers or 1, stays_open
+            self._kind, memory, deadline, quota, stays_open
         )
         if is_debugging():
             logger.debug("exposed %r", self)
@@ -70,13 +70,7 @@ class PassiveOperation(AbstractOperation):
         the two text forms, which every generation of peer reads."""
         found = self._metadata.get(hex_encode)
         if found is None:
-            text, key, ranges = self._native.metadata(hex_encode)
-            found = RdmaMetadata.model_construct(
-                descriptors=serialized(ranges),
-                nixl_metadata=text,
-                notification_key=key,
-                operation_kind=int(self._kind),
-            )
+            found = metadata_of(self._native.metadata(hex_encode))
             self._metadata[hex_encode] = found
         return found
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from . import _native
 from ._completion import completions
+from ._numbers import check_seconds
 from ._operation import AbstractOperation
 
 __all__ = ["as_completed", "wait_all"]
@@ -17,13 +18,26 @@ __all__ = ["as_completed", "wait_all"]
 Operation = TypeVar("Operation", bound=AbstractOperation)
 
 
+def _listed(operations: Iterable[Operation]) -> list[Operation]:
+    if isinstance(operations, AbstractOperation):
+        raise TypeError("operations is a list of operations; put brackets round one")
+    if not isinstance(operations, Iterable):
+        raise TypeError(f"operations is a list of operations, not {operations!r}")
+    listed = list(operations)
+    for each in listed:
+        if not isinstance(each, AbstractOperation):
+            raise TypeError(f"{each!r} is among the operations, but is none")
+    return listed
+
+
 def wait_all(
     operations: Iterable[AbstractOperation], timeout: float | None = None
 ) -> bool:
     """Sleeps until all are terminal, at most `timeout` seconds, without the GIL. True
     then; False if some are still running. When all are terminal, raises the Error of
-    the first that is ERRORED."""
-    waited = list(operations)
+    the first that is ERRORED. TypeError for anything but operations."""
+    waited = _listed(operations)
+    timeout = check_seconds(timeout)
     end = None if timeout is None else time.monotonic() + timeout
     for operation in waited:
         left = None if end is None else max(0.0, end - time.monotonic())
@@ -38,6 +52,7 @@ class as_completed(Generic[Operation]):
     """The operations in the order in which they end, for ``for`` and ``async for``.
     They come out terminal; their result() tells how. TimeoutError from the loop when
     `timeout` seconds, from its start on, have passed first; they go on running then.
+    TypeError for anything but operations.
 
     >>> for read in as_completed(reads, timeout=60):
     ...     read.result()
@@ -46,8 +61,8 @@ class as_completed(Generic[Operation]):
     def __init__(
         self, operations: Iterable[Operation], timeout: float | None = None
     ) -> None:
-        self._operations = list(operations)
-        self._timeout = timeout
+        self._operations = _listed(operations)
+        self._timeout = check_seconds(timeout)
 
     def __iter__(self) -> Iterator[Operation]:
         queue = _native.CompletionQueue()

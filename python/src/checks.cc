@@ -6,6 +6,7 @@
 #include <nanobind/nanobind.h>
 
 #include <string>
+#include <vector>
 
 #include "bindings.h"
 #include "memories.h"
@@ -25,6 +26,41 @@ std::string name_of(std::size_t index, std::size_t count) {
   return count == 1 ? "the descriptor" : "descriptor " + std::to_string(index);
 }
 
+std::string counted(std::size_t count, const char* noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+std::string sized(std::size_t bytes) { return " (" + counted(bytes, "byte") + ")"; }
+
+std::vector<Range> ranges_of(std::span<const Memory* const> memories) {
+  std::vector<Range> all;
+  for (const Memory* memory : memories)
+    all.insert(all.end(), memory->ranges().begin(), memory->ranges().end());
+  return all;
+}
+
+std::vector<Range> ranges_of(const Remote& remote) {
+  std::vector<Range> all;
+  for (const SerializedDescriptor& each : remote.metadata().descriptors)
+    all.push_back({each.ptr, each.size});
+  return all;
+}
+
+// What the user knows range `index` of them as.
+std::string range_name(std::span<const Memory* const> memories, std::size_t index) {
+  std::size_t descriptor = 0;
+  while (index >= memories[descriptor]->ranges().size())
+    index -= memories[descriptor++]->ranges().size();
+  const std::string name = name_of(descriptor, memories.size());
+  if (memories[descriptor]->ranges().size() == 1) return name;
+  return "piece " + std::to_string(index) + " of " + name;
+}
+
+[[noreturn]] void refuse_overlap(const std::string& one, const std::string& other) {
+  refuse(one + " and " + other +
+         " overlap; a target names each of its bytes once, only a source may repeat");
+}
+
 void check_local(std::span<const Memory* const> memories, bool is_target) {
   if (memories.empty()) refuse("an operation needs at least one descriptor");
   for (std::size_t i = 0; i < memories.size(); ++i) {
@@ -40,22 +76,51 @@ void check_local(std::span<const Memory* const> memories, bool is_target) {
       refuse(name_of(i, memories.size()) +
              " is read-only and cannot be the target of a transfer");
   }
+  if (!is_target) return;
+  if (const auto two = overlapping(ranges_of(memories)))
+    refuse_overlap(range_name(memories, two->first), range_name(memories, two->second));
+}
+
+void check_remote_target(const Remote& remote) {
+  const auto two = overlapping(ranges_of(remote));
+  if (!two) return;
+  const std::string noun = remote.is_paged() ? "page " : "descriptor ";
+  refuse_overlap(noun + std::to_string(two->first) + " of the metadata",
+                 noun + std::to_string(two->second));
+}
+
+// Where as many ranges were given as are named: the first that differs.
+std::string first_difference(std::span<const Range> theirs,
+                             std::span<const Range> ours) {
+  if (theirs.size() != ours.size() || ours.size() == 1) return {};
+  for (std::size_t i = 0; i < ours.size(); ++i)
+    if (theirs[i].size != ours[i].size)
+      return "; number " + std::to_string(i) + " has " +
+             counted(theirs[i].size, "byte") + " there and " +
+             std::to_string(ours[i].size) + " here";
+  return {};
+}
+
+std::size_t total(std::span<const Range> ranges) {
+  std::size_t size = 0;
+  for (const Range& range : ranges) size += range.size;
+  return size;
 }
 
 [[noreturn]] void refuse_match(const Remote& remote,
                                std::span<const Memory* const> memories) {
-  const auto& descriptors = remote.metadata().descriptors;
-  if (descriptors.size() != memories.size())
-    refuse("the metadata names " + std::to_string(descriptors.size()) +
-           " descriptors, but " + std::to_string(memories.size()) +
-           " local ones were given; they must match one to one");
-  for (std::size_t i = 0; i < memories.size(); ++i)
-    if (descriptors[i].size != memories[i]->size())
-      refuse(name_of(i, memories.size()) + " has " +
-             std::to_string(memories[i]->size()) + " bytes here and " +
-             std::to_string(descriptors[i].size) +
-             " at the peer; cut it, as by descriptor[:size], to make them equal");
-  refuse("the ranges of the descriptors do not match");
+  const std::vector<Range> theirs = ranges_of(remote);
+  const std::vector<Range> ours = ranges_of(memories);
+  std::string given = counted(memories.size(), "descriptor");
+  if (ours.size() != memories.size()) given += " in " + counted(ours.size(), "piece");
+  refuse("the metadata names " +
+         counted(theirs.size(), remote.is_paged() ? "page" : "descriptor") +
+         sized(total(theirs)) + ", but " + given + sized(total(ours)) +
+         (memories.size() == 1 ? " was given" : " were given") +
+         first_difference(theirs, ours) +
+         ". Both sides need as many pieces of the same sizes: an array of the same "
+         "shape and strides, Descriptor.pages(), a list, or slices such as "
+         "descriptor[:size]; metadata.pages() names a part of the peer's memory");
 }
 
 void check_exposed(nb::handle memory, bool is_target) {
@@ -65,6 +130,7 @@ void check_exposed(nb::handle memory, bool is_target) {
 void check_matched(nb::handle memory, bool is_target, const Remote& remote) {
   const auto memories = memories_of(memory);
   check_local(memories, is_target);
+  if (!is_target) check_remote_target(remote);
   if (!is_matched(remote, memories)) refuse_match(remote, memories);
 }
 

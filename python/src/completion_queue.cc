@@ -16,6 +16,7 @@
 #include "bindings.h"
 #include "nixl_connect/error.h"
 #include "waiting.h"
+#include "without_gil.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -40,6 +41,16 @@ bool wait(const SharedQueue& self, std::optional<double> timeout) {
     const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(slice);
     return ::poll(&poll, 1, static_cast<int>(milliseconds.count())) > 0;
   });
+}
+
+// The same for the package's own thread, in one go: signals are not its business, and
+// it is told to end before the process does.
+void sleep(const SharedQueue& self) {
+  const auto queue = self.queue;
+  const WithoutGil release;
+  pollfd poll{queue->file_descriptor(), POLLIN, 0};
+  while (::poll(&poll, 1, -1) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace
@@ -82,7 +93,8 @@ void bind_completion_queue(nb::module_& module) {
           [](const SharedQueue& self, std::uint64_t token) { self.queue->push(token); },
           "token"_a)
       .def("drain", [](const SharedQueue& self) { return self.queue->drain(); })
-      .def("wait", &wait, "timeout"_a.none());
+      .def("wait", &wait, "timeout"_a.none())
+      .def("sleep", &sleep);
 }
 
 }  // namespace nixl_connect::python

@@ -2,6 +2,9 @@
 #include "indices.h"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <string>
 
 namespace nb = nanobind;
 
@@ -20,7 +23,23 @@ std::vector<std::int64_t> read(const Array& array) {
   return indices;
 }
 
+std::string text_of(nb::handle object) {
+  return nb::cast<std::string>(nb::repr(object));
+}
+
 }  // namespace
+
+std::size_t page_bytes_of(nb::handle object) {
+  if (PyIndex_Check(object.ptr()) == 0)
+    throw nb::type_error(("page_bytes is an int, not " + text_of(object)).c_str());
+  // Clipped: no memory is that large.
+  const Py_ssize_t bytes = PyNumber_AsSsize_t(object.ptr(), nullptr);
+  if (bytes == -1 && PyErr_Occurred() != nullptr) throw nb::python_error();
+  if (bytes <= 0)
+    throw nb::value_error(
+        ("page_bytes is " + text_of(object) + "; it is a positive number").c_str());
+  return static_cast<std::size_t>(bytes);
+}
 
 std::vector<std::int64_t> indices_of(nb::handle object) {
   Array array;
@@ -36,8 +55,7 @@ std::vector<std::int64_t> indices_of(nb::handle object) {
   }
   throw nb::type_error(
       "indices are a sequence of int or a one-dimensional array of integers of 16 to "
-      "64 "
-      "bits in host memory");
+      "64 bits in host memory");
 }
 
 }  // namespace nixl_connect::python

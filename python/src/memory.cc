@@ -157,10 +157,11 @@ void bind_memory(nb::module_& module) {
       .def("slice", &Memory::slice, "offset"_a, "size"_a)
       .def(
           "pages",
-          [](const Memory& self, std::size_t page_bytes, nb::handle indices) {
-            return self.pages(page_bytes, indices_of(indices));
+          [](const Memory& self, nb::handle page_bytes, nb::handle indices) {
+            return self.pages(page_bytes_of(page_bytes), indices_of(indices));
           },
-          "page_bytes"_a, "indices"_a);
+          "page_bytes"_a.none(), "indices"_a.none(),
+          nb::sig("def pages(self, page_bytes: int, indices: object) -> Memory"));
 }
 
 }  // namespace nixl_connect::python

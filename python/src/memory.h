@@ -10,7 +10,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "nixl_connect/descriptor.h"
@@ -61,9 +63,14 @@ class Memory {
   bool is_read_only_ = false;
 };
 
-// The pages of one range. Throws IndexError for a page that reaches outside.
+// The pages, of one byte or more, of one range. Throws IndexError for a page that
+// reaches outside.
 std::vector<Range> page_ranges(const Range& whole, std::size_t page_bytes,
                                std::span<const std::int64_t> indices);
+
+// The indices of two ranges that share bytes, the lower one first; none if none do.
+std::optional<std::pair<std::size_t, std::size_t>> overlapping(
+    std::span<const Range> ranges);
 
 // The ranges of an array in the order of its elements: as few and as long as its
 // strides allow. Shape in elements, strides in bytes. Throws ValueError for elements

@@ -23,6 +23,7 @@ NB_MODULE(_native, module) {
   bind_remote(module);
   bind_checks(module);
   bind_completion_queue(module);
+  bind_log(module);
   bind_operation(module);
   bind_connector(module);
 }

@@ -18,6 +18,7 @@
 #include "bindings.h"
 #include "completion_queue.h"
 #include "nixl_connect/error.h"
+#include "remote.h"
 #include "waiting.h"
 
 namespace nb = nanobind;
@@ -25,8 +26,6 @@ using namespace nb::literals;
 
 namespace nixl_connect::python {
 namespace {
-
-using Named = std::tuple<std::string, std::uint64_t, std::uint64_t>;
 
 int status(OperationObject& self) {
   return static_cast<int>(self.operation().status());
@@ -95,18 +94,6 @@ bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t toke
   }
 }
 
-// (nixl_metadata, notification_key, [(device, ptr, size), ...])
-std::tuple<std::string, std::string, std::vector<Named>> metadata(OperationObject& self,
-                                                                  bool hex_encode) {
-  RdmaMetadata metadata = self.passive().metadata(hex_encode);
-  std::vector<Named> named;
-  named.reserve(metadata.descriptors.size());
-  for (SerializedDescriptor& descriptor : metadata.descriptors)
-    named.emplace_back(std::move(descriptor.device), descriptor.ptr, descriptor.size);
-  return {std::move(metadata.nixl_metadata), std::move(metadata.notification_key),
-          std::move(named)};
-}
-
 int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   if (nb::inst_ready(self))
@@ -166,7 +153,12 @@ void bind_operation(nb::module_& module) {
       .def("wait", &wait, "timeout"_a.none())
       .def("wait_quiet", &wait_quiet, "timeout"_a.none())
       .def("notify", &notify, "queue"_a, "token"_a, "when_quiet"_a = false)
-      .def("metadata", &metadata, "hex_encode"_a);
+      .def(
+          "metadata",
+          [](OperationObject& self, bool hex_encode) {
+            return Remote(self.passive().metadata(hex_encode));
+          },
+          "hex_encode"_a);
 }
 
 }  // namespace nixl_connect::python

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pages and strides as ranges: arithmetic only.
+// Pages and strides as ranges, and ranges that overlap: arithmetic only.
 #include <nanobind/nanobind.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "memory.h"
 
@@ -50,7 +52,6 @@ bool overlaps(const std::vector<std::int64_t>& shape,
 
 std::vector<Range> page_ranges(const Range& whole, std::size_t page_bytes,
                                std::span<const std::int64_t> indices) {
-  if (page_bytes == 0) refuse("page_bytes must be positive");
   const std::size_t count = whole.size / page_bytes;
   std::vector<Range> ranges;
   ranges.reserve(indices.size());
@@ -64,6 +65,29 @@ std::vector<Range> page_ranges(const Range& whole, std::size_t page_bytes,
         {whole.address + static_cast<std::size_t>(index) * page_bytes, page_bytes});
   }
   return ranges;
+}
+
+std::optional<std::pair<std::size_t, std::size_t>> overlapping(
+    std::span<const Range> ranges) {
+  struct Piece {
+    Range range;
+    std::size_t index;
+  };
+  std::vector<Piece> pieces;
+  pieces.reserve(ranges.size());
+  for (std::size_t i = 0; i < ranges.size(); ++i)
+    if (ranges[i].size != 0) pieces.push_back({ranges[i], i});
+  const auto is_lower = [](const Piece& a, const Piece& b) {
+    return a.range.address < b.range.address;
+  };
+  if (!std::is_sorted(pieces.begin(), pieces.end(), is_lower))
+    std::sort(pieces.begin(), pieces.end(), is_lower);
+  const auto found = std::adjacent_find(
+      pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) {
+        return b.range.address - a.range.address < a.range.size;
+      });
+  if (found == pieces.end()) return std::nullopt;
+  return std::minmax({found[0].index, found[1].index});
 }
 
 std::vector<Range> strided_ranges(std::uintptr_t address, std::size_t item_bytes,

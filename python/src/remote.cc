@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "remote.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "bindings.h"
 #include "indices.h"
 #include "memories.h"
+#include "nixl_connect/error.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -35,6 +39,47 @@ Remote make(std::string nixl_metadata, std::string key, int kind,
                                     nb::cast<std::uint64_t>(descriptor.attr("ptr")),
                                     nb::cast<std::uint64_t>(descriptor.attr("size"))});
   return Remote(std::move(metadata));
+}
+
+// What model_validate_json makes of a device is for pydantic to say, unless it is this.
+bool is_plain(const SerializedDescriptor& descriptor) {
+  return std::all_of(descriptor.device.begin(), descriptor.device.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == ':';
+  });
+}
+
+std::optional<std::string_view> text_of(nb::handle json) {
+  if (PyBytes_Check(json.ptr()))
+    return std::string_view(PyBytes_AsString(json.ptr()),
+                            static_cast<std::size_t>(PyBytes_Size(json.ptr())));
+  if (!PyUnicode_Check(json.ptr())) return std::nullopt;
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(json.ptr(), &size);
+  if (text != nullptr) return std::string_view(text, static_cast<std::size_t>(size));
+  PyErr_Clear();
+  return std::nullopt;
+}
+
+// Text with all fields that is, but for blanks around it, byte for byte what
+// RdmaMetadata::to_json writes, and pydantic too. Anything else is for pydantic to
+// judge.
+std::optional<Remote> read(nb::handle json) {
+  auto text = text_of(json);
+  if (!text) return std::nullopt;
+  constexpr std::string_view kBlanks = " \t\n\r";
+  text->remove_prefix(std::min(text->find_first_not_of(kBlanks), text->size()));
+  text->remove_suffix(text->size() - (text->find_last_not_of(kBlanks) + 1));
+  try {
+    RdmaMetadata metadata = RdmaMetadata::from_json(*text);
+    const auto& descriptors = metadata.descriptors;
+    if (descriptors.empty() || metadata.nixl_metadata.empty() ||
+        metadata.notification_key.empty() || metadata.to_json() != *text ||
+        !std::all_of(descriptors.begin(), descriptors.end(), is_plain))
+      return std::nullopt;
+    return Remote(std::move(metadata));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 std::vector<Named> named(const Remote& remote) {
@@ -147,6 +192,16 @@ Match match(const Remote& remote, std::span<const Memory* const> memories) {
 void bind_remote(nb::module_& module) {
   nb::class_<Remote>(module, "Remote")
       .def_static("of", &make, "nixl_metadata"_a, "key"_a, "kind"_a, "descriptors"_a)
+      .def_static("read", &read, "json"_a.none())
+      .def_prop_ro("nixl_metadata",
+                   [](const Remote& self) { return self.metadata().nixl_metadata; })
+      .def_prop_ro("notification_key",
+                   [](const Remote& self) { return self.metadata().notification_key; })
+      .def_prop_ro("operation_kind",
+                   [](const Remote& self) {
+                     return static_cast<int>(self.metadata().operation_kind);
+                   })
+      .def("to_json", [](const Remote& self) { return self.metadata().to_json(); })
       .def_prop_ro(
           "size", [](const Remote& self) { return total(self.metadata().descriptors); })
       .def_prop_ro(
@@ -155,10 +210,11 @@ void bind_remote(nb::module_& module) {
       .def("descriptors", &named)
       .def(
           "pages",
-          [](const Remote& self, std::size_t page_bytes, nb::handle indices) {
-            return self.pages(page_bytes, indices_of(indices));
+          [](const Remote& self, nb::handle page_bytes, nb::handle indices) {
+            return self.pages(page_bytes_of(page_bytes), indices_of(indices));
           },
-          "page_bytes"_a, "indices"_a);
+          "page_bytes"_a.none(), "indices"_a.none(),
+          nb::sig("def pages(self, page_bytes: int, indices: object) -> Remote"));
 }
 
 }  // namespace nixl_connect::python

@@ -50,7 +50,10 @@ void leave_threads_behind(bool are_any) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
-void forget_threads() noexcept { outside = 0; }
+void forget_threads() noexcept {
+  nanobind::set_leak_warnings(false);  // as above, of the parent's threads
+  outside = 0;
+}
 
 void bind_threads(nanobind::module_& module) {
   module.def("leave_threads_behind", &leave_threads_behind, nanobind::arg("are_any"));

@@ -34,6 +34,8 @@ class Writer {
   Writer() = default;
   explicit Writer(Bytes begun) noexcept : bytes_(std::move(begun)) {}
 
+  void reserve(std::size_t size) { bytes_.reserve(size); }
+
   void u8(std::uint8_t value);
   void u16(std::uint16_t value);
   void u32(std::uint32_t value);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The library's log: one line a message on standard error. Thread-safe. Tokens, keys
-// and blobs never go here.
+// The library's log: one line a message, to the process's LogSink or standard error.
+// Called by every layer, on any thread. Tokens, keys and blobs never go here.
 #pragma once
 
 #include <string_view>
@@ -10,7 +10,7 @@
 
 namespace nixl_connect::base {
 
-void set_log_level(LogLevel level);
+using nixl_connect::set_log_level;
 
 void log_debug(std::string_view message);
 void log_info(std::string_view message);

@@ -14,6 +14,7 @@
 #include "nixl_connect/error.h"
 #include "nixl_connect/metadata.h"
 #include "wire/envelope.h"
+#include "wire/plain_envelope.h"
 #include "wire/utf8.h"
 
 namespace nixl_connect {
@@ -313,6 +314,7 @@ class EnvelopeReader {
 RdmaMetadata RdmaMetadata::from_json(std::string_view json) {
   if (json.size() > wire::kMaxJsonBytes)
     refuse("it is longer than " + std::to_string(wire::kMaxJsonBytes >> 20) + " MiB");
+  if (auto plain = wire::read_plain_envelope(json)) return *std::move(plain);
   EnvelopeReader reader;
   nlohmann::json::sax_parse(json.data(), json.data() + json.size(), &reader);
   return std::move(reader).result();

@@ -47,6 +47,7 @@ void add_section(RecordWriter& records, MemoryType memory,
   records.add_u64("n", regions.size());
   for (const Region* region : regions) {
     base::Writer descriptor;
+    descriptor.reserve(kRegionHeadBytes + region->rkey.size());
     descriptor.u64(region->address);
     descriptor.u64(region->size);
     descriptor.u64(region->device_id);

@@ -5,7 +5,7 @@ and one transfer between two of them that is checked at both ends."""
 import sys
 from pathlib import Path
 
-from pairing import End, Pairing, scatter
+from pairing import End, Pairing
 from peers import WAIT_MS, Peer
 
 PROGRAM = Path(__file__).with_name("dynamo_peer.py")
@@ -59,15 +59,6 @@ class DynamoPairing(Pairing):
         self.begin(local, kind, "op", metadata, **dict(begin))
         self.end_operation(exposed, local, "op")
         self.assert_moved(exposed, local, kind)
-
-    def fill_ends(self, exposer, initiator, sizes, buffer="arena", seed=1):
-        """Two buffers of the same pieces in different places and with other bytes."""
-        exposed = End(exposer, scatter(sizes, seed=1), buffer)
-        local = End(initiator, scatter(sizes, seed=2), buffer)
-        exposed.fill(seed=2 * seed)
-        local.fill(seed=2 * seed + 1)
-        self.assertNotEqual(exposed.before["inside"], local.before["inside"])
-        return exposed, local
 
     def begin(self, local: End, kind: str, op: str, metadata: str, **how) -> None:
         place = {"op": op, "kind": kind, "metadata": metadata, **local.place()}

@@ -33,17 +33,15 @@ import argparse
 import asyncio
 import importlib
 import json
-import os
 import sys
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from memory import Pieces, answer_stream, digest
 
-Pieces = list[tuple[int, int]]
 Answer = dict[str, Any]
 
 # One line holds the metadata of thousands of descriptors.
@@ -61,18 +59,6 @@ class Buffer:
     def fill(self, seed: int) -> None:
         random = np.random.default_rng(seed).bytes(self.bytes.nbytes)
         self.bytes[:] = np.frombuffer(random, dtype=np.uint8)
-
-    def checksum(self, pieces: Pieces) -> int:
-        crc = 0
-        for offset, size in pieces:
-            crc = zlib.crc32(self.bytes[offset : offset + size].data, crc)
-        return crc
-
-    def complement(self, pieces: Pieces) -> Pieces:
-        """What the pieces, which do not overlap, leave of the buffer."""
-        starts = [0, *(offset + size for offset, size in sorted(pieces))]
-        ends = [*(offset for offset, _ in sorted(pieces)), self.bytes.nbytes]
-        return [(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
 
 def as_tensor(buffer: Buffer, offset: int, size: int) -> Any:
@@ -208,11 +194,7 @@ class Side:
         return {}
 
     async def digest(self, buffer: str, pieces: Pieces) -> Answer:
-        memory = self.buffers[buffer]
-        return {
-            "inside": memory.checksum(pieces),
-            "outside": memory.checksum(memory.complement(pieces)),
-        }
+        return digest(self.buffers[buffer].bytes, pieces)
 
     def _descriptors(self, buffer: str, pieces: Pieces, form: str) -> Any:
         """One Descriptor as itself, as users pass it, and more as a list."""
@@ -259,9 +241,7 @@ class Process:
 
 
 async def serve(implementations: list[str]) -> None:
-    # NIXL logs to standard output, which is for answers: it gets standard error.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    answers = answer_stream()
     lines = asyncio.StreamReader(LINE_LIMIT)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin

@@ -7,8 +7,7 @@ import json
 import struct
 import zlib
 
-READ, WRITE = 1, 2
-KINDS = {"READ": READ, "WRITE": WRITE}
+KINDS = {"READ": 1, "WRITE": 2}
 
 _MAGIC = b"nixlSerDes|"
 _FIRST_TAG = b"Agent"

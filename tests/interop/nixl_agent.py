@@ -9,18 +9,16 @@ it, or else all.
 """
 
 import json
-import os
 import sys
 import time
 import uuid
-import zlib
 from dataclasses import dataclass, field
 
 import envelope
 import numpy as np
+from memory import Pieces, answer_stream, digest
 from nixl._api import nixl_agent, nixl_agent_config
 
-Pieces = list[tuple[int, int]]
 Answer = dict[str, object]
 
 
@@ -39,18 +37,6 @@ class Buffer:
 
     def ranges(self, pieces: Pieces) -> Pieces:
         return [(self.address + offset, size) for offset, size in pieces]
-
-    def checksum(self, pieces: Pieces) -> int:
-        crc = 0
-        for offset, size in pieces:
-            crc = zlib.crc32(self.bytes[offset : offset + size], crc)
-        return crc
-
-    def complement(self, pieces: Pieces) -> Pieces:
-        """What the pieces, which do not overlap, leave of the buffer."""
-        starts = [0, *(offset + size for offset, size in sorted(pieces))]
-        ends = [*(offset for offset, _ in sorted(pieces)), self.bytes.nbytes]
-        return [(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
     def release(self) -> None:
         self._agent.deregister_memory(self._registered)
@@ -134,11 +120,7 @@ class Peer:
         return {}
 
     def digest(self, buffer: str, pieces: Pieces) -> Answer:
-        memory = self.buffers[buffer]
-        return {
-            "inside": memory.checksum(pieces),
-            "outside": memory.checksum(memory.complement(pieces)),
-        }
+        return digest(self.buffers[buffer].bytes, pieces)
 
     def _step(self, transfer: Transfer) -> Answer:
         if transfer.status == "PROC":
@@ -175,9 +157,7 @@ def answer(peer: Peer, line: str) -> Answer:
 
 
 def main() -> None:
-    # NIXL logs to standard output, which is for answers: it gets standard error.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    answers = answer_stream()
     peer = Peer()
     for line in sys.stdin:
         print(json.dumps(answer(peer, line)), file=answers, flush=True)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the pairing tests share: layouts of pieces in a buffer, and one transfer between
-two peers that is checked at both ends."""
+"""What the pairing tests share: sizes and layouts of pieces in a buffer, and one
+transfer between two peers that is checked at both ends."""
 
 import random
 import unittest
@@ -19,6 +19,11 @@ class Layout:
 
     pieces: list[tuple[int, int]]
     size: int
+
+
+def unequal(count: int) -> list[int]:
+    """Sizes from 1 byte to about 4 KiB."""
+    return [1 + index * 977 % 4096 for index in range(count)]
 
 
 def scatter(sizes: list[int], seed: int) -> Layout:
@@ -66,14 +71,18 @@ class Pairing(unittest.TestCase):
 
     def check_transfer(self, exposer: Peer, initiator: Peer, kind: str, sizes, **how):
         """Moves pieces of these sizes and compares both ends. `how` goes to expose."""
-        exposed = End(exposer, scatter(sizes, seed=1))
-        local = End(initiator, scatter(sizes, seed=2))
-        exposed.fill(seed=3)
-        local.fill(seed=4)
-        self.assertNotEqual(exposed.before["inside"], local.before["inside"])
-
+        exposed, local = self.fill_ends(exposer, initiator, sizes)
         self.run_operation(exposed, local, kind, **how)
         self.assert_moved(exposed, local, kind)
+
+    def fill_ends(self, exposer, initiator, sizes, buffer="arena", seed=1):
+        """Two buffers of the same pieces in different places and with other bytes."""
+        exposed = End(exposer, scatter(sizes, seed=1), buffer)
+        local = End(initiator, scatter(sizes, seed=2), buffer)
+        exposed.fill(seed=2 * seed)
+        local.fill(seed=2 * seed + 1)
+        self.assertNotEqual(exposed.before["inside"], local.before["inside"])
+        return exposed, local
 
     def run_operation(
         self, exposed: End, local: End, kind: str, op="op", **how

@@ -5,16 +5,11 @@ exposes, each begins, for reading and for writing, and every wait ends."""
 import unittest
 
 from dynamo_pairing import DynamoPairing
-from pairing import End, Layout
+from pairing import End, Layout, unequal
 
 SIZES = [1, 8, 4095, 4096, 4097, 65_537, 1 << 20, 16 << 20, 256 << 20]
 COUNTS = [2, 17, 1000]
 IN_FLIGHT = 50
-
-
-def unequal(count: int) -> list[int]:
-    """Sizes from 1 byte to about 4 KiB."""
-    return [1 + index * 977 % 4096 for index in range(count)]
 
 
 class FourWays(DynamoPairing):

@@ -13,33 +13,26 @@ SLICES = 64
 
 
 class Repetition(Pairing):
-    def ends(self, exposer, initiator, size: int) -> tuple[End, End]:
-        exposed = End(exposer, scatter([size], seed=1))
-        local = End(initiator, scatter([size], seed=2))
-        exposed.fill(seed=1)
-        local.fill(seed=2)
-        return exposed, local
-
     def test_genuine_reads_one_descriptor_a_thousand_times(self):
-        exposed, local = self.ends(self.ours, self.genuine, size=4096)
+        exposed, local = self.fill_ends(self.ours, self.genuine, [4096])
         for _ in range(OPERATIONS):
             self.run_operation(exposed, local, "READ")
         self.assert_moved(exposed, local, "READ")
 
     def test_we_write_one_descriptor_a_thousand_times(self):
-        exposed, local = self.ends(self.genuine, self.ours, size=4096)
+        exposed, local = self.fill_ends(self.genuine, self.ours, [4096])
         for _ in range(OPERATIONS):
             self.run_operation(exposed, local, "WRITE")
         self.assert_moved(exposed, local, "WRITE")
 
     def test_unowned_memory_is_exposed_again_and_again(self):
-        exposed, local = self.ends(self.ours, self.genuine, size=4096)
+        exposed, local = self.fill_ends(self.ours, self.genuine, [4096])
         for _ in range(OPERATIONS):
             self.run_operation(exposed, local, "READ", owned=False)
         self.assert_moved(exposed, local, "READ")
 
     def test_cancelled_readable_is_exposed_again(self):
-        exposed, local = self.ends(self.ours, self.genuine, size=4096)
+        exposed, local = self.fill_ends(self.ours, self.genuine, [4096])
         for _ in range(OPERATIONS // 10):
             self.expose(exposed, "READ", "given-up")
             self.ours.ask("cancel", op="given-up")
@@ -58,7 +51,7 @@ class Repetition(Pairing):
                 self.check_transfer(self.genuine, self.ours, kind, [size])
 
     def test_slices_of_one_buffer_twice(self):
-        exposed, local = self.ends(self.ours, self.genuine, size=SLICES * 4096)
+        exposed, local = self.fill_ends(self.ours, self.genuine, [SLICES * 4096])
         for _ in range(2):
             for index in range(SLICES):
                 self.run_operation(

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Peers that go away, by force or in order, and come back under the same name."""
 
-import json
 import time
 import unittest
 
+import envelope
 from pairing import End, Pairing, agent_of, scatter
 from peers import WAIT_MS, ConnectorPeer, NixlPeer, Refused
 
@@ -29,13 +29,6 @@ class Restarts(Pairing):
         self.addCleanup(agent.close)
         return agent
 
-    def ends(self, exposer, initiator, size: int) -> tuple[End, End]:
-        exposed = End(exposer, scatter([size], seed=1))
-        local = End(initiator, scatter([size], seed=2))
-        exposed.fill(seed=1)
-        local.fill(seed=2)
-        return exposed, local
-
     def begin_read(self, op: str, metadata: str, local: End, timeout_ms=TIMEOUT_MS):
         self.ours.ask(
             "begin",
@@ -57,7 +50,7 @@ class Restarts(Pairing):
         self.assertEqual(outcome["failure_kind"], "disconnected", outcome)
 
     def test_genuine_agent_restarted_under_the_same_name(self):
-        exposed, local = self.ends(self.genuine, self.ours, size=MIB)
+        exposed, local = self.fill_ends(self.genuine, self.ours, [MIB])
         self.run_operation(exposed, local, "READ")
         old_metadata = self.expose(exposed, "READ", "old")
         self.genuine.kill()
@@ -72,9 +65,7 @@ class Restarts(Pairing):
 
     def assert_read_fails(self, metadata: str) -> None:
         """At once or later, but as a lost peer and without a byte out of place."""
-        ((_, size),) = [
-            (d["ptr"], d["size"]) for d in json.loads(metadata)["descriptors"]
-        ]
+        ((_, size),) = envelope.ranges(metadata)
         local = End(self.ours, scatter([size], seed=2), "refused")
         local.fill(seed=2)
         try:
@@ -101,7 +92,7 @@ class Restarts(Pairing):
         self.assertEqual(len(names), 3)
 
     def test_read_ends_when_the_agent_dies_before_it_answers(self):
-        exposed, local = self.ends(self.genuine, self.ours, size=64 * MIB)
+        exposed, local = self.fill_ends(self.genuine, self.ours, [64 * MIB])
         metadata = self.expose(exposed, "READ", "exposed")
         self.genuine.stop()  # The connection cannot come about any more.
         self.begin_read("read", metadata, local)
@@ -111,7 +102,7 @@ class Restarts(Pairing):
         self.assert_disconnected(self.outcome("read"))
 
     def test_reads_in_flight_end_when_the_agent_dies(self):
-        exposed, local = self.ends(self.genuine, self.ours, size=64 * MIB)
+        exposed, local = self.fill_ends(self.genuine, self.ours, [64 * MIB])
         self.run_operation(exposed, local, "READ")  # So that a connection exists.
         metadata = self.expose(exposed, "READ", "exposed")
         operations = [f"read-{index}" for index in range(100)]
@@ -126,7 +117,7 @@ class Restarts(Pairing):
         self.assertEqual(local.digest()["outside"], local.before["outside"])
 
     def test_read_of_a_stopped_agent_ends_at_its_deadline(self):
-        exposed, local = self.ends(self.genuine, self.ours, size=MIB)
+        exposed, local = self.fill_ends(self.genuine, self.ours, [MIB])
         metadata = self.expose(exposed, "READ", "exposed")
         self.genuine.stop()
         self.addCleanup(self.genuine.kill)
@@ -135,7 +126,7 @@ class Restarts(Pairing):
         self.assertEqual(outcome["failure_kind"], "timed out", outcome)
 
     def test_read_of_a_stopped_agent_can_be_cancelled(self):
-        exposed, local = self.ends(self.genuine, self.ours, size=MIB)
+        exposed, local = self.fill_ends(self.genuine, self.ours, [MIB])
         metadata = self.expose(exposed, "READ", "exposed")
         self.genuine.stop()
         self.addCleanup(self.genuine.kill)
@@ -144,7 +135,7 @@ class Restarts(Pairing):
         self.assertEqual(self.outcome("read")["status"], "STOP")
 
     def test_readable_of_an_agent_that_died_ends_at_its_deadline(self):
-        exposed, _ = self.ends(self.ours, self.genuine, size=MIB)
+        exposed, _ = self.fill_ends(self.ours, self.genuine, [MIB])
         start = time.monotonic()
         self.expose(exposed, "READ", "readable", timeout_ms=300)
         self.genuine.kill()

@@ -7,16 +7,11 @@ import unittest
 import uuid
 
 import envelope
-from pairing import End, Pairing, scatter
+from pairing import End, Pairing, scatter, unequal
 from peers import WAIT_MS, ConnectorPeer, Peer, Refused
 
 SIZES = [1, 8, 4095, 4096, 4097, 65_537, 1 << 20, 64 << 20]
 COUNTS = [1, 2, 17, 1000]
-
-
-def unequal(count: int) -> list[int]:
-    """Sizes from 1 byte to about 4 KiB."""
-    return [1 + index * 977 % 4096 for index in range(count)]
 
 
 class FourWays(Pairing):
@@ -72,11 +67,8 @@ class FourWays(Pairing):
         operations = []
         for index in range(10):
             buffer = f"flight-{index}"
-            exposed = End(exposer, scatter([size], seed=1), buffer)
-            local = End(initiator, scatter([size], seed=2), buffer)
-            exposed.fill(seed=2 * index)
-            local.fill(seed=2 * index + 1)
-            operations.append((buffer, exposed, local))
+            ends = self.fill_ends(exposer, initiator, [size], buffer, seed=index)
+            operations.append((buffer, *ends))
         for op, exposed, local in operations:
             metadata = self.expose(exposed, kind, op)
             initiator.ask("begin", op=op, kind=kind, metadata=metadata, **local.place())

@@ -3,6 +3,7 @@
 as good as two for everything but the end of one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import nixl_connect as nc
 import pytest
@@ -21,6 +22,12 @@ def peer() -> Iterator[nc.Connector]:
     """The initiating side."""
     with nc.Connector() as made:
         yield made
+
+
+@pytest.fixture(params=["numpy", "torch"])
+def arrays(request: pytest.FixtureRequest) -> Any:
+    """A package of arrays. What is used of it, both have."""
+    return pytest.importorskip(request.param)
 
 
 @pytest.fixture

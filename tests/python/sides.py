@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of two sides share: small memory, metadata as it travels, and processes of
-their own."""
+"""What tests of two sides share: small memory, metadata as it travels, kinds of event
+loops, and processes of their own."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -14,6 +15,10 @@ from nixl_connect import Descriptor, PassiveOperation, RdmaMetadata
 
 SECONDS = 30
 """How long a test waits for what comes at once."""
+
+HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None
+LOOPS = ["asyncio", *(["uvloop"] if HAS_UVLOOP else [])]
+"""The modules whose event loops people use, as far as they are installed."""
 
 _SILENT = """
 import sys
@@ -29,6 +34,11 @@ sys.stdin.read()
 
 def memory(size: int = 8) -> Descriptor:
     return Descriptor(bytearray(size))
+
+
+def ranges_of(descriptor: Descriptor) -> list[tuple[int, int]]:
+    """Address and size of each piece of it."""
+    return descriptor._memory.ranges()
 
 
 def sent(operation: PassiveOperation) -> RdmaMetadata:
@@ -66,6 +76,7 @@ class SilentPeer:
         self.readable = RdmaMetadata.model_validate_json(process.stdout.readline())
         self.writable = RdmaMetadata.model_validate_json(process.stdout.readline())
         process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def die(self) -> None:
         self._process.kill()

@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 from nixl_connect import Descriptor, Device
+from sides import ranges_of
 
 numpy = pytest.importorskip("numpy")
-
-
-def ranges_of(descriptor: Descriptor) -> list[tuple[int, int]]:
-    return descriptor._memory.ranges()
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,6 @@ from sides import SECONDS, run_alone, sent
 COMPLETE, CANCELLED = OperationStatus.COMPLETE, OperationStatus.CANCELLED
 
 
-@pytest.fixture(params=["numpy", "torch"])
-def arrays(request: pytest.FixtureRequest) -> Any:
-    """A package of arrays. What is used of it, both have."""
-    return pytest.importorskip(request.param)
-
-
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(coroutine, SECONDS))
 

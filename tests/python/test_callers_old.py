@@ -16,12 +16,6 @@ from sides import SECONDS, memory, sent
 COMPLETE = OperationStatus.COMPLETE
 
 
-@pytest.fixture(params=["numpy", "torch"])
-def arrays(request: pytest.FixtureRequest) -> Any:
-    """A package of arrays. What is used of it, both have."""
-    return pytest.importorskip(request.param)
-
-
 class Request(pydantic.BaseModel):
     """P8: metadata is a field of the caller's own model."""
 

@@ -160,7 +160,11 @@ def test_demo_says_how_to_get_ucx(tmp_path: Path) -> None:
     environment = os.environ | {"NIXL_CONNECT_UCX_DIRECTORY": str(tmp_path)}
     code, _, complaints = run("demo", "--size", "1", env=environment)
     assert code == 1
-    assert re.fullmatch(r"nixl-connect: .*no usable UCX: pip install .*\n", complaints)
+    assert re.fullmatch(
+        rf"nixl-connect: no usable UCX; .*{re.escape(str(tmp_path))}: has no libucp.*"
+        r"pip install 'nixl-connect\[cu13\]'\n",
+        complaints,
+    )
 
 
 @pytest.mark.parametrize("package", ["typer", "rich"])
@@ -170,7 +174,7 @@ def test_command_says_how_to_get_what_is_missing(package: str) -> None:
     )
     assert code == 2
     assert complaints == (
-        f"nixl-connect: there is no {package}: pip install nixl-connect[cli]\n"
+        f"nixl-connect: there is no {package}: pip install 'nixl-connect[cli]'\n"
     )
 
 

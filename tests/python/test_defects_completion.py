@@ -20,6 +20,7 @@ from watched import Owner, is_gone
 COMPLETE, CANCELLED = OperationStatus.COMPLETE, OperationStatus.CANCELLED
 
 
+@pytest.mark.timing
 def test_wait_is_woken_and_sets_no_timer(
     connector: nc.Connector, peer: nc.Connector
 ) -> None:
@@ -83,7 +84,8 @@ def test_cancelled_wait_still_tells_the_peer(
 
 
 def test_deadline_of_the_connector_holds_for_all() -> None:
-    """D3: no timeouts, so what nobody reads is kept for ever."""
+    """D3: no timeouts, so what nobody reads is kept for ever. Deadlines of single
+    operations are tested in test_states.py."""
     owner = Owner(1000)
     reference = weakref.ref(owner)
     with nc.Connector(timeout=0.02) as connector:
@@ -98,15 +100,6 @@ def test_deadline_of_the_connector_holds_for_all() -> None:
         del readable, operation
         gc.collect()
         assert is_gone(reference)
-
-
-def test_deadline_ends_what_waits_for_a_silent_peer(connector: nc.Connector) -> None:
-    """D3."""
-    with silent_peer() as silent:
-        write = connector.begin_write(memory(), silent.writable, timeout=0.05)
-        with pytest.raises(TimeoutError):
-            write.wait(SECONDS)
-        assert write.status is OperationStatus.ERRORED
 
 
 @pytest.mark.parametrize("end", ["cancel", "close", "__exit__"])

@@ -96,7 +96,8 @@ def test_failed_constructors_leave_nothing_behind() -> None:
 
 def test_small_things_of_the_list(connector: nc.Connector) -> None:
     """D35: NameError without cupy, an unhashable Connector, TypeError out of pydantic,
-    a third kind, memory that is nowhere but on a GPU."""
+    a third kind, memory that is nowhere but on a GPU. Each is a row of test_connector,
+    test_models or test_device, too."""
     assert isinstance(connector.is_cuda_available, bool)
     assert {connector: 1}[connector] == 1
     for kind in (0, 3, "x", None, [1]):
@@ -180,6 +181,7 @@ def test_many_are_begun_and_awaited_together(
     assert target[::64] == pool[::64][::-1]
 
 
+@pytest.mark.timing
 def test_read_on_one_host_is_fast(connector: nc.Connector, peer: nc.Connector) -> None:
     """D40: 20 to 47 ms on one host, where shared memory takes 2."""
     size = 1 << 20

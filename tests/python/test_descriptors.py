@@ -12,6 +12,7 @@ import nixl_connect as nc
 import pydantic
 import pytest
 from nixl_connect import Descriptor, Device, DeviceKind, SerializedDescriptor
+from watched import Owner
 
 numpy = pytest.importorskip("numpy")
 
@@ -70,10 +71,6 @@ def test_descriptor_takes_arrays_with_their_device(device: Any) -> None:
     assert descriptor.ptr == ARRAY.__array_interface__["data"][0]
     assert descriptor.size == ARRAY.nbytes
     assert descriptor.device == Device("cpu")
-
-
-class Owner:
-    """What memory belongs to."""
 
 
 def test_owner_of_a_pointer_is_kept_while_it_is_described() -> None:

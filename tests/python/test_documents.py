@@ -29,18 +29,15 @@ def coroutine(code: str, names: dict[str, Any]) -> Any:
 
 def test_example_of_the_readme_runs() -> None:
     (example,) = examples("README.md")
-    imports, exposing, reading = example.split("\n\n")
-    names: dict[str, Any] = {"source": b"12345678", "target": bytearray(8)}
-    exec(imports, names)
     sent: list[str] = []
-    names |= {"send": sent.append, "receive": sent.pop}
+    names: dict[str, Any] = {"send": sent.append, "receive": sent.pop}
+    exec(example, names)
 
-    async def run() -> None:
-        both = coroutine(exposing, names), coroutine(reading, names)
-        await asyncio.wait_for(asyncio.gather(*both), 30)
+    async def run() -> Any:
+        both = names["exposing_process"](b"12345678"), names["reading_process"]()
+        return await asyncio.wait_for(asyncio.gather(*both), 30)
 
-    asyncio.run(run())
-    assert names["target"] == names["source"]
+    assert asyncio.run(run()) == [None, b"12345678"]
 
 
 def test_examples_of_the_page_about_python_run(

@@ -159,30 +159,6 @@ def test_folder_of_the_script_stays_first_on_the_path(tmp_path: Path) -> None:
     assert run(tmp_path, code) == "first True\n"
 
 
-def test_module_has_the_names_of_upstream() -> None:
-    from nixl_connect import _dynamo_names
-
-    assert _dynamo_names.__all__ == [
-        "AbstractOperation",
-        "ActiveOperation",
-        "Connection",
-        "Connector",
-        "Descriptor",
-        "Device",
-        "DeviceKind",
-        "OperationKind",
-        "OperationStatus",
-        "PassiveOperation",
-        "RdmaMetadata",
-        "ReadOperation",
-        "ReadableOperation",
-        "Remote",
-        "SerializedDescriptor",
-        "WritableOperation",
-        "WriteOperation",
-    ]
-
-
 def test_records_go_by_the_logger_of_that_name(tmp_path: Path) -> None:
     code = """
         import logging, nixl_connect

@@ -3,21 +3,10 @@
 children and of the process. Each in a process of its own, which must end well, say
 nothing and, as far as it goes on, have all memory and file descriptors back."""
 
-import importlib.util
 import textwrap
 
 import pytest
-from sides import run_alone
-
-LOOPS = [
-    "asyncio",
-    pytest.param(
-        "uvloop",
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec("uvloop") is None, reason="uvloop is not there"
-        ),
-    ),
-]
+from sides import LOOPS, run_alone
 
 PREAMBLE = """
 import asyncio, gc, multiprocessing, os, sys, threading, time, weakref

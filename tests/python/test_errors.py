@@ -99,13 +99,6 @@ def test_begin_write_refuses(
     assert fresh._connection is None
 
 
-def test_list_of_one_is_a_single_descriptor(
-    connector: Connector, peer: Connector
-) -> None:
-    single = connector.create_readable(memory())
-    assert peer.begin_read(sent(single), [memory()]).wait(SECONDS)
-
-
 @pytest.mark.parametrize("text", ["zz", "b64:abc", "b64:AAAA"])
 def test_begin_refuses_damaged_metadata(
     peer: Connector, metadata: dict[str, RdmaMetadata], text: str
@@ -147,16 +140,6 @@ def test_read_only_memory_is_no_target() -> None:
     assert fresh._connection is None
 
 
-def test_descriptors_of_a_refused_list_stay_usable(connector: Connector) -> None:
-    ours, gpu = memory(), on_gpu()
-    with pytest.raises(ValueError):
-        connector.create_readable([gpu, ours])
-    assert not ours.is_registered
-    assert not gpu.is_registered
-    readable = connector.create_readable(ours)
-    assert connector.begin_read(readable.metadata(), memory()).wait(SECONDS)
-
-
 @pytest.mark.parametrize(
     "options", [{"readers": 0}, {"readers": "x"}, {"timeout": "x"}]
 )
@@ -165,21 +148,6 @@ def test_create_refuses_other_options(options: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):
         fresh.create_readable(memory(), **options)
     assert fresh._connection is None
-
-
-@pytest.mark.parametrize("other", [None, 5, "worker", object()])
-@pytest.mark.parametrize("kind", ["Read", "Write", "Readable", "Writable"])
-def test_operation_refuses_other_connections(
-    metadata: dict[str, RdmaMetadata], kind: str, other: Any
-) -> None:
-    arguments: dict[str, list[Any]] = {
-        "Read": [metadata["read"], memory()],
-        "Write": [memory(), metadata["write"]],
-        "Readable": [memory()],
-        "Writable": [memory()],
-    }
-    with pytest.raises(TypeError):
-        getattr(nc, f"{kind}Operation")(other, *arguments[kind])
 
 
 def test_operation_of_the_other_kind_is_a_value_error(
@@ -193,44 +161,23 @@ def test_operation_of_the_other_kind_is_a_value_error(
     assert fresh._connection is None
 
 
-BASES = {
-    nc.Error: (RuntimeError,),
-    nc.InvalidArgument: (nc.Error, ValueError),
-    nc.Unsupported: (nc.Error,),
-    nc.NoResources: (nc.Error,),
-    nc.Disconnected: (nc.Error, ConnectionError),
-    nc.TimedOut: (nc.Error, TimeoutError),
-    nc.Cancelled: (nc.Error,),
+# The table in docs/python.md: NIXL's name for it, and what it is caught as.
+BASES: dict[type[nc.Error], tuple[str, tuple[type, ...]]] = {
+    nc.Error: ("UNKNOWN", (RuntimeError,)),
+    nc.InvalidArgument: ("INVALID_PARAM", (nc.Error, ValueError)),
+    nc.Unsupported: ("NOT_SUPPORTED", (nc.Error,)),
+    nc.NoResources: ("BACKEND", (nc.Error,)),
+    nc.Disconnected: ("REMOTE_DISCONNECT", (nc.Error, ConnectionError)),
+    nc.TimedOut: ("CANCELED", (nc.Error, TimeoutError)),
+    nc.Cancelled: ("CANCELED", (nc.Error,)),
 }
 
 
 @pytest.mark.parametrize("of", BASES, ids=lambda each: each.__name__)
 def test_error_is_what_callers_catch(of: type[nc.Error]) -> None:
-    assert all(issubclass(of, base) for base in BASES[of])
+    assert (of.nixl_status, of.__bases__) == BASES[of]
     assert of.__module__ == "nixl_connect"
     assert getattr(nc, of.__name__) is of
-
-
-# NIXL's names for what its status numbers mean, but for the first letters.
-STATUSES = {
-    "NOT_POSTED",
-    "INVALID_PARAM",
-    "BACKEND",
-    "NOT_FOUND",
-    "MISMATCH",
-    "NOT_ALLOWED",
-    "REPOST_ACTIVE",
-    "UNKNOWN",
-    "NOT_SUPPORTED",
-    "REMOTE_DISCONNECT",
-    "CANCELED",
-    "NO_TELEMETRY",
-}
-
-
-@pytest.mark.parametrize("of", BASES, ids=lambda each: each.__name__)
-def test_error_carries_a_status_of_nixl(of: type[nc.Error]) -> None:
-    assert of.nixl_status in STATUSES
 
 
 def test_error_of_an_operation_says_what_happened(

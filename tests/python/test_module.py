@@ -11,6 +11,7 @@ from typing import Any
 import nixl_connect as nc
 import pydantic
 import pytest
+from nixl_connect import _dynamo_names
 from sides import memory, run_alone, sent
 
 CLASSES = {
@@ -48,6 +49,23 @@ def test_module_has_the_class(name: str) -> None:
     assert isinstance(found, type)
     assert issubclass(found, CLASSES[name])
     assert found.__name__ == name
+
+
+def test_module_of_dynamo_has_these_classes() -> None:
+    assert _dynamo_names.__all__ == list(CLASSES)
+
+
+def test_star_gives_the_classes_and_nothing_else() -> None:
+    printed = run_alone(
+        """
+        import nixl_connect
+        nixl_connect.install_as_dynamo()
+        got = {}
+        exec("from dynamo.nixl_connect import *", got)
+        print(*sorted(got.keys() - {"__builtins__"}))
+        """
+    )
+    assert printed.split() == list(CLASSES)
 
 
 @pytest.mark.parametrize(

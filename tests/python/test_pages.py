@@ -5,12 +5,9 @@ import time
 
 import pytest
 from nixl_connect import Descriptor
+from sides import ranges_of
 
 numpy = pytest.importorskip("numpy")
-
-
-def ranges_of(descriptor: Descriptor) -> list[tuple[int, int]]:
-    return descriptor._memory.ranges()
 
 
 @pytest.mark.parametrize("kind", ["int64", "int32", "uint16"])
@@ -37,6 +34,7 @@ def test_pages_refuse_what_is_no_page() -> None:
         Descriptor.pages(pool.reshape(8, 4096)[:, :8], 8, [1])
 
 
+@pytest.mark.timing
 def test_4096_pages_take_less_than_a_millisecond() -> None:
     pool = numpy.zeros(4096 * 4096, numpy.uint8)
     indices = numpy.arange(4096)[::-1]

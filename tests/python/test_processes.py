@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens at the end of a process, in a forked child, at Ctrl-C and when a peer
-dies: each in a process of its own, which must end well and say nothing else."""
+"""What happens at the end of a process, in a forked child and at Ctrl-C: each in a
+process of its own, which must end well and say nothing. Ends of tasks and of event
+loops are in test_endings.py."""
 
 import pytest
 from sides import run_alone
@@ -17,21 +18,9 @@ def reading(readable, size=1 << 26):
 """
 
 ENDS = {
-    "operations_in_flight": """
-        readable = exposed()
-        reads = [reading(readable) for _ in range(4)]
-        """,
     "dropped_operations_in_flight": """
         readable = exposed()
         for _ in range(4): reading(readable)
-        """,
-    "loop_closed_with_waits": """
-        async def main():
-            readable = exposed()
-            waits = [asyncio.create_task(each.wait_for_completion())
-                     for each in (readable, reading(readable))]
-            await asyncio.sleep(0)
-        asyncio.run(main())
         """,
     "daemon_threads_that_transfer": """
         readable = exposed(1000)
@@ -95,30 +84,3 @@ ENDS = {
 @pytest.mark.parametrize("name", ENDS)
 def test_process_ends_well(name: str) -> None:
     assert run_alone(PREAMBLE, ENDS[name]) == ""
-
-
-def test_death_of_the_peer_is_an_error() -> None:
-    printed = run_alone(
-        PREAMBLE,
-        """
-        import subprocess
-        child = subprocess.Popen([sys.executable, "-c", '''if True:
-            import nixl_connect as nc, sys
-            writable = nc.Connector().create_writable(nc.Descriptor(bytearray(1000)))
-            print(writable.metadata().model_dump_json(), flush=True)
-            sys.stdin.read()
-            '''], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        metadata = RdmaMetadata.model_validate_json(child.stdout.readline())
-        child.send_signal(signal.SIGSTOP)
-        write = here.begin_write(Descriptor(bytearray(1000)), metadata)
-        async def main():
-            wait = asyncio.create_task(write.wait_for_completion())
-            await asyncio.sleep(0)
-            child.kill()
-            try: await wait
-            except nc.Disconnected as error: print(isinstance(error, ConnectionError))
-        asyncio.run(main())
-        child.communicate()
-        """,
-    )
-    assert printed == "True"

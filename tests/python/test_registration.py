@@ -64,21 +64,6 @@ def test_descriptor_is_registered_in_one_place(
     descriptor.deregister_with_connector(peer)
 
 
-def test_what_was_registered_stays_so_through_operations(
-    connector: Connector, peer: Connector
-) -> None:
-    source, target = Descriptor(bytearray(b"12345678")), memory()
-    source.register_with_connector(connector)
-    target.register_with_connector(peer)
-    for _ in range(3):
-        with connector.create_readable(source) as readable:
-            with peer.begin_read(sent(readable), target) as read:
-                assert read.wait(30)
-            assert readable.wait(30)
-        assert source.is_registered
-        assert target.is_registered
-
-
 def test_running_operation_survives_a_deregistration(
     connector: Connector, peer: Connector
 ) -> None:

@@ -4,10 +4,12 @@ what it finds when python itself runs it."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nixl_connect
 import pytest
 
 PROGRAM = """\
@@ -134,13 +136,20 @@ def test_spawned_child_of_the_program_finds_ours(folder: Path) -> None:
     assert run(folder, *RUN, "-m", "your.worker").stdout == "nixl_connect._connector\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [("-h",), ("--help",), (), ("run",), ("run", "-h")]
-)
+@pytest.mark.parametrize("arguments", [("-h",), ("--help",), ("run", "-h")])
 def test_help_tells_how(folder: Path, arguments: tuple[str, ...]) -> None:
     process = run(folder, "-m", "nixl_connect", *arguments)
     assert (process.returncode, process.stderr) == (0, "")
     assert "run -m MODULE" in process.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",)])
+def test_nothing_to_run_fails_and_tells_how(
+    folder: Path, arguments: tuple[str, ...]
+) -> None:
+    process = run(folder, "-m", "nixl_connect", *arguments)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "run -m MODULE" in process.stderr
 
 
 @pytest.mark.parametrize("arguments", [("-m",), ("absent.py",), ("-x", "script.py")])
@@ -152,10 +161,31 @@ def test_what_cannot_be_run_is_refused(
     assert process.stderr.startswith("nixl-connect run: ")
 
 
-def test_module_that_is_not_there_is_named(folder: Path) -> None:
-    process = run(folder, *RUN, "-m", "your.absent")
+@pytest.mark.parametrize("name", ["absent", "absent.part", "your.absent", "elsewhere"])
+def test_module_that_is_not_there_is_told_in_one_line(folder: Path, name: str) -> None:
+    (folder / "elsewhere" / "__init__.py").touch()
+    process = run(folder, *RUN, "-m", name)
+    assert (process.returncode, process.stdout) == (1, "")
+    assert re.fullmatch(rf"nixl-connect run: .*{name}.*\n", process.stderr)
+
+
+FAILING = {
+    "your.worker": ("your/worker.py", "import missing"),
+    "your.part": ("your/__init__.py", "import missing"),
+    "your": ("your/__main__.py", "import runpy; runpy.run_module('missing')"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_failed_import_of_the_program_has_its_traceback(
+    folder: Path, name: str
+) -> None:
+    file, code = FAILING[name]
+    (folder / file).write_text(code)
+    process = run(folder, *RUN, "-m", name)
     assert process.returncode == 1
-    assert "your.absent" in process.stderr.splitlines()[-1]
+    assert process.stderr.startswith("Traceback")
+    assert file in process.stderr and "missing" in process.stderr.splitlines()[-1]
 
 
 def test_run_needs_no_package_of_the_command_line(folder: Path) -> None:
@@ -169,4 +199,11 @@ def test_other_commands_name_the_extra_that_they_need(folder: Path) -> None:
     (folder / "typer.py").write_text("raise ImportError('none', name='typer')")
     process = run(folder, "-m", "nixl_connect", "demo")
     assert process.returncode == 2
-    assert "nixl-connect[cli]" in process.stderr
+    assert "pip install 'nixl-connect[cli]'" in process.stderr
+
+
+def test_version_needs_no_package_of_the_command_line(folder: Path) -> None:
+    (folder / "typer.py").write_text("raise ImportError('none', name='typer')")
+    process = run(folder, "-m", "nixl_connect", "--version")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout == f"nixl-connect {nixl_connect.__version__}\n"

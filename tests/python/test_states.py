@@ -103,19 +103,6 @@ def test_loss_of_the_peer_makes_it_errored(silent: SilentPeer) -> None:
         assert write.status is ERRORED
 
 
-def test_end_of_the_exposing_side_makes_it_errored(
-    connector: nc.Connector, peer: nc.Connector
-) -> None:
-    readable = connector.create_readable(memory())
-    metadata = sent(readable)
-    readable.cancel()
-    assert readable.wait(SECONDS)
-    read = peer.begin_read(metadata, memory())
-    with pytest.raises(RuntimeError):
-        read.wait(SECONDS)
-    assert read.status is ERRORED
-
-
 @pytest.mark.parametrize("give_up", ["cancel", "close"])
 def test_peer_that_gives_up_is_an_error_here(
     connector: nc.Connector, give_up: str

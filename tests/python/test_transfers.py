@@ -3,7 +3,7 @@
 
 import nixl_connect as nc
 from nixl_connect import Descriptor, OperationStatus
-from sides import SECONDS, memory, sent
+from sides import SECONDS, sent
 
 
 def test_read_moves_the_bytes(connector: nc.Connector, peer: nc.Connector) -> None:
@@ -49,9 +49,3 @@ def test_reader_names_pages_of_one_metadata(
     ]
     assert nc.wait_all([*reads, readable], SECONDS)
     assert [target[64 * page] for page in range(8)] == [0, 5, 3, 5, 3, 9, 0, 9]
-
-
-def test_empty_memory_is_moved(connector: nc.Connector, peer: nc.Connector) -> None:
-    readable = connector.create_readable(memory(0))
-    read = peer.begin_read(sent(readable), memory(0), timeout=SECONDS)
-    assert nc.wait_all([read, readable], SECONDS)

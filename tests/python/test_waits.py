@@ -2,6 +2,7 @@
 """Waiting for operations: in event loops and threads, for one and for many."""
 
 import asyncio
+import queue
 import threading
 
 import nixl_connect as nc
@@ -66,6 +67,37 @@ def test_callback_comes_in_the_loop_and_without_one(connector: nc.Connector) -> 
     readable.add_done_callback(lambda _: called.set())
     readable.cancel()
     assert called.wait(SECONDS)
+
+
+@pytest.mark.parametrize("module", ["asyncio", "uvloop"])
+def test_callback_comes_though_its_loop_was_closed(
+    connector: nc.Connector, module: str
+) -> None:
+    loop = pytest.importorskip(module).new_event_loop()
+    called: queue.Queue[tuple[nc.ReadableOperation, threading.Thread]] = queue.Queue()
+    readable = connector.create_readable(memory())
+
+    async def add() -> None:
+        readable.add_done_callback(
+            lambda of: called.put((of, threading.current_thread()))
+        )
+
+    loop.run_until_complete(add())
+    loop.close()
+    assert called.empty()
+    readable.cancel()
+    operation, thread = called.get(timeout=SECONDS)
+    assert operation is readable
+    assert thread is not threading.current_thread()
+
+
+def test_callback_may_wait(connector: nc.Connector) -> None:
+    other, readable = (connector.create_readable(memory()) for _ in range(2))
+    waited: queue.Queue[bool] = queue.Queue()
+    readable.add_done_callback(lambda _: waited.put(other.wait(SECONDS)))
+    readable.cancel()
+    other.cancel()
+    assert waited.get(timeout=SECONDS)
 
 
 def test_operations_come_as_they_complete(

@@ -33,6 +33,14 @@ TEST(BlobText, WritesTheTwoFormsThatPeersKnow) {
   EXPECT_EQ(decode_blob_text(upper(hex)), v1);
 }
 
+TEST(BlobText, IsCompressedWithLittleEffortWhereItIsLarge) {
+  for (const auto& [size, start] :
+       {std::pair{65535U, "789c"}, std::pair{65536U, "7801"}}) {
+    const base::Bytes blob(size);
+    EXPECT_EQ(encode_blob_text(blob, BlobText::kHex).substr(0, 4), start);
+  }
+}
+
 TEST(BlobText, SurvivesTheRoundTripAtEverySize) {
   Samples samples(12);
   for (const std::size_t size :

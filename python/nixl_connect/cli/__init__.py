@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import sys
 
+from .._native import version
+
 __all__ = ["main"]
 
 
@@ -24,12 +26,16 @@ def main(arguments: list[str] | None = None) -> int | None:
         from ..__main__ import main as run_program
 
         return run_program()
+    if arguments[:1] == ["--version"]:
+        # Bug reports shall have it, whatever is installed.
+        print(f"nixl-connect {version}")
+        return None
     try:
         import rich  # noqa: F401
         import typer  # noqa: F401
     except ImportError as error:
         print(
-            f"nixl-connect: there is no {error.name}: pip install nixl-connect[cli]",
+            f"nixl-connect: there is no {error.name}: pip install 'nixl-connect[cli]'",
             file=sys.stderr,
         )
         return 2

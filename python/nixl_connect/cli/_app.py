@@ -27,8 +27,13 @@ app = typer.Typer(
 
 
 @app.callback()
-def _about() -> None:
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Moves memory between processes, and speaks NIXL's metadata."""
+    assert not version, "main() answers"
 
 
 def parse_size(text: str) -> int:

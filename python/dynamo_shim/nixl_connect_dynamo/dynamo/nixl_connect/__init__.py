@@ -4,6 +4,7 @@
 from typing import TYPE_CHECKING
 
 from nixl_connect._dynamo_names import *  # noqa: F403
+from nixl_connect._dynamo_names import __all__ as __all__
 from nixl_connect._dynamo_names import logger as logger
 
 if TYPE_CHECKING:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of a Connector, checked when it is made. A value; any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from ._numbers import check_count, check_seconds
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a Connector was given; None leaves it to the environment and the defaults.
+    TypeError, ValueError; names of paths and devices are the library's to check."""
+
+    timeout: float | None = None
+    network: bool | None = None
+    net_devices: str | None = None
+    ucx_directory: str | None = None
+    spin: float | None = None
+    drain_timeout: float | None = None
+    copy_threads: int | None = None
+    forbid: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_seconds(self.timeout)
+        _check_type("network", self.network, bool, "True or False")
+        _check_type(
+            "net_devices", self.net_devices, str, "a str such as 'eth0,mlx5_0:1'"
+        )
+        _check_type(
+            "ucx_directory", self.ucx_directory, str, "the name of a folder, a str"
+        )
+        check_seconds(self.spin, "spin", 1)
+        check_seconds(self.drain_timeout, "drain_timeout", 3600)
+        if self.copy_threads is not None:
+            check_count(self.copy_threads, "copy_threads", 1024)
+        if not _are_paths(self.forbid):
+            raise TypeError(f"forbid is a list of paths, not {self.forbid!r}")
+
+
+def _check_type(name: str, value: object, of: type, form: str) -> None:
+    if not isinstance(value, (of, type(None))):
+        raise TypeError(f"{name} is {form}, not {value!r}")
+
+
+def _are_paths(value: object) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return False
+    return all(isinstance(each, str) for each in cast("Sequence[object]", value))
