@@ -50,6 +50,12 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
+  // Memory of `size` bytes that peers of this host can map; any Connector of the
+  // process can expose it. `huge_pages`: of huge pages, if the system has enough in
+  // reserve (vm.nr_hugepages), which spares it the work of 512 small ones. Throws
+  // Error(kInvalidArgument) for a size of 0, Error(kNoResources).
+  static Allocation allocate(std::size_t size, bool huge_pages = false);
+
   // Makes `source` readable by whoever holds the operation's metadata. Returns with the
   // memory reachable. The descriptors of a list must be of one device kind and are read
   // as one operation. Throws Error(kInvalidArgument) for an empty list, a null pointer

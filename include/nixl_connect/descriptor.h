@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A piece of this process's memory that takes part in operations. A value: copying it
-// copies an address, never the bytes.
+// copies an address, never the bytes. And memory made for operations.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <utility>
 
 #include "nixl_connect/device.h"
 
@@ -44,6 +46,28 @@ class Descriptor {
   std::size_t size_;
   Device device_;
   bool is_read_only_ = false;
+  std::shared_ptr<const void> owner_;
+};
+
+// Zeroed memory that peers of the same host map, so that its bytes take the fastest
+// path there is (host.map), whichever side reads or writes. Connector::allocate() gives
+// it. A handle: copies are of the same memory, which goes with the last of them and the
+// last operation on it. Costs a file descriptor.
+class Allocation {
+ public:
+  std::byte* data() const noexcept { return bytes_.data(); }
+  std::size_t size() const noexcept { return bytes_.size(); }
+  std::span<std::byte> bytes() const noexcept { return bytes_; }
+
+  // All of it, with itself as owner.
+  Descriptor descriptor() const { return {data(), size(), {}, owner_}; }
+
+ private:
+  friend class Connector;
+  Allocation(std::span<std::byte> bytes, std::shared_ptr<const void> owner) noexcept
+      : bytes_(bytes), owner_(std::move(owner)) {}
+
+  std::span<std::byte> bytes_;
   std::shared_ptr<const void> owner_;
 };
 

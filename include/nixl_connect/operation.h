@@ -39,8 +39,8 @@ class Operation {
 
   // Blocks until the operation is terminal. The calling thread may do the transfer's
   // work meanwhile; where there is none, it uses no CPU. Returns kComplete or
-  // kCancelled, which is this side's own cancel(); throws the operation's Error if it is
-  // kErrored: kDisconnected when the peer went away, kCancelled when it gave the
+  // kCancelled, which is this side's own cancel(); throws the operation's Error if it
+  // is kErrored: kDisconnected when the peer went away, kCancelled when it gave the
   // operation up, kTimedOut when the deadline passed. Throws Error(kInvalidArgument)
   // when called on the library's own thread, that is, from a completion callback of
   // another operation.

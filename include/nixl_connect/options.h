@@ -75,9 +75,9 @@ struct ConnectorOptions {
   // NIXL_CONNECT_COPY_THREADS.
   std::optional<unsigned> copy_threads{};
 
-  // What is not to be used: "host.cma", a path that Operation::path() names, or "host",
-  // all that is of one host, as if every peer were on another one. Environment:
-  // NIXL_CONNECT_FORBID, with commas between several.
+  // What is not to be used: "host.map" and "host.cma", paths that Operation::path()
+  // names, or "host", all that is of one host, as if every peer were on another one.
+  // Environment: NIXL_CONNECT_FORBID, with commas between several.
   std::vector<std::string> forbid{};
 
   // Lowest level that reaches the log (standard error, or set_log_sink()) of the whole

@@ -39,8 +39,10 @@ bool is_memfd(const std::string& link, const char* name) {
 
 }  // namespace
 
-SharedMemory::SharedMemory(const char* name, std::size_t size)
-    : fd_(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)), size_(size) {
+SharedMemory::SharedMemory(const char* name, std::size_t size, PageSize page_size)
+    : fd_(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING |
+                                   (page_size == PageSize::kHuge ? MFD_HUGETLB : 0U))),
+      size_(size) {
   if (fd_.get() < 0) fail("memfd_create");
   if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) fail("ftruncate");
   if (::fcntl(fd_.get(), F_ADD_SEALS, kSeals) != 0) fail("fcntl");
@@ -49,12 +51,14 @@ SharedMemory::SharedMemory(const char* name, std::size_t size)
 }
 
 std::optional<SharedMemory> SharedMemory::of_process(std::uint32_t pid,
-                                                     std::uint32_t fd,
-                                                     const char* name) {
+                                                     std::uint32_t fd, const char* name,
+                                                     Access access) {
+  const bool writes = access == Access::kReadWrite;
   const std::string link = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
   if (!is_memfd(link, name)) return std::nullopt;
   // A pipe can bear that name too, and a memfd does not mind O_NONBLOCK.
-  UniqueFd opened(::open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd opened(
+      ::open(link.c_str(), (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK));
   if (opened.get() < 0) return std::nullopt;
   const int seals = ::fcntl(opened.get(), F_GET_SEALS);
   struct stat status {};
@@ -62,7 +66,8 @@ std::optional<SharedMemory> SharedMemory::of_process(std::uint32_t pid,
       ::fstat(opened.get(), &status) != 0 || status.st_size <= 0)
     return std::nullopt;
   const auto size = static_cast<std::size_t>(status.st_size);
-  std::byte* const data = map(opened.get(), size, PROT_READ);
+  std::byte* const data =
+      map(opened.get(), size, writes ? PROT_READ | PROT_WRITE : PROT_READ);
   if (data == nullptr) return std::nullopt;
   return SharedMemory(UniqueFd(), data, size);
 }

@@ -16,15 +16,20 @@ namespace nixl_connect::base {
 
 class SharedMemory {
  public:
-  // Zeroed memory of this process. `name` is what /proc shows. Throws
-  // Error(kNoResources).
-  SharedMemory(const char* name, std::size_t size);
+  enum class PageSize { kUsual, kHuge };
 
-  // Memory of another process, for reading: what it has under `fd`, if that is sealed
-  // memory of that name and can be reached; nothing otherwise. Any numbers are safe to
-  // ask for.
+  // Zeroed memory of this process. `name` is what /proc shows. Of huge pages, `size` is
+  // a multiple, and the system has them in reserve. Throws Error(kNoResources).
+  SharedMemory(const char* name, std::size_t size,
+               PageSize page_size = PageSize::kUsual);
+
+  enum class Access { kRead, kReadWrite };
+
+  // Memory of another process: what it has under `fd`, if that is sealed memory of that
+  // name and can be reached; nothing otherwise. Any numbers are safe to ask for.
   static std::optional<SharedMemory> of_process(std::uint32_t pid, std::uint32_t fd,
-                                                const char* name);
+                                                const char* name,
+                                                Access access = Access::kRead);
 
   SharedMemory(SharedMemory&& other) noexcept;
   SharedMemory& operator=(SharedMemory&&) = delete;

@@ -3,6 +3,8 @@
 // The public classes: each member is one call into the runtime.
 #include "nixl_connect/connector.h"
 
+#include "base/exported_memory.h"
+#include "nixl_connect/error.h"
 #include "runtime/engine.h"
 #include "runtime/operation_state.h"
 
@@ -14,6 +16,12 @@ Connector::Connector(const ConnectorOptions& options)
     : engine_(std::make_unique<runtime::Engine>(options)) {}
 
 Connector::~Connector() = default;
+
+Allocation Connector::allocate(std::size_t size, bool huge_pages) {
+  if (size == 0) throw Error(ErrorKind::kInvalidArgument, "allocate: the size is 0");
+  const auto memory = base::ExportedMemory::make(size, huge_pages);
+  return {{memory->data(), size}, memory};
+}
 
 ReadableOperation Connector::create_readable(const Descriptor& source,
                                              const OperationOptions& options) {

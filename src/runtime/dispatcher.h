@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/engine.h"
-#include "paths/host/cma_copy.h"
+#include "paths/host/copy.h"
 #include "paths/host/copy_pool.h"
 #include "paths/ucx/transfer.h"
 #include "paths/ucx/worker.h"
@@ -88,7 +88,7 @@ class Dispatcher {
     std::vector<RemoteRange> remote;
     core::PeerId peer = 0;
     std::unique_ptr<paths::ucx::Transfer> transfer;
-    std::shared_ptr<paths::host::CmaCopy> copy;
+    std::shared_ptr<paths::host::Copy> copy;
     bool is_lease_checked = false;
   };
 
@@ -131,6 +131,8 @@ class Dispatcher {
 
   void start_transfer(core::OperationId operation, Running& running);
   bool try_start_copy(core::OperationId operation, Running& running);
+  std::shared_ptr<paths::host::Copy> copy_of(const Running& running);
+  std::shared_ptr<paths::host::Copy> mapped_copy_of(const Running& running, Peer& peer);
   bool help_copies();
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);

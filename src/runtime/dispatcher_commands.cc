@@ -9,7 +9,7 @@
 
 namespace nixl_connect::runtime {
 
-using paths::host::CmaCopy;
+using paths::host::Copy;
 using paths::ucx::Direction;
 using paths::ucx::Transfer;
 using paths::ucx::TransferResult;
@@ -43,7 +43,7 @@ void Dispatcher::carry_out(const core::StartTransfer& command) {
 void Dispatcher::carry_out(const core::StopTransfer& command) {
   Running& running = running_.at(command.operation);
   if (running.transfer) running.transfer->stop();
-  if (running.copy && running.copy->stop() == CmaCopy::Step::kEnded)
+  if (running.copy && running.copy->stop() == Copy::Step::kEnded)
     copy_ended(command.operation);
 }
 

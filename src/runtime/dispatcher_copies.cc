@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Transfers by host.cma: who may take that path, and how they end.
+// Transfers by host.map and host.cma: who may take these paths, and how they end.
 #include "base/log.h"
+#include "paths/host/cma_copy.h"
+#include "paths/host/mapped_copy.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
 
 namespace nixl_connect::runtime {
 
 using paths::host::CmaCopy;
+using paths::host::Copy;
 using paths::host::Fault;
+using paths::host::MappedCopy;
 
 namespace {
 
@@ -39,6 +43,14 @@ std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
                                 extension->lease.token};
 }
 
+const wire::Export* find_export(const wire::Extension& extension,
+                                const paths::host::Range& range) {
+  const auto found = std::find_if(
+      extension.exports.begin(), extension.exports.end(),
+      [&](const wire::Export& each) { return each.covers(range.remote, range.size); });
+  return found == extension.exports.end() ? nullptr : &*found;
+}
+
 // Why not all bytes were moved.
 core::Failure failure_of(Fault fault) {
   switch (fault) {
@@ -67,22 +79,55 @@ core::Failure failure_of(Fault fault) {
 }  // namespace
 
 bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
-  OperationState& state = *running.state;
-  const Peer* const peer = peers_.find(running.peer);
-  if (!resources_.may_use_cma || peer == nullptr || state.size() == 0) return false;
-  const auto lease = lease_in_reach(*peer, *running.agent);
-  if (!lease) return false;
-  running.copy = std::make_shared<CmaCopy>(
-      state.identity().kind, *lease, ranges_of(state.descriptors(), running.remote),
-      state.bytes());
-  if (running.copy->pieces() > 1 || state.size() > kInlineBytes) {
+  running.copy = copy_of(running);
+  if (!running.copy) return false;
+  if (running.copy->pieces() > 1 || running.copy->bytes() > kInlineBytes) {
     copies_.add(operation, running.copy);
     return true;
   }
-  while (running.copy->move_piece() != CmaCopy::Step::kEnded) {
+  while (running.copy->move_piece() != Copy::Step::kEnded) {
   }
   copy_ended(operation);
   return true;
+}
+
+// Null where UCX is to carry the bytes.
+std::shared_ptr<Copy> Dispatcher::copy_of(const Running& running) {
+  OperationState& state = *running.state;
+  Peer* const peer = peers_.find(running.peer);
+  if (peer == nullptr || state.size() == 0) return nullptr;
+  if (resources_.may_use_map)
+    if (auto copy = mapped_copy_of(running, *peer)) return copy;
+  const auto lease = lease_in_reach(*peer, *running.agent);
+  if (!resources_.may_use_cma || !lease) return nullptr;
+  return std::make_shared<CmaCopy>(state.identity().kind, *lease,
+                                   ranges_of(state.descriptors(), running.remote),
+                                   state.bytes());
+}
+
+// Null if not all of the peer's memory can be mapped, or its leases cannot be seen.
+std::shared_ptr<Copy> Dispatcher::mapped_copy_of(const Running& running, Peer& peer) {
+  const auto& extension = running.agent->extension();
+  const auto pid = peer.pid();
+  if (!extension || extension->exports.empty() || !pid ||
+      !peer.leases.is_valid(*extension))
+    return nullptr;
+  MappedCopy::Maps maps;
+  std::vector<paths::host::Range> ranges =
+      ranges_of(running.state->descriptors(), running.remote);
+  const wire::Export* exported = nullptr;
+  for (paths::host::Range& range : ranges) {
+    if (exported == nullptr || !exported->covers(range.remote, range.size)) {
+      exported = find_export(*extension, range);
+      auto map = exported ? peer.memory.map(*pid, *exported) : nullptr;
+      if (!map) return nullptr;
+      maps.push_back(std::move(map));
+    }
+    range.remote = reinterpret_cast<std::uintptr_t>(maps.back()->data()) +
+                   (range.remote - exported->address);
+  }
+  return std::make_shared<MappedCopy>(running.state->identity().kind, std::move(maps),
+                                      std::move(ranges), running.state->bytes());
 }
 
 // Moves a piece of a large copy, and reports the copies that have ended. True if there
@@ -96,17 +141,16 @@ bool Dispatcher::help_copies() {
 }
 
 void Dispatcher::copy_ended(core::OperationId operation) {
-  constexpr const char* kPath = "host.cma";
   Running& running = running_.at(operation);
   const auto copy = std::move(running.copy);
   if (copy->fault() == Fault::kRefused && !copy->was_stopped())
     return start_over(operation);
-  running.state->set_path(kPath);
+  running.state->set_path(copy->path());
   // A read of CMA takes the lease's word with the bytes.
-  running.is_lease_checked = true;
+  running.is_lease_checked = copy->path() == CmaCopy::kPath;
   std::optional<core::Failure> failure;
   if (!copy->is_complete()) failure = failure_of(copy->fault());
-  core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(), kPath,
+  core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(), copy->path(),
                        time_);
 }
 

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "runtime/checks.h"
 #include "runtime/driver.h"
+#include "runtime/exports.h"
 #include "runtime/operation_state.h"
 #include "runtime/resources.h"
 #include "wire/utf8.h"
@@ -55,10 +56,11 @@ const ConnectorOptions& checked(const ConnectorOptions& options) {
       (*options.copy_threads < 1 || *options.copy_threads > 1024))
     throw Error(ErrorKind::kInvalidArgument, "copy_threads must be from 1 to 1024");
   for (const std::string& path : options.forbid)
-    if (path != "host.cma" && path != "host")
+    if (path != "host.map" && path != "host.cma" && path != "host")
       throw Error(ErrorKind::kInvalidArgument,
                   "forbid names the path \"" + path +
-                      "\"; it can name host.cma, and host for all that is of one host");
+                      "\"; it can name host.map, host.cma, and host for all that is of "
+                      "one host");
   base::set_log_level(options.log_level);
   return options;
 }
@@ -119,9 +121,12 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
 
   wire::AgentMetadata agent = resources_->registrations.describe(descriptors, hold);
   agent.connection = resources_->worker_address;
-  agent.extension = wire::Extension{resources_->instance, std::string(version()),
-                                    resources_->context.library().version, lease,
-                                    resources_->leases.table_of(lease)};
+  agent.extension = wire::Extension{resources_->instance,
+                                    std::string(version()),
+                                    resources_->context.library().version,
+                                    lease,
+                                    resources_->leases.table_of(lease),
+                                    exports_of(descriptors)};
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},

@@ -17,6 +17,7 @@
 #include "runtime/local_channels.h"
 #include "runtime/remote_agent.h"
 #include "runtime/remote_leases.h"
+#include "runtime/remote_memory.h"
 #include "wire/control.h"
 
 namespace nixl_connect::runtime {
@@ -29,6 +30,7 @@ struct Peer {
   paths::ucx::Endpoint* endpoint = nullptr;  // null until it is needed
   LocalChannel* channel = nullptr;           // to one of ours on this host
   RemoteLeases leases;                       // of a peer of ours on this host
+  RemoteMemory memory;                       // the same
   bool is_cma_refused = false;               // by the kernel
   bool knows_us = false;                     // we have sent it a Hello
   bool greeted_us = false;                   // it has sent us a Hello

@@ -39,6 +39,7 @@ struct Resources {
     return std::count(options.forbid.begin(), options.forbid.end(), path) != 0;
   }
   const bool may_use_host = !is_forbidden("host");
+  const bool may_use_map = may_use_host && !is_forbidden("host.map");
   const bool may_use_cma = may_use_host && !is_forbidden("host.cma");
   const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;

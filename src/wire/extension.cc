@@ -21,12 +21,15 @@ enum FieldType : std::uint16_t {
   kLibraryVersion = 4,
   kUcxVersion = 5,
   kLeaseTable = 6,
+  kExports = 7,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
-static_assert(6 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
-                  2 * kMaxVersionBytes + 2 * 4 + 8 + kCrcBytes <=
+constexpr std::size_t kExportBytes = 3 * 8 + 4;
+static_assert(7 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
+                  2 * kMaxVersionBytes + 2 * 4 + 8 + kMaxExports * kExportBytes +
+                  kCrcBytes <=
               kMaxExtensionBytes);
 
 std::uint32_t crc_of(base::BytesView bytes) {
@@ -45,6 +48,7 @@ const char* defect_of(const Extension& extension) {
     return "the rkey of the lease's word is too long";
   if (!is_version(extension.library_version) || !is_version(extension.ucx_version))
     return "a version is too long or not UTF-8";
+  if (extension.exports.size() > kMaxExports) return "there are too many exports";
   return nullptr;
 }
 
@@ -71,6 +75,17 @@ base::Bytes encode_table(const LeaseTable& table) {
   return std::move(out).take();
 }
 
+base::Bytes encode_exports(const std::vector<Export>& exports) {
+  base::Writer out;
+  for (const Export& each : exports) {
+    out.u64(each.id);
+    out.u64(each.address);
+    out.u64(each.size);
+    out.u32(each.fd);
+  }
+  return std::move(out).take();
+}
+
 base::Bytes encode_salted(const Extension& extension, std::byte salt) {
   base::Writer out;
   const auto add = [&](FieldType type, base::BytesView value) {
@@ -84,6 +99,7 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
         std::pair{kUcxVersion, &extension.ucx_version}})
     if (!text->empty()) add(type, base::as_view(*text));
   if (extension.lease_table) add(kLeaseTable, encode_table(*extension.lease_table));
+  if (!extension.exports.empty()) add(kExports, encode_exports(extension.exports));
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -105,6 +121,20 @@ bool decode_table(base::BytesView value, std::optional<LeaseTable>& table) {
   const auto word_offset = reader.u64();
   if (!word_offset) return false;
   table = {*pid, *fd, *word_offset};
+  return true;
+}
+
+bool decode_exports(base::BytesView value, std::vector<Export>& exports) {
+  if (value.size() % kExportBytes != 0 || value.size() / kExportBytes > kMaxExports)
+    return false;
+  base::Reader reader(value);
+  while (!reader.is_empty()) {
+    Export& each = exports.emplace_back();
+    each.id = *reader.u64();
+    each.address = *reader.u64();
+    each.size = *reader.u64();
+    each.fd = *reader.u32();
+  }
   return true;
 }
 
@@ -134,6 +164,8 @@ class Assembly {
         return true;
       case kLeaseTable:
         return decode_table(value, extension_.lease_table);
+      case kExports:
+        return decode_exports(value, extension_.exports);
       default:
         return true;
     }

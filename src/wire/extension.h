@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 
@@ -40,12 +41,28 @@ struct LeaseTable {
   bool operator==(const LeaseTable&) const = default;
 };
 
+// Memory that peers of the same host may map: a sealed memfd of the process, whose name
+// ends in the id, so that the number of another file leads nowhere.
+struct Export {
+  std::uint64_t id = 0;
+  std::uint64_t address = 0;  // of its first byte, in the exposing process
+  std::uint64_t size = 0;
+  std::uint32_t fd = 0;  // of the process
+
+  bool covers(std::uint64_t first, std::uint64_t bytes) const noexcept {
+    return first >= address && first - address <= size &&
+           bytes <= size - (first - address);
+  }
+  bool operator==(const Export&) const = default;
+};
+
 struct Extension {
   InstanceId instance{};
   std::string library_version;
   std::string ucx_version;
   LeaseRecord lease;
   std::optional<LeaseTable> lease_table;
+  std::vector<Export> exports;
 
   bool operator==(const Extension&) const = default;
 };
@@ -53,6 +70,7 @@ struct Extension {
 constexpr std::string_view kExtensionTag = "nxcx1";
 constexpr std::size_t kMaxVersionBytes = 64;
 constexpr std::size_t kMaxWordRkeyBytes = 2048;
+constexpr std::size_t kMaxExports = 32;
 constexpr std::size_t kMaxExtensionBytes = 4096;  // the limits above keep it below
 
 // NIXL's socket listener splits what it receives wherever this text occurs.
@@ -65,6 +83,7 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //   3 lease     u64 id, u64 token, u64 word address, then the word's rkey
 //   4 library version, 5 UCX version   UTF-8; left out if empty
 //   6 lease table   u32 pid, u32 fd, u64 offset of the lease's word; may be left out
+//   7 exports       of each u64 id, u64 address, u64 size, u32 fd; left out if empty
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8 and what is
 // longer than its limit above.
 base::Bytes encode(const Extension& extension);

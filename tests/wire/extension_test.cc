@@ -51,6 +51,45 @@ TEST(Extension, HasTheBytesThatItsHeaderDescribes) {
             "0300190000000100000000000000020000000000000003000000000000006b"
             "040003000000302e31"
             "0600100000000a0000000b0000008877665544332211");
+  extension.lease_table.reset();
+  extension.exports = {{1, 2, 3, 4}};
+  EXPECT_EQ(base::to_hex(fields_of(extension)),
+            "020010000000abababababababababababababababab"
+            "0300190000000100000000000000020000000000000003000000000000006b"
+            "040003000000302e31"
+            "07001c00000001000000000000000200000000000000030000000000000004000000");
+}
+
+TEST(Extension, NamesExportsUpToALimit) {
+  Extension extension = Samples(7).extension();
+  extension.exports.clear();
+  const base::Bytes without = fields_of(extension);
+  for (std::size_t i = 0; i < kMaxExports; ++i)
+    extension.exports.push_back({UINT64_MAX - i, i, 2 * i, UINT32_MAX});
+  EXPECT_EQ(decode_extension(encode(extension)), extension);
+  extension.exports.push_back({});
+  EXPECT_THROW(encode(extension), Error);
+  // Parts of one, or too many, are refused as a whole.
+  constexpr std::size_t kExportBytes = 3 * 8 + 4;
+  for (std::size_t size = 0; size <= (kMaxExports + 1) * kExportBytes; ++size) {
+    base::Writer cut;
+    cut.raw(without);
+    append_field(cut, 7, base::Bytes(size, std::byte{1}));
+    EXPECT_EQ(decode_extension(with_crc(std::move(cut).take())).has_value(),
+              size % kExportBytes == 0 && size <= kMaxExports * kExportBytes)
+        << size;
+  }
+}
+
+TEST(Export, CoversWhatLiesInItAndNothingThatWrapsAround) {
+  const Export exported{1, 1000, 100, 2};
+  EXPECT_TRUE(exported.covers(1000, 100));
+  EXPECT_TRUE(exported.covers(1099, 1));
+  EXPECT_TRUE(exported.covers(1100, 0));
+  EXPECT_FALSE(exported.covers(999, 1));
+  EXPECT_FALSE(exported.covers(1099, 2));
+  EXPECT_FALSE(exported.covers(1000, UINT64_MAX));
+  EXPECT_FALSE(exported.covers(UINT64_MAX, 1000));
 }
 
 TEST(Extension, NamesALeaseTableOrNone) {

@@ -56,6 +56,8 @@ Extension Samples::extension() {
   extension.lease_table =
       LeaseTable{static_cast<std::uint32_t>(number(UINT32_MAX)),
                  static_cast<std::uint32_t>(number(UINT32_MAX)), number()};
+  extension.exports = {
+      {number(), number(), number(), static_cast<std::uint32_t>(number(UINT32_MAX))}};
   for (std::byte& byte : extension.instance) byte = static_cast<std::byte>(number(255));
   extension.library_version = text(10);
   extension.ucx_version = text(10);

@@ -24,7 +24,7 @@ CopyPool::~CopyPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void CopyPool::add(Tag tag, std::shared_ptr<CmaCopy> copy) {
+void CopyPool::add(Tag tag, std::shared_ptr<Copy> copy) {
   if (threads_.empty()) start_threads();
   const std::size_t helpers = std::min(copy->pieces(), threads_.size() + 1) - 1;
   {
@@ -82,12 +82,12 @@ std::optional<CopyPool::Job> CopyPool::next_job() {
 // False if there was none left.
 bool CopyPool::move_piece(const Job& job) {
   switch (job.copy->move_piece()) {
-    case CmaCopy::Step::kNothingLeft:
+    case Copy::Step::kNothingLeft:
       remove(job);
       return false;
-    case CmaCopy::Step::kGoesOn:
+    case Copy::Step::kGoesOn:
       return true;
-    case CmaCopy::Step::kEnded:
+    case Copy::Step::kEnded:
       break;
   }
   remove(job);

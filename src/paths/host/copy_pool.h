@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include "paths/host/cma_copy.h"
+#include "paths/host/copy.h"
 
 namespace nixl_connect::paths::host {
 
@@ -35,8 +35,8 @@ class CopyPool {
   CopyPool& operator=(const CopyPool&) = delete;
 
   // The end that a thread of the pool, or help(), sees is told by take_ended(); the one
-  // that the owner's CmaCopy::stop() sees is not.
-  void add(Tag tag, std::shared_ptr<CmaCopy> copy);
+  // that the owner's Copy::stop() sees is not.
+  void add(Tag tag, std::shared_ptr<Copy> copy);
 
   // Moves one piece, if there is one that nobody has taken.
   bool help();
@@ -48,7 +48,7 @@ class CopyPool {
  private:
   struct Job {
     Tag tag;
-    std::shared_ptr<CmaCopy> copy;
+    std::shared_ptr<Copy> copy;
   };
 
   void start_threads();

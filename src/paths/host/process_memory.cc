@@ -44,7 +44,7 @@ void Batch::Side::add(std::uint64_t address, std::uint64_t size) noexcept {
   parts[count++] = part(address, size);
 }
 
-Batch::Moved Batch::move(OperationKind kind, const LeaseWord& lease) noexcept {
+Moved Batch::move(OperationKind kind, const LeaseWord& lease) noexcept {
   const bool is_read = kind == OperationKind::kRead;
   std::uint64_t word = 0;
   std::uint64_t expected = bytes_;

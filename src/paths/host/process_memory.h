@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "nixl_connect/metadata.h"
+#include "paths/host/copy.h"
 
 namespace nixl_connect::paths::host {
 
@@ -22,46 +23,23 @@ struct LeaseWord {
   std::uint64_t token = 0;
 };
 
-struct Range {
-  std::uintptr_t local = 0;
-  std::uint64_t remote = 0;
-  std::uint64_t size = 0;
-};
-
-enum class Fault {
-  kNone,
-  kLeaseOver,     // or it never was: another process, or one that runs another program
-  kPeerGone,      // no such process
-  kRefused,       // the kernel does not let this process touch that one
-  kLocalMemory,   // not mapped, or read-only though it is the target
-  kRemoteMemory,  // the same at the peer
-};
-
 // Whether the process is within reach and its word holds the token.
 Fault look(const LeaseWord& lease) noexcept;
 
 // Ranges for one system call. Neighbours are made one, on each side for itself.
 class Batch {
  public:
-  static constexpr std::size_t kMaxRanges = 128;
+  static constexpr std::size_t kMaxRanges = Copy::kPieceRanges;
 
-  // Not when full.
+  // At most kMaxRanges.
   void add(const Range& range) noexcept {
     local_.add(range.local, range.size);
     remote_.add(range.remote, range.size);
     bytes_ += range.size;
-    ++ranges_;
   }
-  bool is_full() const noexcept { return ranges_ == kMaxRanges; }
-  std::uint64_t bytes() const noexcept { return bytes_; }
 
-  struct Moved {
-    std::uint64_t bytes = 0;
-    Fault fault = Fault::kNone;  // none: all bytes, with a lease that was not over
-  };
-
-  // Called once. A read takes the word after the bytes and out of the same memory, a
-  // write looks at it before.
+  // Called once. No fault: all bytes, with a lease that was not over. A read takes the
+  // word after the bytes and out of the same memory, a write looks at it before.
   Moved move(OperationKind kind, const LeaseWord& lease) noexcept;
 
  private:
@@ -79,7 +57,6 @@ class Batch {
   Side local_;
   Side remote_;
   std::uint64_t bytes_ = 0;
-  std::size_t ranges_ = 0;
 };
 
 }  // namespace nixl_connect::paths::host

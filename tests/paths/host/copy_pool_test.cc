@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "paths/host/cma_copy.h"
 #include "paths/host/exposing_process.h"
 
 namespace nixl_connect::paths::host {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "paths/host/cma_copy.h"
+#include "paths/host/copy.h"
 
 #include <algorithm>
 #include <utility>
@@ -15,18 +15,13 @@ std::uint64_t sum(const std::vector<Range>& ranges) noexcept {
 
 }  // namespace
 
-CmaCopy::CmaCopy(OperationKind kind, const LeaseWord& lease, std::vector<Range> ranges,
-                 std::atomic<std::uint64_t>& progress)
-    : kind_(kind),
-      lease_(lease),
-      ranges_(std::move(ranges)),
-      bytes_(sum(ranges_)),
-      progress_(progress) {}
+Copy::Copy(std::vector<Range> ranges, std::atomic<std::uint64_t>& progress)
+    : ranges_(std::move(ranges)), bytes_(sum(ranges_)), progress_(progress) {}
 
-CmaCopy::Step CmaCopy::move_piece() noexcept {
-  Batch batch;
-  if (!take(batch)) return Step::kNothingLeft;
-  const Batch::Moved moved = batch.move(kind_, lease_);
+Copy::Step Copy::move_piece() noexcept {
+  Piece piece;
+  if (!take(piece)) return Step::kNothingLeft;
+  const Moved moved = move({piece.ranges.data(), piece.count});
   const std::lock_guard lock(mutex_);
   --under_way_;
   bytes_moved_ += moved.bytes;
@@ -35,20 +30,21 @@ CmaCopy::Step CmaCopy::move_piece() noexcept {
   return ended_if_last();
 }
 
-CmaCopy::Step CmaCopy::stop() noexcept {
+Copy::Step Copy::stop() noexcept {
   const std::lock_guard lock(mutex_);
   was_stopped_ = true;
   return ended_if_last();
 }
 
-bool CmaCopy::take(Batch& batch) noexcept {
+bool Copy::take(Piece& piece) noexcept {
   const std::lock_guard lock(mutex_);
   if (is_all_taken()) return false;
-  while (next_ < ranges_.size() && !batch.is_full() && batch.bytes() < kPieceBytes) {
+  std::uint64_t left = kPieceBytes;
+  while (next_ < ranges_.size() && piece.count < kPieceRanges && left > 0) {
     const Range& range = ranges_[next_];
-    const std::uint64_t size =
-        std::min(range.size - offset_, kPieceBytes - batch.bytes());
-    batch.add({range.local + offset_, range.remote + offset_, size});
+    const std::uint64_t size = std::min(range.size - offset_, left);
+    piece.ranges[piece.count++] = {range.local + offset_, range.remote + offset_, size};
+    left -= size;
     offset_ += size;
     if (offset_ < range.size) continue;
     ++next_;
@@ -59,19 +55,19 @@ bool CmaCopy::take(Batch& batch) noexcept {
 }
 
 // With the mutex, as the next one.
-CmaCopy::Step CmaCopy::ended_if_last() noexcept {
+Copy::Step Copy::ended_if_last() noexcept {
   const bool is_over = under_way_ == 0 && is_all_taken();
   if (!is_over || std::exchange(has_ended_, true)) return Step::kGoesOn;
   return Step::kEnded;
 }
 
-bool CmaCopy::is_all_taken() const noexcept {
+bool Copy::is_all_taken() const noexcept {
   return was_stopped_ || fault_ != Fault::kNone || next_ == ranges_.size();
 }
 
-std::size_t CmaCopy::pieces() const noexcept {
+std::size_t Copy::pieces() const noexcept {
   return std::max((bytes_ + kPieceBytes - 1) / kPieceBytes,
-                  (ranges_.size() + Batch::kMaxRanges - 1) / Batch::kMaxRanges);
+                  (ranges_.size() + kPieceRanges - 1) / kPieceRanges);
 }
 
 }  // namespace nixl_connect::paths::host

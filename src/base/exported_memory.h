@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory of this process that other processes of the host may map: each piece is a
+// sealed memfd, whose name says which one it is. The process knows all that it has.
+// Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/shared_memory.h"
+
+namespace nixl_connect::base {
+
+// The name of the memfd.
+std::string exported_name(std::uint64_t id);
+
+class ExportedMemory {
+ public:
+  // Zeroed, of at least `size` bytes, with huge pages if these are wanted and to be
+  // had. Throws Error(kNoResources).
+  static std::shared_ptr<ExportedMemory> make(std::size_t size, bool huge_pages);
+
+  // Throws Error(kNoResources).
+  ExportedMemory(std::size_t size, SharedMemory::PageSize page_size);
+  ExportedMemory(const ExportedMemory&) = delete;
+  ExportedMemory& operator=(const ExportedMemory&) = delete;
+  // Gives the pages back to the system, though others may have them mapped: they see
+  // zeros from then on. Huge pages go with the last map.
+  ~ExportedMemory();
+
+  std::byte* data() const noexcept { return memory_.data(); }
+  std::size_t size() const noexcept { return memory_.size(); }
+
+  // Where the others find it.
+  struct Place {
+    std::uint64_t id = 0;
+    std::uintptr_t address = 0;
+    std::size_t size = 0;
+    int fd = -1;
+  };
+  // The piece that holds these bytes, if one does.
+  static std::optional<Place> find(std::uintptr_t address, std::size_t size);
+
+ private:
+  const std::uint64_t id_;
+  const bool may_give_back_;
+  const SharedMemory memory_;
+};
+
+}  // namespace nixl_connect::base

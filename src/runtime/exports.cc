@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/exports.h"
+
+#include <algorithm>
+
+#include "base/exported_memory.h"
+
+namespace nixl_connect::runtime {
+
+std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors) {
+  std::vector<wire::Export> exports;
+  for (const Descriptor& descriptor : descriptors) {
+    const bool is_known =
+        std::any_of(exports.begin(), exports.end(), [&](const wire::Export& each) {
+          return each.covers(descriptor.ptr(), descriptor.size());
+        });
+    if (is_known) continue;
+    const auto place = base::ExportedMemory::find(descriptor.ptr(), descriptor.size());
+    if (!place) continue;
+    exports.push_back({place->id, place->address, place->size,
+                       static_cast<std::uint32_t>(place->fd)});
+    if (exports.size() == wire::kMaxExports) break;
+  }
+  return exports;
+}
+
+}  // namespace nixl_connect::runtime
