@@ -56,7 +56,7 @@ def main() -> int:
     if options.tiny or "ours" not in chosen:
         return 0
     bare = results.figure("wakeup", BARE, "trips")
-    judged = goals(results, bare.p50 if bare else 0, idle_seconds=10)
+    judged = goals(results, bare.p50 if bare else 0)
     if options.measure:
         judged = [goal for goal in judged if goal.measured is not None]
     print("", *judged, sep="\n")

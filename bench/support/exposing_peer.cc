@@ -22,6 +22,7 @@ using tools::Json;
 
 class ExposingPeer {
  public:
+  explicit ExposingPeer(bool is_mapped) : is_mapped_(is_mapped) {}
   Json answer(const Json& command);
 
  private:
@@ -31,6 +32,7 @@ class ExposingPeer {
   Json release(const Json& command);
   Json cpu(const Json& command);
 
+  const bool is_mapped_;
   Pieces pieces_;
   std::optional<Connector> connector_;
   std::optional<PassiveOperation> operation_;
@@ -54,9 +56,10 @@ Json ExposingPeer::open(const Json&) {
 
 Json ExposingPeer::expose(const Json& command) {
   release(command);
-  pieces_ = make_pieces(
-      command.value("count", 1), command.at("size"),
-      command.value("apart", false) ? Registration::kApart : Registration::kTogether);
+  pieces_ = make_pieces(command.value("count", 1), command.at("size"),
+                        is_mapped_                      ? Registration::kMapped
+                        : command.value("apart", false) ? Registration::kApart
+                                                        : Registration::kTogether);
   OperationOptions options;
   options.readers = command.value("readers", 1U);
 
@@ -94,9 +97,9 @@ Json ExposingPeer::cpu(const Json&) { return {{"cpu_s", cpu_seconds()}}; }
 
 }  // namespace
 
-int run_exposing_peer() {
+int run_exposing_peer(const std::vector<std::string>& arguments) {
   tools::ParentProcess parent;
-  ExposingPeer peer;
+  ExposingPeer peer(arguments == std::vector<std::string>{"mapped"});
   parent.serve([&](const Json& command) { return peer.answer(command); });
   return 0;
 }

@@ -13,10 +13,14 @@
 // `kind` is READ or WRITE; count, readers and apart may be left out.
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace nixl_connect::bench {
 
-// Serves until the parent closes the pipe. Returns the exit status.
-int run_exposing_peer();
+// Serves until the parent closes the pipe. With the argument "mapped", all that it
+// exposes is of Connector::allocate(). Returns the exit status.
+int run_exposing_peer(const std::vector<std::string>& arguments = {});
 
 // Processor time of this process so far, all threads, in seconds.
 double cpu_seconds();

@@ -11,6 +11,8 @@
 #include <new>
 #include <random>
 
+#include "nixl_connect/connector.h"
+
 namespace nixl_connect::bench {
 
 std::shared_ptr<std::byte> make_memory(std::size_t size) {
@@ -24,15 +26,33 @@ std::shared_ptr<std::byte> make_memory(std::size_t size) {
           [](std::byte* memory) { std::free(memory); }};
 }
 
+namespace {
+
+Descriptor make_plain_memory(std::size_t size) {
+  const auto memory = make_memory(size);
+  return {memory.get(), size, {}, memory};
+}
+
+Descriptor make_mapped_memory(std::size_t size) {
+  const Allocation memory = Connector::allocate(size);
+  std::memset(memory.data(), 1, size);
+  return memory.descriptor();
+}
+
+}  // namespace
+
 Pieces make_pieces(std::size_t count, std::size_t size, Registration registration) {
   const std::size_t stride = count == 1 ? size : 2 * size;
-  Pieces pieces{make_memory(count * stride), {}};
-  const Descriptor whole(pieces.memory.get(), count * stride, {}, pieces.memory);
+  const Descriptor whole = registration == Registration::kMapped
+                               ? make_mapped_memory(count * stride)
+                               : make_plain_memory(count * stride);
+  Pieces pieces{whole.owner(), {}};
   for (std::size_t i = 0; i < count; ++i) {
+    const Descriptor slice = whole.slice(i * stride, size);
     pieces.descriptors.push_back(
-        registration == Registration::kTogether
-            ? whole.slice(i * stride, size)
-            : Descriptor(pieces.memory.get() + i * stride, size));
+        registration == Registration::kApart
+            ? Descriptor(reinterpret_cast<void*>(slice.ptr()), size)
+            : slice);
   }
   std::shuffle(pieces.descriptors.begin(), pieces.descriptors.end(),
                std::mt19937(count));

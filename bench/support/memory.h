@@ -17,11 +17,12 @@ std::shared_ptr<std::byte> make_memory(std::size_t size);
 enum class Registration {
   kTogether,  // the pieces are slices of one piece of memory, registered once
   kApart,     // each piece is registered by itself, by each operation
+  kMapped,    // as the first, in memory of Connector::allocate()
 };
 
 // Pieces of memory and what keeps them.
 struct Pieces {
-  std::shared_ptr<std::byte> memory;
+  std::shared_ptr<const void> memory;
   std::vector<Descriptor> descriptors;
 };
 

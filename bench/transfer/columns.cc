@@ -31,18 +31,22 @@ struct Candidate {
 
 std::vector<Candidate> candidates(const ColumnPrograms& programs) {
   const auto open_ours = [](const std::string& name,
+                            const std::vector<std::string>& exposing_arguments,
                             const std::vector<std::string>& forbidden_paths) {
     const std::string self = tools::own_program();
+    std::vector<std::string> exposing{self, "exposing"};
+    exposing.insert(exposing.end(), exposing_arguments.begin(),
+                    exposing_arguments.end());
     std::vector<std::string> measuring{self, "measuring"};
     measuring.insert(measuring.end(), forbidden_paths.begin(), forbidden_paths.end());
-    return std::make_unique<PairColumn>(
-        name, std::vector<std::string>{self, "exposing"}, measuring);
+    return std::make_unique<PairColumn>(name, exposing, measuring);
   };
   const std::string perftest = programs.ucx_perftest;
   const std::string python = programs.nixl_python;
   return {
-      {"ours", "", [=] { return open_ours("ours", {}); }},
-      {"ours-ucx", "", [=] { return open_ours("ours-ucx", {"host"}); }},
+      {"ours", "", [=] { return open_ours("ours", {}, {}); }},
+      {"ours-map", "", [=] { return open_ours("ours-map", {"mapped"}, {}); }},
+      {"ours-ucx", "", [=] { return open_ours("ours-ucx", {}, {"host"}); }},
       {"ucx", perftest.empty() ? "ucx_perftest: set --ucx-perftest" : "",
        [=] { return std::make_unique<UcxColumn>(perftest); }},
       {"nixl",

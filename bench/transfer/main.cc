@@ -28,7 +28,8 @@ constexpr const char* kHelp = R"(Reads and writes between two processes.
 
   ours      this library: metadata parsed once, begin_read or begin_write for each
             transfer, over the path it takes by itself
-  ours-ucx  the same with host.cma forbidden
+  ours-map  the same where the exposed memory is of Connector::allocate()
+  ours-ucx  the same as ours with the paths of one host forbidden
   ucx       ucx_perftest: ucp_get, and ucp_put_bw (complete when the source may be
             reused)
   nixl      genuine NIXL from Python: handles prepared once, posted for each transfer
@@ -135,7 +136,7 @@ int parse_and_run(int argc, char** argv) {
 
 int start(int argc, char** argv) {
   const std::string_view role = argc > 1 ? argv[1] : "";
-  if (role == "exposing") return run_exposing_peer();
+  if (role == "exposing") return run_exposing_peer({argv + 2, argv + argc});
   if (role == "measuring") return run_measuring_peer({argv + 2, argv + argc});
   return parse_and_run(argc, argv);
 }

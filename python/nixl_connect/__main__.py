@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m nixl_connect``. `run` starts a program that finds this package under
-Dynamo's name, and needs nothing else installed; other commands are in cli/."""
+"""``nixl-connect`` and ``python -m nixl_connect``, which are the same. `run` starts a
+program that finds this package under Dynamo's name, and needs nothing else installed;
+other commands are in cli/."""
 
 from __future__ import annotations
 
@@ -12,16 +13,15 @@ from typing import NoReturn
 
 from ._dynamo import install_as_dynamo
 
-__all__ = ["main"]
-
 _USAGE = """\
-usage: python -m nixl_connect run -m MODULE [ARGUMENT ...]
-       python -m nixl_connect run SCRIPT [ARGUMENT ...]
-       python -m nixl_connect COMMAND --help
+usage: nixl-connect run -m MODULE [ARGUMENT ...]
+       nixl-connect run SCRIPT [ARGUMENT ...]
+       nixl-connect demo --help
+       nixl-connect --version
 
 run: runs a module or a script as python itself does, except that
 `import dynamo.nixl_connect` gives nixl_connect, whether or not ai-dynamo is installed.
-Other commands, such as demo, need `pip install 'nixl-connect[cli]'`.
+demo: moves a file into another process and back; `pip install 'nixl-connect[cli]'`.
 """
 _HELP = ("-h", "--help")
 
@@ -38,7 +38,7 @@ def main() -> int | None:
         return _run(arguments)
     from .cli import main as run_command
 
-    return run_command(sys.argv[1:])
+    return run_command()
 
 
 def _run(arguments: list[str]) -> int | None:

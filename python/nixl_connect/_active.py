@@ -4,7 +4,6 @@ begin_read() and begin_write(), or directly. Any thread."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from ._arguments import (
 )
 from ._descriptor import Descriptor
 from ._enums import OperationKind, OperationStatus
+from ._errors import InvalidArgument
 from ._log import is_debugging, logger
 from ._metadata import RdmaMetadata, RemotePages, remote_of
 from ._numbers import nanoseconds
@@ -27,8 +27,6 @@ from ._remote import Remote
 if TYPE_CHECKING:
     from ._connection import Connection
     from ._connector import Connector
-
-__all__ = ["ActiveOperation", "ReadOperation", "WriteOperation"]
 
 
 class ActiveOperation(AbstractOperation):
@@ -74,7 +72,6 @@ class ActiveOperation(AbstractOperation):
             ),
             local_descriptors,
             remote_descriptors,
-            notification_key,
             timeout,
         )
         self._peer_remote = remote
@@ -86,7 +83,6 @@ class ActiveOperation(AbstractOperation):
         remote: _native.Remote,
         local: Descriptors,
         theirs: Descriptors | None,
-        key: str,
         timeout: float | None,
     ) -> None:
         if isinstance(local, list) and len(local) == 1:
@@ -95,7 +91,7 @@ class ActiveOperation(AbstractOperation):
         memory = memory_of(local)
         _native.check_matched(memory, kind is OperationKind.READ, remote)
         self._peer_remote = None
-        self._set(connection, kind, local, theirs, key)
+        self._set(connection, kind, local, theirs)
         self._native = self._connection._native.begin(kind, remote, memory, deadline)
         if is_debugging():
             logger.debug("begun %r on %s", self, self._connection)
@@ -106,11 +102,6 @@ class ActiveOperation(AbstractOperation):
         if self._peer_remote is None:
             self._peer_remote = Remote._of(self._connection, self._native.remote)
         return self._peer_remote
-
-    @abstractmethod
-    async def wait_for_completion(self) -> None:
-        """Until all is transferred: see AbstractOperation."""
-        await self._wait()
 
     def _peer(self) -> str | None:
         return self._native.remote
@@ -127,7 +118,7 @@ class ActiveOperation(AbstractOperation):
             f"{type(self).__name__}(operation_kind={self._kind}, "
             f"local_descriptors={self._local}, "
             f"remote_descriptors={theirs}, "
-            f"notification_key='{self._key}', "
+            f"notification_key='{self._notification_key}', "
             f"remote='{self._native.remote}', status='{self.status}')"
         )
 
@@ -153,17 +144,9 @@ class _OfMetadata(ActiveOperation):
         if not isinstance(local, Descriptor):
             check_descriptors(local)
         if metadata.operation_kind != kind:
-            raise ValueError(wrong_kind(metadata, kind))
+            raise InvalidArgument(wrong_kind(metadata, kind))
         self._remote_metadata = metadata
-        self._begin(
-            connection,
-            kind,
-            remote_of(metadata),
-            local,
-            None,
-            metadata.notification_key,
-            timeout,
-        )
+        self._begin(connection, kind, remote_of(metadata), local, None, timeout)
 
     def close(self) -> None:
         super().close()
@@ -187,10 +170,10 @@ class _OfMetadata(ActiveOperation):
 class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
     """A peer's readable memory on its way into ours.
 
-    TypeError, and ValueError for metadata of another kind or without its parts, for
-    descriptors that differ in number or sizes, and for a target that overlaps itself;
-    nothing is begun then. Error if the metadata is damaged or the peer cannot be used.
-    `timeout` in seconds.
+    TypeError, and ValueError for metadata without its parts, for descriptors that
+    differ in number or sizes, and for a target that overlaps itself; InvalidArgument,
+    which is one too, for metadata of another kind. Nothing is begun then. Error if the
+    metadata is damaged or the peer cannot be used. `timeout` in seconds.
 
     >>> with connector.begin_read(metadata, Descriptor(target)) as read:
     ...     await read.wait_for_completion()

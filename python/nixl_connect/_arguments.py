@@ -11,14 +11,6 @@ from ._descriptor import Descriptor
 from ._enums import OperationKind
 from ._metadata import RdmaMetadata, RemotePages
 
-__all__ = [
-    "Descriptors",
-    "check_descriptors",
-    "check_metadata",
-    "memory_of",
-    "wrong_kind",
-]
-
 Descriptors = Descriptor | list[Descriptor]
 
 

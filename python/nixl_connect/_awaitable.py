@@ -16,8 +16,6 @@ from ._closing import Closing
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Awaitable"]
-
 
 class Awaitable(Closing):
     """A coroutine, as far as asyncio can tell, that returns itself at its first

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from ._errors import InvalidArgument
 
-__all__ = ["agent_name"]
-
 _START = b"nixlSerDes|Agent"
 _LENGTH_BYTES = 8
 

@@ -18,8 +18,6 @@ from ._completion import completions
 from ._library_log import LibraryLog
 from ._log import logger
 
-__all__ = ["call_when_done", "hear_library", "stop_callbacks"]
-
 Call = Callable[[], object]
 _STOP, _LOG = 0, 1
 
@@ -55,6 +53,8 @@ class CallbackThread:
         self._thread = threading.Thread(
             target=self._run, name="nixl_connect_callbacks", daemon=True
         )
+
+    def start(self) -> None:
         self._thread.start()
 
     def hear_library(self) -> None:
@@ -93,7 +93,8 @@ class CallbackThread:
             logger.exception("a completion callback raised")
 
 
-_lock = threading.Lock()
+# A collection while it is held may drop a DoneCallback, which asks for the thread.
+_lock = threading.RLock()
 _running: CallbackThread | None = None
 _is_over = False
 
@@ -106,7 +107,14 @@ def _thread() -> CallbackThread:
 def _started() -> CallbackThread:
     global _running
     if _running is None:
-        _running = CallbackThread()
+        made = CallbackThread()
+        if _running is None:  # otherwise such a DoneCallback was quicker
+            _running = made
+            try:
+                made.start()
+            except RuntimeError:
+                _running = None
+                raise
     return _running
 
 
@@ -123,7 +131,7 @@ def stop_callbacks() -> None:
 
 def _forget_in_child() -> None:
     global _lock, _running
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _running = None
 
 

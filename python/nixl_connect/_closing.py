@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["AsyncClosing", "Closing"]
-
 
 class Closing:
     """Leaving ``with`` is close()."""

@@ -15,8 +15,6 @@ from itertools import count
 
 from . import _native
 
-__all__ = ["LoopCompletions", "Pending", "completions", "forget_loops"]
-
 Call = Callable[[], object]
 
 
@@ -24,10 +22,10 @@ class Pending:
     """The waits for one operation in one loop: however many there are and were, the
     operation notifies the loop once."""
 
-    __slots__ = ("futures", "of")
+    __slots__ = ("futures", "loop_ends")
 
-    def __init__(self, of: LoopCompletions) -> None:
-        self.of = weakref.ref(of)  # an operation may outlive its loop
+    def __init__(self, loop_ends: LoopCompletions) -> None:
+        self.loop_ends = weakref.ref(loop_ends)  # an operation may outlive its loop
         self.futures: set[asyncio.Future[None]] = set()
 
     def add(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:

@@ -19,8 +19,6 @@ from ._opening import open_connector
 if TYPE_CHECKING:
     from ._connector import Connector
 
-__all__ = ["Connection", "live_connections"]
-
 # Those that the end of the process has to close.
 live_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 

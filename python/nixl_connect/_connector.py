@@ -14,17 +14,14 @@ from functools import cached_property
 from typing import Any
 
 from ._active import ReadOperation, WriteOperation
-from ._arguments import Descriptors, check_descriptors, check_metadata, wrong_kind
+from ._arguments import Descriptors
 from ._closing import AsyncClosing
 from ._connection import Connection
-from ._enums import OperationKind
 from ._errors import InvalidArgument
 from ._metadata import RdmaMetadata, RemotePages
 from ._old_order import or_in_old_order
 from ._options import Options
 from ._passive import ReadableOperation, WritableOperation
-
-__all__ = ["Connector"]
 
 
 class Connector(AsyncClosing):
@@ -75,14 +72,14 @@ class Connector(AsyncClosing):
         self._runtime = runtime
         self._hostname = socket.gethostname()
         self._options = Options(
-            timeout,
-            network,
-            net_devices,
-            ucx_directory,
-            spin,
-            drain_timeout,
-            copy_threads,
-            forbid,
+            timeout=timeout,
+            network=network,
+            net_devices=net_devices,
+            ucx_directory=ucx_directory,
+            spin=spin,
+            drain_timeout=drain_timeout,
+            copy_threads=copy_threads,
+            forbid=forbid,
         )
         self._lock = threading.Lock()
         self._connection: Connection | None = None
@@ -163,12 +160,7 @@ class Connector(AsyncClosing):
         timeout: float | None = None,
     ) -> ReadOperation:
         """Starts to read a peer's memory. The transfer has begun when the call returns;
-        the result may be awaited, which gives it again. RuntimeError for metadata of a
-        writable; other errors: see ReadOperation."""
-        check_metadata(remote_metadata)
-        if remote_metadata.operation_kind != OperationKind.READ:
-            check_descriptors(local_descriptors)
-            raise RuntimeError(wrong_kind(remote_metadata, OperationKind.READ))
+        the result may be awaited, which gives it again. Errors: see ReadOperation."""
         return ReadOperation(self, remote_metadata, local_descriptors, timeout=timeout)
 
     def begin_write(
@@ -180,10 +172,6 @@ class Connector(AsyncClosing):
     ) -> WriteOperation:
         """Starts to write into a peer's memory; note the order of the arguments. As
         begin_read() otherwise."""
-        check_descriptors(local_descriptors)
-        check_metadata(remote_metadata)
-        if remote_metadata.operation_kind != OperationKind.WRITE:
-            raise RuntimeError(wrong_kind(remote_metadata, OperationKind.WRITE))
         return WriteOperation(self, local_descriptors, remote_metadata, timeout=timeout)
 
     async def initialize(self) -> None:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ._connection import Connection
     from ._connector import Connector
 
-__all__ = ["Descriptor"]
-
 
 class Descriptor:
     """Names memory; never copies or moves it. Keeps the object alive that it is made

@@ -7,8 +7,6 @@ import re
 
 from ._enums import DeviceKind
 
-__all__ = ["Device"]
-
 _KINDS = {
     "cpu": DeviceKind.HOST,
     "host": DeviceKind.HOST,

@@ -13,8 +13,6 @@ from typing import Any
 
 from ._callbacks import call_when_done
 
-__all__ = ["DoneCallback"]
-
 
 class DoneCallback:
     """Calls ``callback(operation)``. If it is dropped before, its loop was closed, and

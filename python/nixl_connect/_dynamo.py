@@ -11,8 +11,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 
 from ._connector import Connector
 
-__all__ = ["install_as_dynamo"]
-
 _NAME = "dynamo.nixl_connect"
 # Holds a part of the namespace package `dynamo`, for sys.path.
 _FOLDER = os.path.join(os.path.dirname(__file__), "_as_dynamo")

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["DeviceKind", "OperationKind", "OperationStatus"]
-
 
 class DeviceKind(IntEnum):
     """What kind of memory: ``str()`` gives ``cpu``, ``cuda``, ``xpu``."""
@@ -52,8 +50,3 @@ class OperationStatus(IntEnum):
 
     def __str__(self) -> str:
         return ("<invalid>", "INIT", "PROC", "DONE", "STOP", "ERR")[self]
-
-    @property
-    def is_terminal(self) -> bool:
-        """COMPLETE, CANCELLED or ERRORED."""
-        return self >= OperationStatus.COMPLETE

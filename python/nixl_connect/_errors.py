@@ -4,16 +4,6 @@ throws; operations call it for how they ended."""
 
 from __future__ import annotations
 
-__all__ = [
-    "Cancelled",
-    "Disconnected",
-    "Error",
-    "InvalidArgument",
-    "NoResources",
-    "TimedOut",
-    "Unsupported",
-]
-
 
 class Error(RuntimeError):
     """Whatever goes wrong in a transfer, below it or at the peer.

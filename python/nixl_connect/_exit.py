@@ -13,8 +13,6 @@ from ._callbacks import stop_callbacks
 from ._completion import forget_loops
 from ._connection import live_connections
 
-__all__: list[str] = []
-
 
 def _close_all() -> None:
     for connection in list(live_connections):

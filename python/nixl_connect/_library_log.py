@@ -10,8 +10,6 @@ import traceback
 from . import _native
 from ._log import LEVELS, does_environment_decide, logger
 
-__all__ = ["LibraryLog"]
-
 _MOST_LINES = 1000
 _PLAIN = logging.Formatter("[%(asctime)s] [%(name)s] [%(levelname)s] %(message)s")
 

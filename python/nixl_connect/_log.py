@@ -10,16 +10,6 @@ import os
 
 from . import _native
 
-__all__ = [
-    "LEVELS",
-    "OFF",
-    "does_environment_decide",
-    "follow_logger",
-    "is_debugging",
-    "library_level",
-    "logger",
-]
-
 logger: logging.Logger = logging.getLogger("nixl_connect")
 
 LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any, cast
 
 from ._device import Device
 from ._enums import DeviceKind
 from ._native import Memory, inspect_buffer, inspect_dlpack
 from ._owners import owner_of
-
-__all__ = ["indices_of", "memory_of_array", "memory_of_pointer"]
 
 HOST = Device("cpu")
 
@@ -105,12 +104,19 @@ def _of_tensor(tensor: Any) -> tuple[Memory, Device]:
         raise ValueError("a lazily conjugated or negated tensor: resolve it first")
     device = HOST if kind not in ("cuda", "xpu") else Device(str(tensor.device))
     owner = tensor.untyped_storage()
-    if tensor.is_contiguous():
-        return _whole(tensor, owner, tensor.data_ptr(), tensor.nbytes, device, False)
-    item = tensor.element_size()
-    strides = [stride * item for stride in tensor.stride()]
-    return _strided(
-        tensor, owner, tensor.data_ptr(), item, tensor.shape, strides, device, False
+    address, item, strides = tensor.data_ptr(), tensor.element_size(), None
+    if not tensor.is_contiguous():
+        strides = [stride * item for stride in tensor.stride()]
+    return _placed(
+        tensor,
+        owner,
+        device,
+        address,
+        tensor.nbytes,
+        item,
+        False,
+        tensor.shape,
+        strides,
     )
 
 
@@ -121,21 +127,16 @@ def _of_ndarray(data: Any, ndarray: Any) -> tuple[Memory, Device]:
     while isinstance(owner, ndarray) and owner.base is not None:
         owner = owner.base
     try:
-        address, size, item, read_only, shape, strides = inspect_buffer(data)
+        found = inspect_buffer(data)
     except (BufferError, ValueError):  # a dtype that has no letter in that protocol
         return _of_interface(data, data.__array_interface__, HOST)
-    if shape is None:
-        return _whole(data, owner, address, size, HOST, read_only)
-    return _strided(data, owner, address, item, shape, strides, HOST, read_only)
+    return _placed(data, owner, HOST, *found)
 
 
 def _of_buffer(view: memoryview, data: Any) -> tuple[Memory, Device]:
     # The view is what is kept: while it is exported, a bytearray cannot be resized.
-    address, size, item, read_only, shape, strides = inspect_buffer(view)
     owner = view.obj if isinstance(data, memoryview) else data
-    if shape is None:
-        return _whole(view, owner, address, size, HOST, read_only)
-    return _strided(view, owner, address, item, shape, strides, HOST, read_only)
+    return _placed(view, owner, HOST, *inspect_buffer(view))
 
 
 def _of_interface(
@@ -148,12 +149,8 @@ def _of_interface(
     shape = interface["shape"]
     address, read_only = interface["data"]
     strides = interface.get("strides")
-    if strides is None:
-        size = item
-        for length in shape:
-            size *= length
-        return _whole(data, data, address, size, device, read_only)
-    return _strided(data, data, address, item, shape, strides, device, read_only)
+    size = item * prod(shape)
+    return _placed(data, data, device, address, size, item, read_only, shape, strides)
 
 
 def _of_dlpack(data: Any) -> tuple[Memory, Device]:
@@ -163,9 +160,7 @@ def _of_dlpack(data: Any) -> tuple[Memory, Device]:
     device = Device((_DLPACK_KINDS[kind], number))
     # JAX takes it for granted that an array never changes.
     read_only = type(data).__module__.startswith(("jax", "jaxlib"))
-    if shape is None:
-        return _whole(data, data, address, size, device, read_only)
-    return _strided(data, data, address, item, shape, strides, device, read_only)
+    return _placed(data, data, device, address, size, item, read_only, shape, strides)
 
 
 def _cuda_device(data: Any, given: Device | None) -> Device:
@@ -179,36 +174,33 @@ def _cuda_device(data: Any, given: Device | None) -> Device:
     return Device((DeviceKind.CUDA, 0))
 
 
-def _whole(
-    pin: object, owner: object, address: int, size: int, device: Device, read_only: bool
-) -> tuple[Memory, Device]:
-    if size == 0 and address == 0:
-        address = _EMPTY_ADDRESS
-    memory = Memory.contiguous(
-        pin, owner_of(owner), address, size, device.kind, device.id, read_only
-    )
-    return memory, device
-
-
-def _strided(
+def _placed(
     pin: object,
     owner: object,
-    address: int,
-    item: int,
-    shape: Any,
-    strides: Any,
     device: Device,
+    address: int,
+    size: int,
+    item: int,
     read_only: bool,
+    shape: Sequence[int] | None,
+    strides: Sequence[int] | None,
 ) -> tuple[Memory, Device]:
-    memory = Memory.strided(
-        pin,
-        owner_of(owner),
-        address or _EMPTY_ADDRESS,
-        item,
-        list(shape),
-        list(strides),
-        device.kind,
-        device.id,
-        read_only,
-    )
+    """Memory in one piece, unless there are strides."""
+    token, kind, number = owner_of(owner), device.kind, device.id
+    if shape is None or strides is None:
+        if size == 0:
+            address = address or _EMPTY_ADDRESS
+        memory = Memory.contiguous(pin, token, address, size, kind, number, read_only)
+    else:
+        memory = Memory.strided(
+            pin,
+            token,
+            address or _EMPTY_ADDRESS,
+            item,
+            list(shape),
+            list(strides),
+            kind,
+            number,
+            read_only,
+        )
     return memory, device

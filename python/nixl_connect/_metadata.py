@@ -21,13 +21,6 @@ from ._unread import Unread, is_unread, leave_unread
 if TYPE_CHECKING:
     from ._descriptor import Descriptor
 
-__all__ = [
-    "RdmaMetadata",
-    "RemotePages",
-    "SerializedDescriptor",
-    "metadata_of",
-    "remote_of",
-]
 
 _CONFIG = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 _MAX = 2**64 - 1

@@ -9,8 +9,6 @@ from typing import Any
 
 from ._metadata import RdmaMetadata
 
-__all__ = ["array_module", "nixl_api", "nixl_bindings"]
-
 nixl_api: Any  # Genuine NIXL's, which brings its own UCX into the process.
 nixl_bindings: Any
 array_module: Any  # cupy, or numpy where there is no cupy.

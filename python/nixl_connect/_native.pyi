@@ -117,8 +117,6 @@ class Connector:
         forbid: Sequence[str] | None,
         log_level: int | None,
     ) -> None: ...
-    @property
-    def name(self) -> str: ...
     def create(
         self,
         kind: int,

@@ -9,8 +9,6 @@ import operator
 from numbers import Real
 from typing import SupportsIndex, cast
 
-__all__ = ["check_count", "check_seconds", "nanoseconds"]
-
 
 def check_seconds(
     value: object, name: str = "timeout", highest: float = math.inf

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-__all__ = ["or_in_old_order"]
-
 S = TypeVar("S")
 P = ParamSpec("P")
 

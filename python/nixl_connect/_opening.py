@@ -13,8 +13,6 @@ from ._log import follow_logger, library_level
 from ._numbers import nanoseconds
 from ._options import Options
 
-__all__ = ["open_connector"]
-
 _LOADED_ONLY = os.RTLD_NOLOAD | os.RTLD_LAZY
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ._connection import Connection
     from ._connector import Connector
 
-__all__ = ["AbstractOperation"]
-
 _STATUSES = tuple(OperationStatus)
 # How long leaving a `with` block may wait for the memory of a cancelled operation, in
 # seconds. Nobody uses it yet: it is quiet after some microseconds, or when the
@@ -52,7 +50,6 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
     __slots__ = (
         "__weakref__",
         "_connection",
-        "_key",
         "_kind",
         "_local",
         "_native",
@@ -81,7 +78,6 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
             OperationKind(operation_kind),
             check_descriptors(local_descriptors),
             remote_descriptors,
-            notification_key,
         )
 
     def _set(
@@ -90,12 +86,10 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         kind: OperationKind,
         local: Descriptors,
         theirs: Descriptors | None,
-        key: str | None,
     ) -> None:
         self._kind = kind
         self._local = local
         self._remote_descriptors = theirs
-        self._key = key
         self._pending: Pending | None = None
         self._connection = connection_of(connection)
 
@@ -213,21 +207,21 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
     async def _wait_until_terminal(self) -> None:
         native = self._native
         loop = asyncio.get_running_loop()
-        of = completions(loop)
+        loop_ends = completions(loop)
         while not native.is_terminal:
             pending = self._pending
-            if pending is None or pending.of() is not of:
-                pending = Pending(of)
-                if not of.watch(native, pending):
+            if pending is None or pending.loop_ends() is not loop_ends:
+                pending = Pending(loop_ends)
+                if not loop_ends.watch(native, pending):
                     return
                 self._pending = pending
             await pending.add(loop)
 
     async def _wait_until_quiet(self) -> None:
         loop = asyncio.get_running_loop()
-        of = completions(loop)
-        pending = Pending(of)
-        if of.watch(self._native, pending, when_quiet=True):
+        loop_ends = completions(loop)
+        pending = Pending(loop_ends)
+        if loop_ends.watch(self._native, pending, when_quiet=True):
             await pending.add(loop)
 
     def __del__(self) -> None:

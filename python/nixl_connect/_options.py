@@ -9,22 +9,20 @@ from typing import cast
 
 from ._numbers import check_count, check_seconds
 
-__all__ = ["Options"]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """What a Connector was given; None leaves it to the environment and the defaults.
     TypeError, ValueError; names of paths and devices are the library's to check."""
 
-    timeout: float | None = None
-    network: bool | None = None
-    net_devices: str | None = None
-    ucx_directory: str | None = None
-    spin: float | None = None
-    drain_timeout: float | None = None
-    copy_threads: int | None = None
-    forbid: Sequence[str] | None = None
+    timeout: float | None
+    network: bool | None
+    net_devices: str | None
+    ucx_directory: str | None
+    spin: float | None
+    drain_timeout: float | None
+    copy_threads: int | None
+    forbid: Sequence[str] | None
 
     def __post_init__(self) -> None:
         check_seconds(self.timeout)

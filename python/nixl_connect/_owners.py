@@ -10,8 +10,6 @@ import weakref
 
 from ._native import Owner
 
-__all__ = ["owner_of"]
-
 
 class _OwnerReference(weakref.ref[object]):
     __slots__ = ("key",)

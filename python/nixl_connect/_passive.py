@@ -5,7 +5,6 @@ thread."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,8 +19,6 @@ from ._operation import AbstractOperation
 if TYPE_CHECKING:
     from ._connection import Connection
     from ._connector import Connector
-
-__all__ = ["PassiveOperation", "ReadableOperation", "WritableOperation"]
 
 
 class PassiveOperation(AbstractOperation):
@@ -59,11 +56,6 @@ class PassiveOperation(AbstractOperation):
         )
         if is_debugging():
             logger.debug("exposed %r", self)
-
-    @abstractmethod
-    async def wait_for_completion(self) -> None:
-        """Until the peer's completion signal: see AbstractOperation."""
-        await self._wait()
 
     def metadata(self, hex_encode: bool = False) -> RdmaMetadata:
         """What the peer needs; the same at each call. `hex_encode` chooses the older of

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ._connection import Connection
     from ._connector import Connector
 
-__all__ = ["Remote"]
-
 
 class Remote(Closing):
     """A peer, by its NIXL agent metadata: ``bytes`` as an agent gives them, or ``str``

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-__all__ = ["Unread", "is_unread", "leave_unread"]
-
 
 class Unread(BaseModel):
     """Base of a frozen model that may have such a field.

@@ -6,14 +6,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
 from typing import Generic, TypeVar
 
 from . import _native
 from ._completion import completions
 from ._numbers import check_seconds
 from ._operation import AbstractOperation
-
-__all__ = ["as_completed", "wait_all"]
 
 Operation = TypeVar("Operation", bound=AbstractOperation)
 
@@ -80,11 +79,11 @@ class as_completed(Generic[Operation]):
 
     async def __aiter__(self) -> AsyncIterator[Operation]:
         loop = asyncio.get_running_loop()
-        of = completions(loop)
+        loop_ends = completions(loop)
         ended: asyncio.Queue[Operation] = asyncio.Queue()
         for operation in self._operations:
-            put = _Put(ended, operation)
-            if not of.watch(operation._native, put):
+            put = partial(ended.put_nowait, operation)
+            if not loop_ends.watch(operation._native, put):
                 put()
         end = None if self._timeout is None else loop.time() + self._timeout
         for count in range(len(self._operations)):
@@ -95,14 +94,3 @@ class as_completed(Generic[Operation]):
                 running = len(self._operations) - count
                 raise TimeoutError(f"{running} operations are still running") from None
             yield operation
-
-
-class _Put(Generic[Operation]):
-    __slots__ = ("_ended", "_operation")
-
-    def __init__(self, ended: asyncio.Queue[Operation], operation: Operation) -> None:
-        self._ended = ended
-        self._operation = operation
-
-    def __call__(self) -> None:
-        self._ended.put_nowait(self._operation)

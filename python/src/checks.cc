@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bindings.h"
-#include "memories.h"
+#include "memory.h"
 #include "remote.h"
 
 namespace nb = nanobind;
@@ -17,10 +17,6 @@ using namespace nb::literals;
 
 namespace nixl_connect::python {
 namespace {
-
-[[noreturn]] void refuse(const std::string& text) {
-  throw nb::value_error(text.c_str());
-}
 
 std::string name_of(std::size_t index, std::size_t count) {
   return count == 1 ? "the descriptor" : "descriptor " + std::to_string(index);

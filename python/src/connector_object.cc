@@ -17,7 +17,7 @@
 
 #include "bindings.h"
 #include "closing.h"
-#include "memories.h"
+#include "memory.h"
 #include "nixl_connect/connector.h"
 #include "operation_object.h"
 #include "remote.h"
@@ -135,7 +135,6 @@ void bind_connector(nb::module_& module) {
            "readers"_a = 1, "stays_open"_a = false)
       .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none())
       .def("close", &ConnectorObject::close)
-      .def_prop_ro("name", [](ConnectorObject& self) { return (*self).name(); })
       .def("transport", [](ConnectorObject& self) { return (*self).transport(); });
 }
 

@@ -10,7 +10,6 @@
 
 #include "bindings.h"
 #include "indices.h"
-#include "memories.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -73,10 +72,9 @@ Memory::Memory(nb::object pin, const Owner* owner, std::vector<Range> ranges,
 
 Memory Memory::slice(std::size_t offset, std::size_t size) const {
   if (offset > size_ || size > size_ - offset)
-    throw nb::value_error(("a slice of " + std::to_string(size) + " bytes at " +
-                           std::to_string(offset) + " reaches outside the " +
-                           std::to_string(size_) + " bytes of the descriptor")
-                              .c_str());
+    refuse("a slice of " + std::to_string(size) + " bytes at " +
+           std::to_string(offset) + " reaches outside the " + std::to_string(size_) +
+           " bytes of the descriptor");
   Memory part(*this);
   part.size_ = size;
   part.ranges_.clear();
@@ -96,8 +94,7 @@ Memory Memory::slice(std::size_t offset, std::size_t size) const {
 
 Memory Memory::pages(std::size_t page_bytes,
                      std::span<const std::int64_t> indices) const {
-  if (ranges_.size() != 1)
-    throw nb::value_error("pages are taken of contiguous memory");
+  if (ranges_.size() != 1) refuse("pages are taken of contiguous memory");
   Memory part(*this);
   part.ranges_ = page_ranges(ranges_[0], page_bytes, indices);
   part.size_ = page_bytes * indices.size();
@@ -111,16 +108,14 @@ Descriptor Memory::descriptor(const Range& range) const {
   return {reinterpret_cast<void*>(range.address), range.size, device_, owner_};
 }
 
-void Memory::append_to(std::vector<Descriptor>& descriptors) const {
-  for (const Range& range : ranges_) descriptors.push_back(descriptor(range));
-}
-
 std::vector<Descriptor> descriptors_of(std::span<const Memory* const> memories) {
   std::size_t count = 0;
   for (const Memory* memory : memories) count += memory->ranges().size();
   std::vector<Descriptor> descriptors;
   descriptors.reserve(count);
-  for (const Memory* memory : memories) memory->append_to(descriptors);
+  for (const Memory* memory : memories)
+    for (const Range& range : memory->ranges())
+      descriptors.push_back(memory->descriptor(range));
   return descriptors;
 }
 
@@ -136,6 +131,8 @@ std::vector<const Memory*> memories_of(nb::handle object) {
   for (const nb::handle item : list) memories.push_back(nb::cast<const Memory*>(item));
   return memories;
 }
+
+void refuse(const std::string& text) { throw nb::value_error(text.c_str()); }
 
 void bind_memory(nb::module_& module) {
   nb::class_<Owner>(module, "Owner").def(nb::init<>());

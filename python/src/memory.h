@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -49,9 +50,7 @@ class Memory {
   // Page k is `page_bytes` bytes at indices[k] * page_bytes. For one range only.
   Memory pages(std::size_t page_bytes, std::span<const std::int64_t> indices) const;
 
-  // Appends the library's descriptor of each range.
-  void append_to(std::vector<Descriptor>& descriptors) const;
-  // The descriptor of one of the ranges, or of a part of it.
+  // The library's descriptor of one of the ranges, or of a part of it.
   Descriptor descriptor(const Range& range) const;
 
  private:
@@ -62,6 +61,16 @@ class Memory {
   Device device_;
   bool is_read_only_ = false;
 };
+
+// The memory of one operation as Python passes it, a Memory or a list of them: pointers
+// that live as long as `object` does. Throws TypeError for anything else.
+std::vector<const Memory*> memories_of(nanobind::handle object);
+
+// The library's descriptors of all their ranges, in their order.
+std::vector<Descriptor> descriptors_of(std::span<const Memory* const> memories);
+
+// Throws ValueError.
+[[noreturn]] void refuse(const std::string& text);
 
 // The pages, of one byte or more, of one range. Throws IndexError for a page that
 // reaches outside.

@@ -17,10 +17,6 @@ namespace {
 
 constexpr std::size_t kMaxRanges = 65'536;
 
-[[noreturn]] void refuse(const std::string& text) {
-  throw nb::value_error(text.c_str());
-}
-
 void append(std::vector<Range>& ranges, std::uintptr_t address, std::size_t size) {
   if (!ranges.empty() && ranges.back().address + ranges.back().size == address) {
     ranges.back().size += size;

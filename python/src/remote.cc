@@ -15,7 +15,6 @@
 
 #include "bindings.h"
 #include "indices.h"
-#include "memories.h"
 #include "nixl_connect/error.h"
 
 namespace nb = nanobind;

@@ -169,7 +169,7 @@ def test_p12_workarounds_for_upstream_do_no_harm(
     connector: Connector, peer: Connector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P12: Remote._release is patched to nothing, Connector and ActiveOperation are
-    subclassed. (The latter is tested in test_operations.py, too.)"""
+    subclassed. (The latter is tested in test_active.py, too.)"""
     monkeypatch.setattr(nc.Remote, "_release", lambda self: None)
 
     class Tracing(Connector):

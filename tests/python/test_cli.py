@@ -19,12 +19,13 @@ for _package in ("typer", "rich"):
         pytest.skip(f"{_package} is not installed", allow_module_level=True)
 
 SECONDS = 60
-COMMAND = "import sys; from nixl_connect.cli import main; sys.exit(main())"
+COMMAND = "import sys; from nixl_connect.__main__ import main; sys.exit(main())"
 # The same with a copying side of the test's making. A process that a shell has started
 # in the background ignores SIGINT otherwise.
 WITH_OTHER_COPYING_SIDE = """
 import signal, sys
-from nixl_connect.cli import _copying_process, main
+from nixl_connect.__main__ import main
+from nixl_connect.cli import _copying_process
 signal.signal(signal.SIGINT, signal.default_int_handler)
 _copying_process.COMMAND = [sys.executable, "-c", sys.argv.pop(), *sys.path]
 sys.exit(main())
@@ -244,22 +245,3 @@ def test_copying_process_ends_when_the_exposing_one_is_gone(order: bytes) -> Non
     os.close(writing)
     _, complaints = process.communicate(order, timeout=SECONDS)
     assert (process.returncode, complaints) == (1, b"")
-
-
-def test_run_starts_a_program_without_typer(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys, dynamo.nixl_connect, nixl_connect\n"
-        "print(dynamo.nixl_connect.Connector is nixl_connect.Connector, sys.argv[1:])\n"
-        "sys.exit(7)\n"
-    )
-    without = "import sys; sys.modules['typer'] = None; " + COMMAND
-    code, printed, _ = run("run", str(script), "--help", "x", code=without)
-    assert (code, printed) == (7, "True ['--help', 'x']\n")
-
-
-def test_help_names_both_commands() -> None:
-    code, printed, _ = run("--help")
-    assert code == 0
-    for name in ("demo", "run"):
-        assert re.search(rf"^│ {name} ", printed, re.M)

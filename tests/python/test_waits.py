@@ -8,7 +8,7 @@ import threading
 import nixl_connect as nc
 import pytest
 from nixl_connect import OperationStatus
-from sides import SECONDS, memory, sent
+from sides import SECONDS, memory, run_alone, sent
 
 
 def test_wait_that_times_out_leaves_the_operation(connector: nc.Connector) -> None:
@@ -89,6 +89,35 @@ def test_callback_comes_though_its_loop_was_closed(
     operation, thread = called.get(timeout=SECONDS)
     assert operation is readable
     assert thread is not threading.current_thread()
+
+
+def test_dropped_callback_finds_the_thread_that_is_being_started() -> None:
+    """As a collection may drop it anywhere."""
+    assert not run_alone(
+        """
+        import asyncio, threading
+        import nixl_connect as nc
+        from nixl_connect import _callbacks
+        connector, loop = nc.Connector(), asyncio.new_event_loop()
+        readable = connector.create_readable(nc.Descriptor(b"1"))
+        called, threads = threading.Barrier(2), []
+        def call(_):
+            threads.append(threading.current_thread())
+            if len(threads) == 2: called.wait()
+        async def add(): readable.add_done_callback(call)
+        loop.run_until_complete(add())
+        class Log(_callbacks.LibraryLog):
+            def __init__(self, *given):
+                loop.close()
+                super().__init__(*given)
+        _callbacks.LibraryLog = Log
+        readable.add_done_callback(call)
+        readable.cancel()
+        called.wait()
+        assert threads == [_callbacks._running._thread] * 2, threads
+        """,
+        NIXL_CONNECT_LOG="off",
+    )
 
 
 def test_callback_may_wait(connector: nc.Connector) -> None:

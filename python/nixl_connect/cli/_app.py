@@ -16,24 +16,15 @@ from ._exposing_side import move
 from ._failure import Failure
 from ._source import file_source, random_source
 
-__all__ = ["app"]
-
 _INTERRUPTED = 130  # what shells report of a process that SIGINT ended
 _UNITS = {"": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
-def _about(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.")
-    ] = False,
-) -> None:
+def _about() -> None:
     """Moves memory between processes, and speaks NIXL's metadata."""
-    assert not version, "main() answers"
 
 
 def parse_size(text: str) -> int:
@@ -83,12 +74,3 @@ def demo(
 def _end(why: str, code: int) -> None:
     print("nixl-connect: " + why.replace("\n", " "), file=sys.stderr)
     raise typer.Exit(code)
-
-
-@app.command(
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def run() -> None:
-    """Runs a program to which dynamo.nixl_connect is this package: see run --help."""
-    raise AssertionError("main() hands it on")

@@ -13,8 +13,6 @@ from typing import Any
 
 from ._failure import Failure
 
-__all__ = ["COMMAND", "CopyingProcess"]
-
 # The Python, and the places of packages, of this process.
 COMMAND = [
     sys.executable,

@@ -22,8 +22,6 @@ from typing import Any
 
 from .. import ActiveOperation, Connector, Descriptor, RdmaMetadata
 
-__all__ = ["run"]
-
 _PROGRESS_INTERVAL = 0.05
 
 

@@ -16,8 +16,6 @@ from ._progress import Bars, Tenths, progress_on
 from ._report import Row, readable_size, report_console, table_of
 from ._source import Source
 
-__all__ = ["move"]
-
 _GREETING_BYTES = 8  # A first read, which opens the connection between the two.
 _SECONDS_TO_HEAR = 10  # When the copying side is done, for its last message.
 

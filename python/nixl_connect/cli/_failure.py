@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Failure"]
-
 
 class Failure(Exception):
     """Its text is for the user, who gets no traceback."""

@@ -12,8 +12,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 from .._closing import Closing
 from ._report import readable_size
 
-__all__ = ["Bars", "Tenths", "progress_on"]
-
 
 class Tenths(Closing):
     """Where there is no terminal: a line for each tenth."""

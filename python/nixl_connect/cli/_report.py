@@ -10,8 +10,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Row", "readable_size", "report_console", "table_of"]
-
 _WIDTH_OF_FILES = 160
 
 

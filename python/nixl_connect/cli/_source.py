@@ -10,8 +10,6 @@ from pathlib import Path
 
 from ._failure import Failure
 
-__all__ = ["Source", "file_source", "random_source"]
-
 
 @dataclass(frozen=True)
 class Source:
