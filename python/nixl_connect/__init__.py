@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from . import _exit as _exit
 from ._active import ActiveOperation, ReadOperation, WriteOperation
+from ._allocation import empty, like
 from ._connection import Connection
 from ._connector import Connector
 from ._descriptor import Descriptor
@@ -74,7 +75,9 @@ __all__ = [
     "WriteOperation",
     "__version__",
     "as_completed",
+    "empty",
     "install_as_dynamo",
+    "like",
     "logger",
     "wait_all",
 ]

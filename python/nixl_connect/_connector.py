@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ._active import ReadOperation, WriteOperation
+from ._allocation import allocate
 from ._arguments import Descriptors
 from ._closing import AsyncClosing
 from ._connection import Connection
@@ -44,6 +45,8 @@ class Connector(AsyncClosing):
     >>> async with Connector() as connector:
     ...     readable = connector.create_readable(Descriptor(source))
     """
+
+    allocate = staticmethod(allocate)
 
     @or_in_old_order
     def __init__(

@@ -5,6 +5,8 @@ from typing import Any
 
 version: str
 
+def allocate(size: int, huge_pages: bool) -> memoryview: ...
+
 class Owner:
     def __init__(self) -> None: ...
 

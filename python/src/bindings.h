@@ -8,6 +8,7 @@
 
 namespace nixl_connect::python {
 
+void bind_allocation(nanobind::module_& module);
 void bind_errors(nanobind::module_& module);
 void bind_buffers(nanobind::module_& module);
 void bind_memory(nanobind::module_& module);

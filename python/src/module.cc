@@ -19,6 +19,7 @@ NB_MODULE(_native, module) {
   bind_threads(module);
   bind_pins(module);
   bind_buffers(module);
+  bind_allocation(module);
   bind_memory(module);
   bind_remote(module);
   bind_checks(module);

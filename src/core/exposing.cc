@@ -153,7 +153,11 @@ void ExposingSide::count_successes(Operations::iterator at, std::uint32_t count,
 
 // By a peer's doing.
 void ExposingSide::fail(Operations::iterator at, Failure failure, Time now) {
-  if (!at->second.has_succeeded) decide(at, failed(std::move(failure)), now);
+  const Operation& operation = at->second;
+  const bool may_others_succeed =
+      operation.exposure.stays_open && !operation.attached.empty();
+  if (operation.has_succeeded || may_others_succeed) return;
+  decide(at, failed(std::move(failure)), now);
 }
 
 void ExposingSide::decide(Operations::iterator at, Outcome outcome, Time now) {

@@ -158,9 +158,10 @@ void Dispatcher::handle(BeginRequest& request) {
   } catch (const Error& error) {
     // As in carry_out(Finish).
     { const RegistrationHold released = std::move(request.registrations); }
-    finish(std::move(request.state),
-           core::failed(error.kind(), "connecting to peer " + request.agent->name() +
-                                          ": " + error.what()));
+    finish(
+        std::move(request.state),
+        core::failed(error.kind(), "connecting to peer " + request.agent->name() +
+                                       ": " + error.what() + "; ask for new metadata"));
   }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/peers.h"
 
+#include "base/log.h"
+
 namespace nixl_connect::runtime {
 namespace {
 
@@ -95,6 +97,7 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   forget(by_connection_, peer->connection, id);
   forget(by_agent_, peer->agent, id);
   if (peer->instance) forget(by_instance_, *peer->instance, id);
+  base::log_info("peer " + peer->agent + " is gone: " + reason);
   if (peer->endpoint != nullptr) worker_.close(*peer->endpoint);
   if (channels_ != nullptr) channels_->close_all_of(id);
   lost_(id, {ErrorKind::kDisconnected,

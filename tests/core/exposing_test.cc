@@ -51,6 +51,21 @@ TEST_F(ExposingSide, CompletesAfterAsManySuccessesAsAnnounced) {
   EXPECT_EQ(engine_.live_operations(), 0U);
 }
 
+TEST_F(ExposingSide, ThatStaysOpenFailsByTheLastPeerOnly) {
+  engine_.expose(
+      {kOperation, OperationKind::kRead, "key", kLease, kToken, 1, kNever, true}, kNow);
+  attach(kPeer, false);
+  attach(kOther, false);
+  (void)engine_.take_commands();
+  done(kPeer, wire::DoneStatus::kCancelled);
+  EXPECT_EQ(summary(engine_), "");
+  attach(kPeer, false);
+  engine_.peer_lost(kOther, kLost, kNow);
+  EXPECT_EQ(summary(engine_), "");
+  done(kPeer, wire::DoneStatus::kFailed);
+  EXPECT_EQ(summary(engine_), "end lease, finish ERR cancelled");
+}
+
 TEST_F(ExposingSide, ThatStaysOpenSucceedsOnceAndEndsByOurCancelOnly) {
   engine_.expose(
       {kOperation, OperationKind::kRead, "key", kLease, kToken, 1, kDrained, true},

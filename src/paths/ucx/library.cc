@@ -136,14 +136,18 @@ Library open(const std::string& directory) {
   Search search;
   auto library =
       directory.empty() ? search_everywhere(search) : search.try_directory(directory);
+  if (!library && directory.empty())
+    throw Error(ErrorKind::kUnsupported,
+                "no usable UCX; pip install libucx-cu13 (or libucx-cu12) and activate "
+                "that Python environment, or name the folder of libucp.so.0 by the "
+                "option ucx_directory or NIXL_CONNECT_UCX_DIRECTORY. Looked at "
+                "VIRTUAL_ENV, PATH and the system:" +
+                    search.refusals());
   if (!library)
-    throw Error(
-        ErrorKind::kUnsupported,
-        "no usable UCX; pip install libucx-cu13 (or libucx-cu12) and activate that "
-        "Python environment, or name the folder of libucp.so.0 in "
-        "ConnectorOptions::ucx_directory or NIXL_CONNECT_UCX_DIRECTORY. Looked "
-        "at VIRTUAL_ENV, PATH and the system:" +
-            search.refusals());
+    throw Error(ErrorKind::kUnsupported,
+                "no usable UCX where the option ucx_directory or "
+                "NIXL_CONNECT_UCX_DIRECTORY says that it is:" +
+                    search.refusals());
   base::log_info("using UCX " + library->version + " of " + library->directory);
   return *std::move(library);
 }

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory that peers of the same host map, as arrays. Whatever a Descriptor of it takes
+part in goes by `host.map`, the fastest path of one host. Any thread."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from . import _native
+from ._numbers import check_count
+
+
+def allocate(size: int, *, huge_pages: bool = False) -> memoryview:
+    """`size` bytes of it, zero. They go with the last view of them and the last operation
+    on them; peers that have them mapped see zeros from then on. Costs a file descriptor.
+
+    `huge_pages`: of huge pages, if the system has enough in reserve
+    (``vm.nr_hugepages``). TypeError, ValueError for a size below 1, and NoResources.
+    """
+    check_count(size, "size", sys.maxsize)
+    return _native.allocate(size, bool(huge_pages))
+
+
+def empty(
+    shape: int | Sequence[int], dtype: Any = "uint8", *, huge_pages: bool = False
+) -> Any:
+    """An array of it, all zero: a tensor of the CPU if `dtype` is one of torch's, else
+    an array of numpy, which must be installed then. As allocate()."""
+    sizes = [shape] if isinstance(shape, int) else list(shape)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(dtype, torch.dtype):
+        count, item = math.prod(sizes), dtype.itemsize
+        if count == 0:
+            return torch.empty(sizes, dtype=dtype)
+        memory = allocate(count * item, huge_pages=huge_pages)
+        return torch.frombuffer(memory, dtype=dtype).reshape(sizes)
+    numpy = import_module("numpy")
+    kind = numpy.dtype(dtype)
+    if math.prod(sizes) * kind.itemsize == 0:
+        return numpy.empty(sizes, kind)
+    memory = allocate(math.prod(sizes) * kind.itemsize, huge_pages=huge_pages)
+    return numpy.frombuffer(memory, kind).reshape(sizes)
+
+
+def like(array: Any, *, huge_pages: bool = False) -> Any:
+    """An array of it, of the shape and type of `array`, a tensor or a numpy array; its
+    contents are not copied. As empty()."""
+    return empty(tuple(array.shape), array.dtype, huge_pages=huge_pages)
