@@ -16,7 +16,7 @@ from ._dynamo import install_as_dynamo
 _USAGE = """\
 usage: nixl-connect run -m MODULE [ARGUMENT ...]
        nixl-connect run SCRIPT [ARGUMENT ...]
-       nixl-connect demo --help
+       nixl-connect demo [FILE]
        nixl-connect --version
 
 run: runs a module or a script as python itself does, except that

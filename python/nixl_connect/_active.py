@@ -94,7 +94,7 @@ class ActiveOperation(AbstractOperation):
         self._set(connection, kind, local, theirs)
         self._native = self._connection._native.begin(kind, remote, memory, deadline)
         if is_debugging():
-            logger.debug("begun %r on %s", self, self._connection)
+            logger.debug("begun %s on %s", repr(self), str(self._connection))
 
     @property
     def remote(self) -> Remote:

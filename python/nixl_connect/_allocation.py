@@ -15,8 +15,9 @@ from ._numbers import check_count
 
 
 def allocate(size: int, *, huge_pages: bool = False) -> memoryview:
-    """`size` bytes of it, zero. They go with the last view of them and the last operation
-    on them; peers that have them mapped see zeros from then on. Costs a file descriptor.
+    """`size` bytes of it, zero. They go with the last view of them and the last
+    operation on them; peers that have them mapped see zeros from then on. Costs a file
+    descriptor.
 
     `huge_pages`: of huge pages, if the system has enough in reserve
     (``vm.nr_hugepages``). TypeError, ValueError for a size below 1, and NoResources.

@@ -13,6 +13,8 @@ from ._metadata import RdmaMetadata, RemotePages
 
 Descriptors = Descriptor | list[Descriptor]
 
+_HOW = "wrap memory: Descriptor(array)"
+
 
 def check_descriptors(value: object, name: str = "local_descriptors") -> Descriptors:
     """`value` if it is a Descriptor or a list of some. TypeError, ValueError if
@@ -22,12 +24,15 @@ def check_descriptors(value: object, name: str = "local_descriptors") -> Descrip
     if not isinstance(value, list):
         raise TypeError(
             f"{name} is a Descriptor or a list of them, not {type(value).__name__}"
+            f"; {_HOW}"
         )
     if not value:
         raise ValueError(f"{name} is an empty list")
     for each in cast("list[object]", value):
         if not isinstance(each, Descriptor):
-            raise TypeError(f"{name} has a {type(each).__name__} among its Descriptors")
+            raise TypeError(
+                f"{name} has a {type(each).__name__} among its Descriptors; {_HOW}"
+            )
     return cast("list[Descriptor]", value)
 
 

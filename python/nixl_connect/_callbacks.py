@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -90,7 +91,8 @@ class CallbackThread:
         try:
             call()
         except Exception:
-            logger.exception("a completion callback raised")
+            raised = traceback.format_exc().rstrip()
+            logger.error("a completion callback raised\n%s", raised)
 
 
 # A collection while it is held may drop a DoneCallback, which asks for the thread.

@@ -6,11 +6,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ._in_process import InProcess
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Closing:
+class Closing(InProcess):
     """Leaving ``with`` is close()."""
 
     __slots__ = ()

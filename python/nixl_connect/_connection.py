@@ -13,7 +13,8 @@ from zlib import decompress
 from . import _native
 from ._descriptor import Descriptor
 from ._enums import OperationKind
-from ._log import logger
+from ._in_process import InProcess
+from ._log import is_debugging, logger
 from ._opening import open_connector
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 live_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
-class Connection:
+class Connection(InProcess):
     """One NIXL agent of a Connector. A Connector makes and shares one, number 1.
 
     TypeError for arguments of wrong types, ValueError for a number below 1, ImportError
@@ -58,7 +59,8 @@ class Connection:
         self._self_exposed: _native.Operation | None = None
         self._native = open_connector(connector.name, connector._options)
         live_connections.add(self)
-        logger.debug("opened %r: %s", self, self._native.transport())
+        if is_debugging():
+            logger.debug("opened %s: %s", repr(self), self._native.transport())
 
     @property
     def name(self) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._device import Device
-from ._log import logger
+from ._in_process import InProcess
+from ._log import is_debugging, logger
 from ._memory import HOST, indices_of, memory_of_array, memory_of_pointer
 from ._metadata import SerializedDescriptor
 from ._native import Memory
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ._connector import Connector
 
 
-class Descriptor:
+class Descriptor(InProcess):
     """Names memory; never copies or moves it. Keeps the object alive that it is made
     of.
 
@@ -189,7 +190,8 @@ class Descriptor:
         if self._connection is None:
             target._register(self)
             self._connection = target
-            logger.debug("registered %r with %s", self, target)
+            if is_debugging():
+                logger.debug("registered %s with %s", repr(self), str(target))
 
     def register_memory(self, connector: Connection | Connector) -> None:
         """The same as register_with_connector()."""
@@ -203,6 +205,11 @@ class Descriptor:
             raise RuntimeError(f"{self!r} is not registered with {target}")
         target._deregister(self)
         self._connection = None
+
+    def __copy__(self) -> Descriptor:
+        copied = self._of(self._whole, self._device, self._data_ref)
+        copied._memory = self._memory
+        return copied
 
     def __str__(self) -> str:
         return f"ptr={self.ptr:#x}, size={self.size}, device={self._device}"

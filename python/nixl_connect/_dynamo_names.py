@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a module dynamo.nixl_connect has: its 17 classes and its logger. Imported by the
-files of that name only."""
+"""What a module dynamo.nixl_connect has: its 17 classes, its logger and, for those who
+ask by name, all that nixl_connect has. Imported by the files of that name only."""
 
 from __future__ import annotations
 
 from logging import getLogger
+from typing import Any
+
+import nixl_connect
 
 from . import _log
 from ._active import ActiveOperation, ReadOperation, WriteOperation
@@ -37,6 +40,17 @@ __all__ = [
     "WritableOperation",
     "WriteOperation",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Whatever else there is, in that module's words if it is not."""
+    try:
+        return getattr(nixl_connect, name)
+    except AttributeError:
+        raise AttributeError(
+            f"module 'dynamo.nixl_connect' has no attribute {name!r}"
+        ) from None
+
 
 # Our records go by the logger that Dynamo's users know, its level and its handlers.
 logger = getLogger("dynamo.nixl_connect")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package's logger, and the level of the C++ library's own log, which follows it.
 Records of single operations are at DEBUG, and are not even made unless somebody
-listens. Any thread."""
+listens. All records hold texts only: handlers may keep them, and would keep operations
+and their memory with what else they held. Any thread."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
     if name == "SerializedRequest":  # RdmaMetadata's name in the first generation.
         return RdmaMetadata
     if name not in _CANDIDATES:
-        raise AttributeError(f"nixl_connect has no attribute {name!r}")
+        raise AttributeError(f"module 'nixl_connect' has no attribute {name!r}")
     *preferred, last = _CANDIDATES[name]
     for module in preferred:
         try:

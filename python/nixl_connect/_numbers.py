@@ -16,7 +16,7 @@ def check_seconds(
     """`value` if it is None or a number from 0 to `highest`. TypeError, ValueError."""
     if value is None:
         return None
-    if not isinstance(value, Real):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} is a number of seconds or None, not {value!r}")
     seconds = float(value)
     if not 0 <= seconds <= highest:  # nor is NaN
@@ -34,8 +34,9 @@ def nanoseconds(timeout: object) -> int | None:
 
 def check_count(value: object, name: str, highest: int) -> int:
     """`value` if it is a whole number from 1 to `highest`. TypeError, ValueError."""
+    counted = None if isinstance(value, bool) else value
     try:
-        count = operator.index(cast(SupportsIndex, value))
+        count = operator.index(cast(SupportsIndex, counted))
     except TypeError:
         raise TypeError(f"{name} is an int, not {value!r}") from None
     if not 1 <= count <= highest:

@@ -230,7 +230,6 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
             return
         native = getattr(self, "_native", None)
         if native is not None and not native.is_terminal:
-            # As a text: a record may be kept, and would keep the operation.
             logger.debug("dropped, which cancels it: %s", repr(self))
 
     def _raise_if_errored(self) -> None:

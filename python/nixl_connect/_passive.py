@@ -55,7 +55,7 @@ class PassiveOperation(AbstractOperation):
             self._kind, memory, deadline, quota, stays_open
         )
         if is_debugging():
-            logger.debug("exposed %r", self)
+            logger.debug("exposed %s", repr(self))
 
     def metadata(self, hex_encode: bool = False) -> RdmaMetadata:
         """What the peer needs; the same at each call. `hex_encode` chooses the older of

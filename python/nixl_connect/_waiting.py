@@ -29,6 +29,11 @@ def _listed(operations: Iterable[Operation]) -> list[Operation]:
     return listed
 
 
+def _time_is_up(running: int) -> TimeoutError:
+    are = "operation is" if running == 1 else "operations are"
+    return TimeoutError(f"{running} {are} still running")
+
+
 def wait_all(
     operations: Iterable[AbstractOperation], timeout: float | None = None
 ) -> bool:
@@ -73,7 +78,7 @@ class as_completed(Generic[Operation]):
         while running:
             left = None if end is None else max(0.0, end - time.monotonic())
             if not queue.wait(left):
-                raise TimeoutError(f"{len(running)} operations are still running")
+                raise _time_is_up(len(running))
             for token in queue.drain():
                 yield running.pop(token)
 
@@ -91,6 +96,5 @@ class as_completed(Generic[Operation]):
             try:
                 operation = await asyncio.wait_for(ended.get(), left)
             except asyncio.TimeoutError:
-                running = len(self._operations) - count
-                raise TimeoutError(f"{running} operations are still running") from None
+                raise _time_is_up(len(self._operations) - count) from None
             yield operation

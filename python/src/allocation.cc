@@ -19,14 +19,14 @@ namespace {
 
 using Bytes = nb::ndarray<nb::memview, std::uint8_t, nb::ndim<1>>;
 
-Bytes allocate(std::size_t size, bool huge_pages) {
+nb::object allocate(std::size_t size, bool huge_pages) {
   auto memory = std::make_unique<Allocation>(Connector::allocate(size, huge_pages));
   std::byte* const data = memory->data();
   const nb::capsule owner(memory.get(), [](void* kept) noexcept {
     const std::unique_ptr<Allocation> released(static_cast<Allocation*>(kept));
   });
   static_cast<void>(memory.release());  // the capsule's
-  return Bytes(data, {size}, owner);
+  return nb::cast(Bytes(data, {size}, owner));
 }
 
 }  // namespace

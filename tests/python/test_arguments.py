@@ -3,6 +3,7 @@
 call that gets them, before it does anything."""
 
 import math
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,13 @@ TAKES_SECONDS: dict[str, Callable[[Connector, RdmaMetadata, Any], object]] = {
 
 @pytest.mark.parametrize(
     ("value", "error"),
-    [("5", TypeError), ([1], TypeError), (math.nan, ValueError), (-0.1, ValueError)],
+    [
+        ("5", TypeError),
+        (True, TypeError),
+        ([1], TypeError),
+        (math.nan, ValueError),
+        (-0.1, ValueError),
+    ],
 )
 @pytest.mark.parametrize("call", TAKES_SECONDS)
 def test_timeout_is_a_number_of_seconds(
@@ -48,7 +55,13 @@ def test_no_time_is_a_deadline_that_has_passed(peer: Connector) -> None:
 
 @pytest.mark.parametrize(
     ("readers", "error"),
-    [(1.5, TypeError), ("x", TypeError), (0, ValueError), (2**40, ValueError)],
+    [
+        (1.5, TypeError),
+        (True, TypeError),
+        ("x", TypeError),
+        (0, ValueError),
+        (2**40, ValueError),
+    ],
 )
 def test_readers_are_a_whole_number(readers: Any, error: type[Exception]) -> None:
     fresh = Connector()
@@ -56,6 +69,14 @@ def test_readers_are_a_whole_number(readers: Any, error: type[Exception]) -> Non
         with pytest.raises(error, match=r"^readers is "):
             create(memory(), readers=readers)
     assert fresh._connection is None
+
+
+@pytest.mark.parametrize(
+    "given", [array("b"), (memory(),), (4096, 8), [array("b")], [memory(), b"1"]]
+)
+def test_memory_without_descriptor_is_told_how_to_get_one(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"Descriptor.*; wrap memory: Descriptor\("):
+        Connector().create_readable(given)
 
 
 @pytest.mark.parametrize(

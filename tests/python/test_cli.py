@@ -162,7 +162,7 @@ def test_demo_says_how_to_get_ucx(tmp_path: Path) -> None:
     code, _, complaints = run("demo", "--size", "1", env=environment)
     assert code == 1
     assert re.fullmatch(
-        rf"nixl-connect: no usable UCX; .*{re.escape(str(tmp_path))}: has no libucp.*"
+        rf"nixl-connect: no usable UCX .*{re.escape(str(tmp_path))}: has no libucp.*"
         r"pip install 'nixl-connect\[cu13\]'\n",
         complaints,
     )

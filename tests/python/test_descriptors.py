@@ -3,6 +3,7 @@
 members."""
 
 import array
+import copy
 import gc
 import mmap
 import weakref
@@ -181,6 +182,16 @@ def test_serialized_range_becomes_a_descriptor() -> None:
 def test_only_serialized_ranges_become_descriptors(other: Any) -> None:
     with pytest.raises(TypeError):
         Descriptor.from_serialized(other)
+
+
+def test_copy_is_of_the_same_memory() -> None:
+    descriptor = Descriptor(bytearray(100))
+    descriptor._data_size = 50
+    copied = copy.copy(descriptor)
+    copied._data_size = 70
+    assert (descriptor.size, copied.size) == (50, 70)
+    assert (copied.ptr, copied._data_ref) == (descriptor.ptr, descriptor._data_ref)
+    assert copied.device == descriptor.device
 
 
 def test_slice_shares_the_memory() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import nixl_connect as nc
 import pytest
+from sides import SilentPeer
 
 ROOT = Path(__file__).parents[2]
 PAGE = 4096
@@ -38,6 +39,25 @@ def test_example_of_the_readme_runs() -> None:
         return await asyncio.wait_for(asyncio.gather(*both), 30)
 
     assert asyncio.run(run()) == [None, b"12345678"]
+
+
+def test_example_of_the_readme_gives_no_target_that_was_not_filled(
+    silent: SilentPeer,
+) -> None:
+    class Cancelling(nc.Connector):
+        """A peer that stands still can be read, so this is a write, which waits."""
+
+        def begin_read(self, remote: Any, local: Any, **options: Any) -> Any:
+            transfer = self.begin_write(local, silent.writable, **options)
+            transfer.cancel()
+            return transfer
+
+    (example,) = examples("README.md")
+    names: dict[str, Any] = {"receive": silent.readable.model_dump_json}
+    exec(example, names)
+    names["Connector"] = Cancelling
+    with pytest.raises(nc.Cancelled):
+        asyncio.run(asyncio.wait_for(names["reading_process"](), 30))
 
 
 def test_examples_of_the_page_about_python_run(

@@ -159,6 +159,25 @@ def test_folder_of_the_script_stays_first_on_the_path(tmp_path: Path) -> None:
     assert run(tmp_path, code) == "first True\n"
 
 
+def test_module_has_what_ours_has(tmp_path: Path) -> None:
+    """Asked for by name; it is no more than the classes that `import *` gives."""
+    code = """
+        import nixl_connect
+        nixl_connect.install_as_dynamo()
+        import dynamo.nixl_connect as module
+        for name in {*nixl_connect.__all__, "SerializedRequest"} - {"logger"}:
+            assert getattr(module, name) is getattr(nixl_connect, name), name
+        from dynamo.nixl_connect import TimedOut, wait_all
+        for asked in (module, nixl_connect):
+            try: asked.absent
+            except AttributeError as error: print(error)
+        """
+    assert run(tmp_path, code).splitlines() == [
+        "module 'dynamo.nixl_connect' has no attribute 'absent'",
+        "module 'nixl_connect' has no attribute 'absent'",
+    ]
+
+
 def test_records_go_by_the_logger_of_that_name(tmp_path: Path) -> None:
     code = """
         import logging, nixl_connect

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lines of the C++ library's log, as records of the package's logger."""
 
+import gc
 import logging
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import nixl_connect as nc
 import pytest
 from lines import REFUSING, refuse
 from sides import SECONDS, memory, run_alone, sent
+from watched import is_gone
 
 LOGGER = logging.getLogger("nixl_connect")
 LINE = "a peer's message of 3"
@@ -77,6 +80,33 @@ def test_record_has_the_time_of_its_line(
     record = records.next()
     assert record.created <= written
     assert record.relativeCreated <= made.relativeCreated
+
+
+def test_records_hold_texts_only(
+    connector: nc.Connector, records: Records, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler may keep them, and would keep operations and their memory with them."""
+    with caplog.at_level(logging.DEBUG, "nixl_connect"), nc.Connector() as fresh:
+        source, target = memory(), memory()
+        source.register_with_connector(fresh)
+        operations = [fresh.create_readable(source), connector.create_writable(target)]
+        operations.append(connector.begin_read(sent(operations[0]), target))
+        operations[2].wait(SECONDS)
+        operations[2].add_done_callback(lambda _: 1 // 0)
+        raised = records.until("a completion callback raised").getMessage()
+        watched = [weakref.ref(each) for each in operations]
+        operations.clear()
+        gc.collect()
+    for each in watched:
+        assert is_gone(each)
+    assert "ZeroDivisionError" in raised.splitlines()[-1]
+    begins = ("opened", "registered", "exposed", "begun", "dropped")
+    for begin in begins:
+        assert any(each.message.startswith(begin) for each in caplog.records), begin
+    for record in caplog.records:
+        assert record.exc_info is None
+        assert isinstance(record.args, tuple)
+        assert all(type(each) is str for each in record.args)
 
 
 def deliver_all(connector: nc.Connector) -> None:

@@ -5,6 +5,7 @@ and what importing it needs."""
 import asyncio
 import enum
 import inspect
+import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ CLASSES = {
     "WritableOperation": nc.PassiveOperation,
     "WriteOperation": nc.ActiveOperation,
 }
+MAKING = ["begin_read", "begin_write", "create_readable", "create_writable"]
 WAITING = [name for name in CLASSES if name.endswith("Operation")]
 COROUTINES = [
     nc.Connector.initialize,
@@ -94,6 +96,16 @@ def make(name: str, connector: nc.Connector, peer: nc.Connector) -> Any:
     return getattr(connector, name)(memory())
 
 
+def test_what_stays_in_its_process_is_not_pickled(
+    connector: nc.Connector, peer: nc.Connector
+) -> None:
+    operations = [make(name, connector, peer) for name in MAKING]
+    connection = connector._as_connection()
+    for each in (memory(), connector, connection, operations[0].remote, *operations):
+        with pytest.raises(TypeError, match=rf"{type(each).__name__} .*metadata\(\)"):
+            pickle.dumps(each)
+
+
 async def gathered(made: Any) -> Any:
     return (await asyncio.gather(made))[0]
 
@@ -108,9 +120,7 @@ AWAITING: dict[str, Callable[[Any], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("how", AWAITING)
-@pytest.mark.parametrize(
-    "name", ["begin_read", "begin_write", "create_readable", "create_writable"]
-)
+@pytest.mark.parametrize("name", MAKING)
 def test_operation_is_awaited(
     connector: nc.Connector, peer: nc.Connector, name: str, how: str
 ) -> None:

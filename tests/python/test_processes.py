@@ -49,7 +49,9 @@ ENDS = {
         gc.collect()
         """,
     "forked_child": """
-        readable = exposed(10)
+        readable, closed = exposed(10), exposed(10)
+        closed.close()
+        closed.wait()
         child = os.fork()
         def refused(call):
             try: call()
@@ -60,10 +62,24 @@ ENDS = {
             refused(lambda: readable.wait(1))
             refused(lambda: asyncio.run(readable.wait_for_completion()))
             refused(lambda: Connector().create_readable(Descriptor(bytearray(1))))
+            if readable.done() or not closed.wait(): print("another status")
+            asyncio.run(closed.wait_for_completion())
+            readable.cancel()
+            readable.close()
+            here.close()
             del readable
             sys.exit(0)
         assert os.waitpid(child, 0)[1] == 0
         assert not readable.done()
+        """,
+    "forked_child_of_one_whose_connectors_are_closed": """
+        exposed(10)
+        here.close()
+        if os.fork() == 0:
+            try: Connector().create_readable(Descriptor(bytearray(1)))
+            except nc.Unsupported: sys.exit(0)
+            os._exit(1)
+        assert os.wait()[1] == 0
         """,
     "interrupted_waits": """
         def interrupt():

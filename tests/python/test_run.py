@@ -150,7 +150,8 @@ def test_nothing_to_run_fails_and_tells_how(
 ) -> None:
     process = run(folder, "-m", "nixl_connect", *arguments)
     assert (process.returncode, process.stdout) == (2, "")
-    assert "run -m MODULE" in process.stderr
+    for told in ("run -m MODULE", "demo [FILE]", "--version"):
+        assert f"nixl-connect {told}" in process.stderr
 
 
 @pytest.mark.parametrize("arguments", [("-m",), ("absent.py",), ("-x", "script.py")])

@@ -81,6 +81,7 @@ def test_name_is_ours_without_ai_dynamo(wheel: Path, tmp_path: Path) -> None:
         assert Connector is nixl_connect.Connector
         assert found.logger.name == "dynamo.nixl_connect"
         assert found.SerializedRequest is nixl_connect.RdmaMetadata
+        assert found.TimedOut is nixl_connect.TimedOut
         nixl_connect.install_as_dynamo()
         import dynamo.nixl_connect
         assert dynamo.nixl_connect is found

@@ -141,5 +141,20 @@ def test_operations_come_as_they_complete(
     assert set(map(id, asyncio.run(collect()))) == set(map(id, reads))
     ended = list(nc.as_completed(readables, timeout=SECONDS))
     assert set(map(id, ended)) == set(map(id, readables))
-    with pytest.raises(TimeoutError):
-        list(nc.as_completed([connector.create_readable(memory())], timeout=0.01))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_operations_that_are_late_are_counted(
+    connector: nc.Connector, count: int
+) -> None:
+    late = [connector.create_readable(memory()) for _ in range(count)]
+    told = {1: "1 operation is still running", 2: "2 operations are still running"}
+
+    async def collect() -> None:
+        async for _ in nc.as_completed(late, timeout=0.01):
+            pass
+
+    with pytest.raises(TimeoutError, match=f"^{told[count]}$"):
+        list(nc.as_completed(late, timeout=0.01))
+    with pytest.raises(TimeoutError, match=f"^{told[count]}$"):
+        asyncio.run(collect())
