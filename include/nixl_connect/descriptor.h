@@ -52,7 +52,7 @@ class Descriptor {
 // Zeroed memory that peers of the same host map, so that its bytes take the fastest
 // path there is (host.map), whichever side reads or writes. Connector::allocate() gives
 // it. A handle: copies are of the same memory, which goes with the last of them and the
-// last operation on it. Costs a file descriptor.
+// last operation on it. Children made by fork() share it. Costs a file descriptor.
 class Allocation {
  public:
   std::byte* data() const noexcept { return bytes_.data(); }

@@ -59,6 +59,7 @@ ExportedMemory::ExportedMemory(std::size_t size, SharedMemory::PageSize page_siz
 }
 
 ExportedMemory::~ExportedMemory() {
+  if (generation_ != fork_generation()) return;
   {
     const std::lock_guard lock(known().mutex);
     known().by_address.erase(reinterpret_cast<std::uintptr_t>(memory_.data()));

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "base/fork.h"
 #include "base/shared_memory.h"
 
 namespace nixl_connect::base {
@@ -29,7 +30,8 @@ class ExportedMemory {
   ExportedMemory(const ExportedMemory&) = delete;
   ExportedMemory& operator=(const ExportedMemory&) = delete;
   // Gives the pages back to the system, though others may have them mapped: they see
-  // zeros from then on. Huge pages go with the last map.
+  // zeros from then on. Huge pages go with the last map. In a forked child it only
+  // takes down the map: the memory is the parent's.
   ~ExportedMemory();
 
   std::byte* data() const noexcept { return memory_.data(); }
@@ -47,6 +49,7 @@ class ExportedMemory {
 
  private:
   const std::uint64_t id_;
+  const std::uint64_t generation_ = fork_generation();
   const bool may_give_back_;
   const SharedMemory memory_;
 };

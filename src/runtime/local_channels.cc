@@ -49,7 +49,9 @@ LocalChannels::LocalChannels(const wire::InstanceId& instance, Handlers handlers
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       buffer_(kMaxMessageBytes) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  // Once for each that comes: where there is no descriptor left, who waits goes on
+  // waiting, and would be told of for ever.
+  event.events = EPOLLIN | EPOLLET;
   event.data.u64 = Source{nullptr, false}.packed();
   if (epoll_.get() < 0 ||
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.fd(), &event) != 0)
@@ -157,7 +159,9 @@ bool LocalChannels::progress() {
       receive_from(*source.channel, source.is_process);
     }
   }
-  std::erase_if(channels_, [](const auto& channel) { return channel->is_closed; });
+  const auto closed =
+      std::erase_if(channels_, [](const auto& channel) { return channel->is_closed; });
+  if (closed > 0) accept_all();  // there are descriptors again
   return count > 0;
 }
 

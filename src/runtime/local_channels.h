@@ -20,10 +20,11 @@ namespace nixl_connect::runtime {
 
 struct LocalChannel {
   base::LocalSocket socket;
-  base::UniqueFd process;  // readable once it has ended, though a child has the socket
-  pid_t pid = 0;           // as this process sees it; 0 if it does not
-  core::PeerId peer = 0;   // for the user; 0 at first
-  std::deque<base::Bytes> unsent;
+  // Readable once that process has ended, though a child of it may have the socket.
+  base::UniqueFd process{};
+  pid_t pid = 0;          // as this process sees it; 0 if it does not
+  core::PeerId peer = 0;  // for the user; 0 at first
+  std::deque<base::Bytes> unsent{};
   bool is_closed = false;  // and goes with the next progress()
 };
 

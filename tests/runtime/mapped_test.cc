@@ -3,11 +3,13 @@
 // Memory that peers of this host map: which path it takes, and what becomes of it when
 // it goes.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -148,6 +150,18 @@ TEST_F(Mapped, MemoryThatHasGoneIsGivenBackThoughAPeerHasMappedIt) {
     ASSERT_EQ(finish(readable), OperationStatus::kComplete);
   }
   EXPECT_LT(shared_kib(), before + 3 * (kSize >> 10));
+}
+
+TEST_F(Mapped, ForkedChildThatLetsGoOfItLeavesItToTheParent) {
+  std::optional<Allocation> memory = Connector::allocate(10'000);
+  fill(*memory, 2);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    memory.reset();
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  expect_filled(memory->bytes(), 2);
 }
 
 TEST_F(Mapped, HugePagesAreTakenIfTheyAreThere) {

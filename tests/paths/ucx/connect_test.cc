@@ -127,7 +127,7 @@ class DeafPort {
     EXPECT_EQ(::getsockname(listener_.get(), generic(), &size), 0);
     EXPECT_EQ(::listen(listener_.get(), 0), 0);
     for (const base::UniqueFd& waiting : waiting_)
-      ::connect(waiting.get(), generic(), sizeof(address_));
+      static_cast<void>(::connect(waiting.get(), generic(), sizeof(address_)));
   }
   std::uint16_t number() const noexcept { return address_.sin_port; }
 
