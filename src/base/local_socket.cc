@@ -62,7 +62,10 @@ LocalSocket::Result LocalSocket::send(BytesView message) const noexcept {
 }
 
 LocalSocket::Received LocalSocket::receive(std::span<std::byte> buffer) const noexcept {
-  const ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_TRUNC);
+  ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_TRUNC);
+  // Told once, and before the messages that came in front of it.
+  if (size < 0 && errno == ECONNRESET)
+    size = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_TRUNC);
   if (size < 0)
     return {errno == EAGAIN || errno == EINTR ? Result::kNotNow : Result::kClosed, {}};
   // An empty message would look like the end, and nobody sends one.
@@ -79,10 +82,16 @@ LocalListener::LocalListener(const std::string& name)
   if (::listen(fd_.get(), SOMAXCONN) != 0) fail("listen");
 }
 
-std::optional<LocalSocket> LocalListener::accept() const noexcept {
+LocalListener::~LocalListener() {
+  // A child process may keep a copy: closing ours would not end the listening.
+  if (fd_.get() >= 0) ::shutdown(fd_.get(), SHUT_RDWR);
+}
+
+LocalListener::Accepted LocalListener::accept() const noexcept {
   UniqueFd fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (fd.get() < 0) return std::nullopt;
-  return LocalSocket(std::move(fd));
+  if (fd.get() >= 0) return {LocalSocket(std::move(fd)), false};
+  const bool is_passing = errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+  return {std::nullopt, !is_passing};
 }
 
 }  // namespace nixl_connect::base

@@ -53,9 +53,16 @@ class LocalListener {
  public:
   // Throws Error(kNoResources), also if the name is taken.
   explicit LocalListener(const std::string& name);
+  // Whoever still waits, or comes later, is refused.
+  ~LocalListener();
+  LocalListener(const LocalListener&) = delete;
+  LocalListener& operator=(const LocalListener&) = delete;
 
-  // Nothing if nobody waits.
-  std::optional<LocalSocket> accept() const noexcept;
+  struct Accepted {
+    std::optional<LocalSocket> socket;  // none: nobody waits, or
+    bool is_exhausted = false;          // the process has no descriptor left
+  };
+  Accepted accept() const noexcept;
 
   int fd() const noexcept { return fd_.get(); }
 

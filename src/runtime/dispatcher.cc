@@ -60,15 +60,13 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
           resources, {[this](LocalChannel& channel, base::BytesView payload) {
                         control_arrived(&channel, payload);
                       },
-                      [this](LocalChannel& channel) {
-                        if (channel.peer != 0)
-                          peers_.drop(channel.peer,
-                                      "its process has ended, or its Connector");
-                      }})),
-      peers_(worker_, channels_.get(),
-             [this](core::PeerId peer, const core::Failure& failure) {
-               core_.peer_lost(peer, failure, time_);
-             }),
+                      [this](LocalChannel& channel) { channel_ended(channel); }})),
+      peers_(
+          worker_, channels_.get(),
+          [this](core::PeerId peer) { return is_copying(peer); },
+          [this](core::PeerId peer, const core::Failure& failure) {
+            core_.peer_lost(peer, failure, time_);
+          }),
       outbox_(peers_, channels_.get(), resources.instance),
       copies_(helping_threads(resources.options), std::move(wake)) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {

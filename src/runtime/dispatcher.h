@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -127,7 +128,9 @@ class Dispatcher {
   void receive(LocalChannel* channel, const wire::ControlMessage& message);
   void receive(LocalChannel* channel, const wire::InstanceId& sender,
                const wire::Hello& hello);
+  void channel_ended(LocalChannel& channel);
   bool listen_to_local_peers();
+  bool is_copying(core::PeerId peer) const noexcept;
 
   void start_transfer(core::OperationId operation, Running& running);
   bool try_start_copy(core::OperationId operation, Running& running);
@@ -162,11 +165,12 @@ class Dispatcher {
   std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;
   core::Time time_ = now();  // about, for everything that happens in one turn
   core::Time last_activity_ = time_;
-  core::Time last_look_{0};              // at the local channels
-  bool heard_message_ = false;           // in this turn
-  std::size_t initiating_ = 0;           // of running_
-  std::vector<core::Command> commands_;  // empty between turns; keeps its storage
-  std::vector<Request> requests_;        // empty between turns; keeps its storage
+  core::Time last_look_{0};                    // at the local channels
+  std::deque<wire::InstanceId> closed_to_us_;  // the latest whose channels were
+  bool heard_message_ = false;                 // in this turn
+  std::size_t initiating_ = 0;                 // of running_
+  std::vector<core::Command> commands_;        // empty between turns; keeps its storage
+  std::vector<Request> requests_;              // empty between turns; keeps its storage
   std::vector<core::OperationId> ended_copies_;  // the same
 
   // Closing: first the operations end, then the last messages to peers leave. What

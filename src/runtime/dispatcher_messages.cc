@@ -48,7 +48,8 @@ void Dispatcher::handle_control(LocalChannel* channel,
 void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& message) {
   if (const auto* hello = std::get_if<wire::Hello>(&message.body)) {
     receive(channel, message.sender, *hello);
-  } else if (const Peer* peer = peers_.find(message.sender)) {
+  } else if (const Peer* peer = peers_.find(message.sender);
+             peer != nullptr && (channel == nullptr || channel->peer == peer->id)) {
     core_.message_arrived(peer->id, message.body, time_);
   } else {
     base::log_debug("a control message of an unknown peer was dropped");
@@ -57,17 +58,35 @@ void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& mess
 
 void Dispatcher::receive(LocalChannel* channel, const wire::InstanceId& sender,
                          const wire::Hello& hello) {
-  if (is_closing_) return;
+  if (is_closing_ || (channel != nullptr && channel->is_closed)) return;
+  if (channel != nullptr && channel->peer != 0) {
+    const Peer* known = peers_.find(channel->peer);
+    if (known == nullptr || known->greeted_us || known->instance != sender ||
+        known->connection != hello.connection)
+      return peers_.drop(channel->peer, "it has introduced itself twice");
+  }
   Peer& peer = peers_.meet(sender, hello);
   if (channel != nullptr) {
     channel->peer = peer.id;
-    if (peer.channel == nullptr) peer.channel = channel;
+    // Messages that we have sent by UCX must not be overtaken.
+    if (peer.channel == nullptr && !peer.knows_us) peer.channel = channel;
   } else {
     peers_.endpoint(peer);
   }
   base::log_info("peer " + hello.agent + " connected" +
                  (channel != nullptr ? " on this host" : "") + ": nixl-connect " +
                  hello.library_version + " on UCX " + hello.ucx_version);
+}
+
+void Dispatcher::channel_ended(LocalChannel& channel) {
+  constexpr std::size_t kMostClosed = 64;
+  // It has no room for us, perhaps: UCX takes us there the next time.
+  if (!channel.has_heard && channel.opened_to != wire::InstanceId{}) {
+    closed_to_us_.push_back(channel.opened_to);
+    if (closed_to_us_.size() > kMostClosed) closed_to_us_.pop_front();
+  }
+  if (channel.peer != 0)
+    peers_.drop(channel.peer, "its process has ended, or its Connector");
 }
 
 bool Dispatcher::listen_to_local_peers() {
@@ -89,7 +108,8 @@ void Dispatcher::greet(Peer& peer, const wire::Extension& extension) {
   if (peer.knows_us) return;
   peer.knows_us = true;
   peer.leases.open(extension);
-  if (channels_ && peer.channel == nullptr) {
+  if (channels_ && peer.channel == nullptr &&
+      std::count(closed_to_us_.begin(), closed_to_us_.end(), extension.instance) == 0) {
     peer.channel = channels_->connect(extension.instance);
     if (peer.channel != nullptr) peer.channel->peer = peer.id;
   }

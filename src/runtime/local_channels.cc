@@ -2,12 +2,14 @@
 #include "runtime/local_channels.h"
 
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <utility>
 
 #include "base/log.h"
@@ -20,11 +22,20 @@ namespace {
 using Result = base::LocalSocket::Result;
 
 constexpr std::size_t kMostChannels = 4096;
+constexpr std::ptrdiff_t kMostStrangers = 64;
+constexpr int kAcceptedAtOnce = 16;
 // Taken from one channel before the others have their turn.
 constexpr int kMessagesAtOnce = 64;
 
 std::string name_of(const wire::InstanceId& instance) {
   return "nixl_connect/" + base::to_hex(instance);
+}
+
+// Each takes two descriptors, and others want some, too.
+std::size_t channels_for_this_process() noexcept {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return kMostChannels;
+  return std::clamp<std::size_t>(files.rlim_cur / 8, 1, kMostChannels);
 }
 
 // What epoll says of an event: whose it is, and whether it is the end of its process.
@@ -47,35 +58,57 @@ LocalChannels::LocalChannels(const wire::InstanceId& instance, Handlers handlers
     : handlers_(std::move(handlers)),
       listener_(name_of(instance)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      most_channels_(channels_for_this_process()),
       buffer_(kMaxMessageBytes) {
-  epoll_event event{};
-  // Once for each that comes: where there is no descriptor left, who waits goes on
-  // waiting, and would be told of for ever.
-  event.events = EPOLLIN | EPOLLET;
-  event.data.u64 = Source{nullptr, false}.packed();
-  if (epoll_.get() < 0 ||
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.fd(), &event) != 0)
+  listen();
+  if (!is_listening_)
     throw Error(ErrorKind::kNoResources, "opening the local channel: epoll");
+}
+
+LocalChannels::~LocalChannels() {
+  for (const auto& channel : channels_) close(*channel);
+}
+
+void LocalChannels::listen() {
+  if (is_listening_) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = Source{nullptr, false}.packed();
+  is_listening_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.fd(), &event) == 0;
 }
 
 LocalChannel* LocalChannels::connect(const wire::InstanceId& instance) {
   auto socket = base::LocalSocket::connect(name_of(instance));
-  return socket ? adopt(*std::move(socket)) : nullptr;
+  LocalChannel* channel = socket ? adopt(*std::move(socket)) : nullptr;
+  if (channel != nullptr) channel->opened_to = instance;
+  return channel;
+}
+
+// Those who connect and say nothing are not to use up what there is.
+void LocalChannels::close_oldest_stranger() noexcept {
+  const auto is_stranger = [](const auto& channel) {
+    return !channel->is_closed && !channel->has_heard && channel->peer == 0;
+  };
+  if (std::count_if(channels_.begin(), channels_.end(), is_stranger) < kMostStrangers)
+    return;
+  close(**std::find_if(channels_.begin(), channels_.end(), is_stranger));
 }
 
 LocalChannel* LocalChannels::adopt(base::LocalSocket socket) {
   const base::LocalSocket::Credentials peer = socket.peer();
   if (peer.user != ::geteuid()) {
-    base::log_info("local channel: refused to a process of another user");
+    base::log_debug("local channel: refused to a process of another user");
     return nullptr;
   }
-  if (channels_.size() >= kMostChannels) return nullptr;
-  LocalChannel& channel = *channels_.emplace_back(
-      std::make_unique<LocalChannel>(LocalChannel{std::move(socket), {}, peer.pid}));
+  if (channels_.size() >= most_channels_) return nullptr;
+  base::UniqueFd process;
+  if (peer.pid != 0) {
+    process = base::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+    if (process.get() < 0 && errno == ESRCH) return nullptr;
+  }
+  LocalChannel& channel = *channels_.emplace_back(std::make_unique<LocalChannel>(
+      LocalChannel{std::move(socket), std::move(process), peer.pid}));
   watch(channel, EPOLL_CTL_ADD);
-  if (peer.pid == 0) return &channel;
-  channel.process =
-      base::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = Source{&channel, true}.packed();
@@ -127,8 +160,20 @@ bool LocalChannels::is_empty() const noexcept {
                      [](const auto& channel) { return channel->unsent.empty(); });
 }
 
-void LocalChannels::accept_all() {
-  while (auto socket = listener_.accept()) adopt(*std::move(socket));
+// False if nobody came in. Some only, as others want their turn, too.
+bool LocalChannels::accept_some() {
+  for (int i = 0; i < kAcceptedAtOnce; ++i) {
+    auto accepted = listener_.accept();
+    if (accepted.is_exhausted) {
+      // Whoever waits goes on waiting, and would be told of without an end.
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.fd(), nullptr);
+      is_listening_ = false;
+    }
+    if (!accepted.socket) return i > 0;
+    close_oldest_stranger();
+    adopt(*std::move(accepted.socket));
+  }
+  return true;
 }
 
 void LocalChannels::receive_from(LocalChannel& channel, bool has_process_ended) {
@@ -137,6 +182,7 @@ void LocalChannels::receive_from(LocalChannel& channel, bool has_process_ended) 
     const auto received = channel.socket.receive(buffer_);
     result = received.result;
     if (result != Result::kDone) break;
+    channel.has_heard = true;
     handlers_.message(channel, received.message);
   }
   const bool is_over =
@@ -147,22 +193,23 @@ void LocalChannels::receive_from(LocalChannel& channel, bool has_process_ended) 
 }
 
 bool LocalChannels::progress() {
+  listen();
   std::array<epoll_event, 32> events;
   const int count =
       ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+  bool is_active = false;
   for (int i = 0; i < count; ++i) {
     const Source source = Source::of(events[static_cast<std::size_t>(i)]);
     if (source.channel == nullptr) {
-      accept_all();
+      if (accept_some()) is_active = true;
     } else if (!source.channel->is_closed) {
       send_unsent(*source.channel);
       receive_from(*source.channel, source.is_process);
+      is_active = true;
     }
   }
-  const auto closed =
-      std::erase_if(channels_, [](const auto& channel) { return channel->is_closed; });
-  if (closed > 0) accept_all();  // there are descriptors again
-  return count > 0;
+  std::erase_if(channels_, [](const auto& channel) { return channel->is_closed; });
+  return is_active;
 }
 
 }  // namespace nixl_connect::runtime

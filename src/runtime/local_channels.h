@@ -22,8 +22,10 @@ struct LocalChannel {
   base::LocalSocket socket;
   // Readable once that process has ended, though a child of it may have the socket.
   base::UniqueFd process{};
-  pid_t pid = 0;          // as this process sees it; 0 if it does not
-  core::PeerId peer = 0;  // for the user; 0 at first
+  pid_t pid = 0;                 // as this process sees it; 0 if it does not
+  core::PeerId peer = 0;         // for the user; 0 at first
+  wire::InstanceId opened_to{};  // if this end did; else zero
+  bool has_heard = false;        // anything at all
   std::deque<base::Bytes> unsent{};
   bool is_closed = false;  // and goes with the next progress()
 };
@@ -40,6 +42,7 @@ class LocalChannels {
 
   // Listens under a name made of the instance. Throws Error(kNoResources).
   LocalChannels(const wire::InstanceId& instance, Handlers handlers);
+  ~LocalChannels();
   LocalChannels(const LocalChannels&) = delete;
   LocalChannels& operator=(const LocalChannels&) = delete;
 
@@ -63,7 +66,9 @@ class LocalChannels {
 
  private:
   LocalChannel* adopt(base::LocalSocket socket);
-  void accept_all();
+  void close_oldest_stranger() noexcept;
+  void listen();
+  bool accept_some();
   void receive_from(LocalChannel& channel, bool has_process_ended);
   void send_unsent(LocalChannel& channel);
   void watch(LocalChannel& channel, int operation) const noexcept;
@@ -72,6 +77,8 @@ class LocalChannels {
   const Handlers handlers_;
   const base::LocalListener listener_;
   const base::UniqueFd epoll_;
+  const std::size_t most_channels_;
+  bool is_listening_ = false;
   std::vector<std::unique_ptr<LocalChannel>> channels_;
   base::Bytes buffer_;
 };

@@ -99,7 +99,7 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   if (peer->instance) forget(by_instance_, *peer->instance, id);
   base::log_info("peer " + peer->agent + " is gone: " + reason);
   if (peer->endpoint != nullptr) worker_.close(*peer->endpoint);
-  if (channels_ != nullptr) channels_->close_all_of(id);
+  if (channels_ != nullptr && !is_copying_(id)) channels_->close_all_of(id);
   lost_(id, {ErrorKind::kDisconnected,
              "peer " + peer->agent + " is gone, or its memory is: " + reason, id});
 }

@@ -48,9 +48,15 @@ class Peers {
   using Lost = std::function<void(core::PeerId peer, const core::Failure& failure)>;
 
   // `lost` is told of each peer that is gone, once, after the peer was forgotten here.
-  // `channels` may be null.
-  Peers(paths::ucx::Worker& worker, LocalChannels* channels, Lost lost)
-      : worker_(worker), channels_(channels), lost_(std::move(lost)) {}
+  // `channels` may be null. While this process itself `is_copying` to or from the
+  // memory of a peer, its channel stays open when it is dropped, since its end would
+  // tell the peer that nobody touches that memory any more.
+  Peers(paths::ucx::Worker& worker, LocalChannels* channels,
+        std::function<bool(core::PeerId)> is_copying, Lost lost)
+      : worker_(worker),
+        channels_(channels),
+        is_copying_(std::move(is_copying)),
+        lost_(std::move(lost)) {}
 
   // The peer behind an agent's metadata. A known agent name with another connection
   // means that the process was restarted: the old peer is lost.
@@ -84,6 +90,7 @@ class Peers {
 
   paths::ucx::Worker& worker_;
   LocalChannels* const channels_;
+  const std::function<bool(core::PeerId)> is_copying_;
   const Lost lost_;
   core::PeerId last_id_ = 0;
   std::unordered_map<core::PeerId, std::unique_ptr<Peer>> peers_;

@@ -23,7 +23,7 @@ class RemoteMemory {
   Map map(std::uint32_t pid, const wire::Export& exported);
 
  private:
-  std::unordered_map<std::uint64_t, Map> by_id_;  // null: could not be mapped
+  std::unordered_map<std::uint64_t, Map> by_id_;
 };
 
 }  // namespace nixl_connect::runtime

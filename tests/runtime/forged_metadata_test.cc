@@ -29,7 +29,10 @@ class ForgedMetadata : public ::testing::Test {
   }
 
   RdmaMetadata changed(const std::function<void(wire::AgentMetadata&)>& change) {
-    RdmaMetadata metadata = readable_.metadata();
+    return changed(change, readable_.metadata());
+  }
+  RdmaMetadata changed(const std::function<void(wire::AgentMetadata&)>& change,
+                       RdmaMetadata metadata) {
     wire::AgentMetadata agent =
         wire::decode(wire::decode_blob_text(metadata.nixl_metadata));
     change(agent);
@@ -83,6 +86,25 @@ TEST_F(ForgedMetadata, DoesNotLeadSystemCallsIntoAnotherProcess) {
   EXPECT_NE(path_, "host.cma");
   ::kill(other, SIGKILL);
   ::waitpid(other, nullptr, 0);
+}
+
+// Its map is known already, and of the right size.
+TEST_F(ForgedMetadata, WithALargerExportDoesNotLeadOutsideTheMap) {
+  const Allocation memory = Connector::allocate(4096);
+  auto exposed = exposer_.create_readable(memory.descriptor(), {.readers = 10});
+  Buffer target(4096);
+  EXPECT_TRUE(read(exposed.metadata(), target));
+  EXPECT_EQ(path_, "host.map");
+  RdmaMetadata metadata = changed(
+      [](wire::AgentMetadata& agent) {
+        agent.extension->exports.at(0).size = 1 << 20;
+        for (auto& region : agent.regions) region.size = 1 << 20;
+      },
+      exposed.metadata());
+  metadata.descriptors.at(0).size = 1 << 20;
+  Buffer large(1 << 20);
+  read(metadata, large);
+  EXPECT_NE(path_, "host.map");
 }
 
 TEST_F(ForgedMetadata, WithoutOurExtensionIsThatOfAGenuinePeer) {

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Processes of the same user that speak on the local channel as no Connector does.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "base/local_socket.h"
+#include "nixl_connect/connector.h"
+#include "runtime/buffers.h"
+#include "runtime/resources.h"
+#include "wire/control.h"
+#include "wire/envelope.h"
+#include "wire/nixl_blob.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+using testing::Buffer;
+using testing::finish;
+
+class HostileChannel : public ::testing::Test {
+ protected:
+  HostileChannel()
+      : agent_(
+            wire::decode(wire::decode_blob_text(readable_.metadata().nixl_metadata))) {}
+
+  base::LocalSocket connect() const {
+    auto socket = base::LocalSocket::connect("nixl_connect/" +
+                                             base::to_hex(agent_.extension->instance));
+    EXPECT_TRUE(socket);
+    return *std::move(socket);
+  }
+
+  wire::ControlMessage hello(const wire::InstanceId& sender,
+                             const std::string& name) const {
+    return {sender, wire::Hello{name, agent_.connection.value(), "", ""}};
+  }
+  wire::ControlMessage attach(const wire::InstanceId& sender) const {
+    const wire::LeaseRecord& lease = agent_.extension->lease;
+    return {sender, wire::Attach{1, lease.id, lease.token, false}};
+  }
+
+  static void say(const base::LocalSocket& socket,
+                  const std::vector<wire::ControlMessage>& messages) {
+    base::Bytes payload;
+    for (const wire::ControlMessage& message : messages)
+      wire::append_to_payload(payload, message);
+    EXPECT_EQ(socket.send(payload), base::LocalSocket::Result::kDone);
+  }
+
+  // All that was said before has been heard once this has gone through.
+  void expect_honest_peers_to_be_served() {
+    Connector initiator(testing::with_every_path());
+    Buffer source(4096, 6);
+    Buffer target(4096);
+    auto writable = exposer_.create_writable(target.descriptor());
+    auto write = initiator.begin_write(source.descriptor(), writable.metadata());
+    EXPECT_EQ(finish(write), OperationStatus::kComplete);
+    target.expect_pattern(6);
+  }
+
+  Connector exposer_{testing::with_every_path()};
+  Buffer source_{4096, 5};
+  ReadableOperation readable_ =
+      exposer_.create_readable(source_.descriptor(), {.readers = 10});
+  const wire::AgentMetadata agent_;
+};
+
+TEST_F(HostileChannel, SecondHelloEndsIt) {
+  const wire::InstanceId sender = random_instance();
+  const base::LocalSocket socket = connect();
+  say(socket, {hello(sender, "x"), hello(sender, "x"), attach(sender)});
+  expect_honest_peers_to_be_served();
+  const base::LocalSocket another = connect();
+  say(another, {attach(sender)});
+  expect_honest_peers_to_be_served();
+  EXPECT_EQ(socket.send({}), base::LocalSocket::Result::kClosed);
+}
+
+TEST_F(HostileChannel, HelloOfSomebodyElseEndsIt) {
+  const wire::InstanceId first = random_instance();
+  const base::LocalSocket socket = connect();
+  say(socket, {hello(first, "x"), hello(random_instance(), "y"), attach(first)});
+  expect_honest_peers_to_be_served();
+  EXPECT_EQ(socket.send({}), base::LocalSocket::Result::kClosed);
+}
+
+TEST_F(HostileChannel, MessagesOfSomebodyElseAreDropped) {
+  const wire::InstanceId victim = random_instance();
+  const base::LocalSocket honest = connect();
+  say(honest, {hello(victim, "honest")});
+  const base::LocalSocket socket = connect();
+  say(socket, {attach(victim)});
+  expect_honest_peers_to_be_served();
+  EXPECT_EQ(readable_.status(), OperationStatus::kInitialized);
+  say(honest, {attach(victim)});
+  expect_honest_peers_to_be_served();
+  EXPECT_EQ(readable_.status(), OperationStatus::kInProgress);
+}
+
+TEST_F(HostileChannel, ThoseWhoOnlyConnectDoNotKeepOthersOut) {
+  std::vector<base::LocalSocket> silent;
+  for (int i = 0; i < 200; ++i) silent.push_back(connect());
+  expect_honest_peers_to_be_served();
+  silent.clear();
+  expect_honest_peers_to_be_served();
+}
+
+TEST_F(HostileChannel, GarbageIsDropped) {
+  const base::LocalSocket socket = connect();
+  for (std::size_t size = 1; size < 2000; size += 13)
+    EXPECT_NE(socket.send(base::Bytes(size, std::byte(size))),
+              base::LocalSocket::Result::kClosed);
+  expect_honest_peers_to_be_served();
+}
+
+}  // namespace
+}  // namespace nixl_connect::runtime
