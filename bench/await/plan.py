@@ -47,6 +47,7 @@ def plan(tiny: bool, churn: int) -> list[Measurement]:
         Measurement("flight", "flight", in_flight, rounds),
         scattered("descriptors", "upstream", "ours"),
         scattered("pages", "ours"),
+        scattered("mapped", "ours"),
         scattered("indices", "ours"),
         Measurement("blocking", "blocking", large, rounds),
         Measurement("idle", "idle", {"seconds": 0.5 if tiny else 10.0}, 1),

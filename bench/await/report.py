@@ -47,6 +47,14 @@ ROWS = [
         against="scattered descriptors",
     ),
     Row(
+        "  the same, of empty(), all",
+        "scattered mapped",
+        "whole",
+        "ms",
+        1e-3,
+        against="scattered descriptors",
+    ),
+    Row(
         "  by the reader's page numbers, all",
         "scattered indices",
         "whole",

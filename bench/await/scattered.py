@@ -5,6 +5,7 @@ own tensors or index arrays exist beforehand. No two pages are adjacent at eithe
 
     descriptors  a Descriptor a page at both ends, as upstream's users must
     pages        Descriptor.pages at both ends, so that the metadata names every page
+    mapped       the same, where the exposed memory is of nixl_connect.empty()
     indices      one Descriptor over all memory, whose metadata the reader's own page
                  numbers choose from: metadata.pages
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from session import Session, memory, now_us
 
 PAGE_BYTES = 4096
@@ -26,8 +28,13 @@ Indices = npt.NDArray[np.int64]
 class Arena:
     """Twice as many pages as are moved: every other one, in shuffled order."""
 
-    def __init__(self, pages: int, seed: int):
-        self.tensor, self.bytes = memory(2 * pages * PAGE_BYTES)
+    def __init__(self, pages: int, seed: int, empty: Callable[..., Any] | None = None):
+        size = 2 * pages * PAGE_BYTES
+        if empty is None:
+            self.tensor, self.bytes = memory(size)
+        else:
+            self.tensor = empty(size, torch.uint8)
+            self.bytes = self.tensor.numpy()
         self.words = self.bytes.view(np.uint64).reshape(2 * pages, -1)
         self.indices: Indices = 2 * np.random.default_rng(seed).permutation(pages)
         self.tensors = [
@@ -52,6 +59,7 @@ def of_all(session: Session, arena: Arena) -> Any:
 WAYS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "descriptors": (of_tensors, of_tensors),
     "pages": (of_indices, of_indices),
+    "mapped": (of_indices, of_indices),
     "indices": (of_all, of_indices),
 }
 
@@ -117,7 +125,8 @@ def check(arena: Arena, there: Indices, number: int) -> None:
 
 async def expose(session: Session) -> None:
     order = await session.channel.receive()
-    arena = Arena(order["pages"], seed=2)
+    empty = session.nixl.empty if order["way"] == "mapped" else None
+    arena = Arena(order["pages"], seed=2, empty=empty)
     describe = WAYS[order["way"]][0]
     for number in range(order["count"]):
         arena.words[:] = (np.arange(len(arena.words)) + 1 + number)[:, np.newaxis]

@@ -62,7 +62,7 @@ struct Extension {
   std::string ucx_version;
   LeaseRecord lease;
   std::optional<LeaseTable> lease_table;
-  std::vector<Export> exports;
+  std::vector<Export> exports{};
 
   bool operator==(const Extension&) const = default;
 };

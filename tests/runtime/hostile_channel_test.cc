@@ -102,6 +102,7 @@ TEST_F(HostileChannel, MessagesOfSomebodyElseAreDropped) {
 
 TEST_F(HostileChannel, ThoseWhoOnlyConnectDoNotKeepOthersOut) {
   std::vector<base::LocalSocket> silent;
+  silent.reserve(200);
   for (int i = 0; i < 200; ++i) silent.push_back(connect());
   expect_honest_peers_to_be_served();
   silent.clear();
