@@ -32,19 +32,15 @@ def empty(
     """An array of it, all zero: a tensor of the CPU if `dtype` is one of torch's, else
     an array of numpy, which must be installed then. As allocate()."""
     sizes = [shape] if isinstance(shape, int) else list(shape)
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(dtype, torch.dtype):
-        count, item = math.prod(sizes), dtype.itemsize
-        if count == 0:
-            return torch.empty(sizes, dtype=dtype)
-        memory = allocate(count * item, huge_pages=huge_pages)
-        return torch.frombuffer(memory, dtype=dtype).reshape(sizes)
-    numpy = import_module("numpy")
-    kind = numpy.dtype(dtype)
-    if math.prod(sizes) * kind.itemsize == 0:
-        return numpy.empty(sizes, kind)
-    memory = allocate(math.prod(sizes) * kind.itemsize, huge_pages=huge_pages)
-    return numpy.frombuffer(memory, kind).reshape(sizes)
+    package = sys.modules.get("torch")
+    if package is None or not isinstance(dtype, package.dtype):
+        package = import_module("numpy")
+        dtype = package.dtype(dtype)
+    size = math.prod(sizes) * dtype.itemsize
+    if size == 0:
+        return package.empty(sizes, dtype=dtype)
+    memory = allocate(size, huge_pages=huge_pages)
+    return package.frombuffer(memory, dtype=dtype).reshape(sizes)
 
 
 def like(array: Any, *, huge_pages: bool = False) -> Any:

@@ -184,9 +184,9 @@ def remote_of(metadata: RdmaMetadata | RemotePages) -> _native.Remote:
     if isinstance(metadata, RemotePages):
         return metadata._remote
     try:
-        remote, of = object.__getattribute__(metadata, "_native")
+        remote, made_of = object.__getattribute__(metadata, "_native")
         # A model is frozen, but its list is not.
-        if is_unread(metadata) or of == metadata.descriptors:
+        if is_unread(metadata) or made_of == metadata.descriptors:
             return remote  # type: ignore[no-any-return]
     except AttributeError:
         pass

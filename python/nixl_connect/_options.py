@@ -41,8 +41,8 @@ class Options:
             raise TypeError(f"forbid is a list of paths, not {self.forbid!r}")
 
 
-def _check_type(name: str, value: object, of: type, form: str) -> None:
-    if not isinstance(value, (of, type(None))):
+def _check_type(name: str, value: object, wanted: type, form: str) -> None:
+    if not isinstance(value, (wanted, type(None))):
         raise TypeError(f"{name} is {form}, not {value!r}")
 
 

@@ -25,8 +25,8 @@ class PassiveOperation(AbstractOperation):
     """The exposing side: memory that peers read or write.
 
     COMPLETE after `readers` peers have succeeded, ERRORED when the `timeout` (seconds)
-    passes or an initiator fails, CANCELLED by either side. None are the `readers` of a
-    caller who counts none: see ReadableOperation.
+    passes or an initiator fails or cancels, CANCELLED by this side. None are the
+    `readers` of a caller who counts none: see ReadableOperation.
     TypeError for what is no descriptor, ValueError for an empty list, mixed device
     kinds, a null pointer, read-only memory as a target and a target that overlaps
     itself; Error if memory cannot be exposed.

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 
-#include <array>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -40,11 +39,12 @@ std::shared_ptr<ExportedMemory> ExportedMemory::make(std::size_t size,
                                                      bool huge_pages) {
   constexpr std::size_t kHugePage = 2 << 20;
   const std::size_t rounded = (size + kHugePage - 1) / kHugePage * kHugePage;
-  if (huge_pages && rounded >= size) try {
+  try {
+    if (huge_pages && rounded >= size)
       return std::make_shared<ExportedMemory>(rounded, SharedMemory::PageSize::kHuge);
-    } catch (const Error& error) {
-      log_info(std::string(error.what()) + "; not enough huge pages, small ones do");
-    }
+  } catch (const Error& error) {
+    log_info(std::string(error.what()) + "; not enough huge pages, small ones do");
+  }
   return std::make_shared<ExportedMemory>(size, SharedMemory::PageSize::kUsual);
 }
 

@@ -33,7 +33,7 @@ class LocalSocket {
 
   enum class Result { kDone, kNotNow, kClosed };
 
-  // A message of at most 64 KiB.
+  // A message of at least a byte, which fits into the receiver's buffer.
   Result send(BytesView message) const noexcept;
 
   // The next one, put into `buffer`. One that does not fit counts as the end.

@@ -10,8 +10,6 @@
 
 namespace nixl_connect::base {
 
-using nixl_connect::set_log_level;
-
 void log_debug(std::string_view message);
 void log_info(std::string_view message);
 void log_warning(std::string_view message);

@@ -10,17 +10,20 @@
 //   all else  the lease ends at once and they are told to stop (Revoke)
 // Only our own cancel ends it as CANCELLED: a peer that cancels leaves us without what
 // we wait for, so that is an error here.
+//
 // One that stays open does not end by a peer's failure while another one is attached.
 // It tells of its success and goes on, undecided, without a deadline; failures do not
-// matter to it any more. Only our own cancel decides it. A writer that is attached may
-// have begun another write meanwhile, without waiting for a Grant of its own: that one
-// is told to stop, and waited for like the first. Past the drain timeout the lease ends
-// in any case. A readable exposure then finishes without its late readers: they check
-// the lease after their bytes have come, so none of them takes wrong bytes for right
-// ones. A writable exposure goes on waiting for Done or the peer's death, without
-// limit: a writer needs no cooperation of this process, so nothing done here (dropping
-// the connection neither) would keep its bytes out of memory that the user has taken
-// back. A genuine NIXL agent is invisible except for its notification of success.
+// matter to it any more. Only our own cancel decides it.
+//
+// A writer that is attached may have begun another write meanwhile, without waiting for
+// a Grant of its own: that one is told to stop, and waited for like the first. Past the
+// drain timeout the lease ends in any case. A readable exposure then finishes without
+// its late readers: they check the lease after their bytes have come, so none of them
+// takes wrong bytes for right ones. A writable exposure goes on waiting for Done or the
+// peer's death, without limit: a writer needs no cooperation of this process, so
+// nothing done here (dropping the connection neither) would keep its bytes out of
+// memory that the user has taken back. A genuine NIXL agent is invisible except for its
+// notification of success.
 #pragma once
 
 #include <optional>

@@ -63,7 +63,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
                       [this](LocalChannel& channel) { channel_ended(channel); }})),
       peers_(
           worker_, channels_.get(),
-          [this](core::PeerId peer) { return is_copying(peer); },
+          [this](core::PeerId peer) { return is_under_way(peer, &Running::copy); },
           [this](core::PeerId peer, const core::Failure& failure) {
             core_.peer_lost(peer, failure, time_);
           }),

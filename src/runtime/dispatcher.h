@@ -100,6 +100,14 @@ class Dispatcher {
     std::uint64_t token = 0;
   };
 
+  // Whether an operation with that peer is under way by one of the two means.
+  template <typename Means>
+  bool is_under_way(core::PeerId peer, Means Running::*by) const noexcept {
+    return std::any_of(running_.begin(), running_.end(), [&](const auto& each) {
+      return each.second.peer == peer && each.second.*by != nullptr;
+    });
+  }
+
   bool take_mail();
 
   // Requests.
@@ -130,7 +138,6 @@ class Dispatcher {
                const wire::Hello& hello);
   void channel_ended(LocalChannel& channel);
   bool listen_to_local_peers();
-  bool is_copying(core::PeerId peer) const noexcept;
 
   void start_transfer(core::OperationId operation, Running& running);
   bool try_start_copy(core::OperationId operation, Running& running);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The core's commands, and the ends of the transfers they start.
-#include <algorithm>
-
 #include "base/log.h"
 #include "nixl_connect/connector.h"
 #include "runtime/dispatcher.h"
@@ -86,11 +84,8 @@ void Dispatcher::carry_out(const core::Send& command) {
 
 void Dispatcher::carry_out(const core::DropPeer& command) {
   // A copy of this process's own comes to its end without the peer.
-  const bool is_peer_asked =
-      std::any_of(running_.begin(), running_.end(), [&](const auto& each) {
-        return each.second.peer == command.peer && each.second.transfer != nullptr;
-      });
-  if (is_peer_asked) peers_.drop(command.peer, "it did not answer in time");
+  if (is_under_way(command.peer, &Running::transfer))
+    peers_.drop(command.peer, "it did not answer in time");
 }
 
 void Dispatcher::carry_out(const core::Succeed& command) {

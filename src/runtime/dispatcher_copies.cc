@@ -143,23 +143,17 @@ bool Dispatcher::help_copies() {
 void Dispatcher::copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.copy);
-  if (channels_ && peers_.find(running.peer) == nullptr && !is_copying(running.peer))
+  if (channels_ && peers_.find(running.peer) == nullptr &&
+      !is_under_way(running.peer, &Running::copy))
     channels_->close_all_of(running.peer);
   if (copy->fault() == Fault::kRefused && !copy->was_stopped())
     return start_over(operation);
   running.state->set_path(copy->path());
-  // A read of CMA takes the lease's word with the bytes.
-  running.is_lease_checked = copy->path() == CmaCopy::kPath;
+  running.is_lease_checked = copy->checks_lease();
   std::optional<core::Failure> failure;
   if (!copy->is_complete()) failure = failure_of(copy->fault());
   core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(), copy->path(),
                        time_);
-}
-
-bool Dispatcher::is_copying(core::PeerId peer) const noexcept {
-  return std::any_of(running_.begin(), running_.end(), [&](const auto& each) {
-    return each.second.peer == peer && each.second.copy != nullptr;
-  });
 }
 
 // The kernel does not let this process touch that one, or not any more.

@@ -61,7 +61,7 @@ const ConnectorOptions& checked(const ConnectorOptions& options) {
                   "forbid names the path \"" + path +
                       "\"; it can name host.map, host.cma, and host for all that is of "
                       "one host");
-  base::set_log_level(options.log_level);
+  set_log_level(options.log_level);
   return options;
 }
 

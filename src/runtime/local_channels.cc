@@ -126,6 +126,7 @@ void LocalChannels::watch(LocalChannel& channel, int operation) const noexcept {
 
 void LocalChannels::close(LocalChannel& channel) {
   if (std::exchange(channel.is_closed, true)) return;
+  has_closed_ = true;
   channel.unsent.clear();
   // A child process may keep copies of these: closing ours would end nothing.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, channel.socket.fd(), nullptr);
@@ -208,7 +209,8 @@ bool LocalChannels::progress() {
       is_active = true;
     }
   }
-  std::erase_if(channels_, [](const auto& channel) { return channel->is_closed; });
+  if (std::exchange(has_closed_, false))
+    std::erase_if(channels_, [](const auto& channel) { return channel->is_closed; });
   return is_active;
 }
 

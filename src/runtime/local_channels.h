@@ -80,6 +80,7 @@ class LocalChannels {
   const std::size_t most_channels_;
   bool is_listening_ = false;
   std::vector<std::unique_ptr<LocalChannel>> channels_;
+  bool has_closed_ = false;  // among them
   base::Bytes buffer_;
 };
 

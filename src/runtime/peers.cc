@@ -68,14 +68,15 @@ Peer& Peers::meet(const std::string& agent, const base::Bytes& connection) {
 }
 
 paths::ucx::Endpoint& Peers::endpoint(Peer& peer) {
+  if (peer.endpoint != nullptr) return *peer.endpoint;
   const core::PeerId id = peer.id;
-  if (peer.endpoint == nullptr) try {
-      peer.endpoint = &worker_.connect(
-          peer.connection, [this, id](const std::string& cause) { drop(id, cause); });
-    } catch (const Error& error) {
-      if (peer.channel == nullptr) drop(id, error.what());
-      throw;
-    }
+  try {
+    peer.endpoint = &worker_.connect(
+        peer.connection, [this, id](const std::string& cause) { drop(id, cause); });
+  } catch (const Error& error) {
+    if (peer.channel == nullptr) drop(id, error.what());
+    throw;
+  }
   return *peer.endpoint;
 }
 

@@ -40,3 +40,17 @@ class Handler(logging.Handler):
 """
 """With `refuse` and `connectors`, none of which is made yet, and a Handler that prints
 the level and the beginning of the text."""
+
+BUSY = """
+busy, let_go = threading.Event(), threading.Event()
+class Slow(Handler):
+    def emit(self, record):
+        busy.set()
+        let_go.wait()
+        super().emit(record)
+nc.logger.addHandler(Slow())
+here, there = connectors()
+refuse(here, there)
+busy.wait()
+"""
+"""Behind REFUSING: one record is in a handler, where it stays until let_go is set."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nixl_connect as nc
 import pytest
-from lines import REFUSING, refuse
+from lines import BUSY, REFUSING, refuse
 from sides import SECONDS, memory, run_alone, sent
 from watched import is_gone
 
@@ -231,18 +231,9 @@ def test_what_comes_too_fast_is_counted() -> None:
     """The library does not wait for a handler, and keeps what a list may hold."""
     printed = run_alone(
         REFUSING,
+        "nc._library_log._MOST_LINES = 3",
+        BUSY,
         """
-        nc._library_log._MOST_LINES = 3
-        busy, let_go = threading.Event(), threading.Event()
-        class Slow(Handler):
-            def emit(self, record):
-                busy.set()
-                let_go.wait()
-                super().emit(record)
-        nc.logger.addHandler(Slow())
-        here, there = connectors()
-        refuse(here, there)
-        busy.wait()
         refuse(here, there, 5)
         let_go.set()
         """,

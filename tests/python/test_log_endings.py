@@ -2,22 +2,12 @@
 """Lines of the C++ library's log that wait to become records when the process ends or
 forks: each comes once, and nothing hangs. In processes of their own."""
 
-from lines import REFUSING
+from lines import BUSY, REFUSING
 from sides import run_alone
 
 PRINTED = "WARNING a peer's message of 300"
 
-WAITING = """
-busy, let_go = threading.Event(), threading.Event()
-class Slow(Handler):
-    def emit(self, record):
-        busy.set()
-        let_go.wait()
-        super().emit(record)
-nc.logger.addHandler(Slow())
-here, there = connectors()
-refuse(here, there)
-busy.wait()
+WAITING = f"""{BUSY}
 refuse(here, there, 3)
 """
 """One record is in a handler until let_go is set, and three lines wait."""

@@ -34,6 +34,19 @@ class Mapped : public ::testing::Test {
       ASSERT_EQ(bytes[i], static_cast<std::byte>(i * 31 + i / 4096 + seed)) << i;
   }
 
+  std::vector<std::byte> read_through_the_map(const Allocation& source) {
+    std::vector<std::byte> target(source.size());
+    auto readable = exposer_.create_readable(source.descriptor());
+    auto read =
+        initiator_.begin_read(readable.metadata(), {target.data(), target.size()});
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+    EXPECT_EQ(finish(readable), OperationStatus::kComplete);
+    EXPECT_EQ(read.path(), "host.map");
+    EXPECT_EQ(readable.path(), "host.map");
+    EXPECT_EQ(read.bytes_transferred(), target.size());
+    return target;
+  }
+
   Connector exposer_{testing::with_every_path()};
   Connector initiator_{testing::with_every_path()};
 };
@@ -50,15 +63,7 @@ TEST_F(Mapped, IsReadThroughTheMap) {
   for (const std::size_t size : kSizes) {
     const Allocation source = Connector::allocate(size);
     fill(source, 3);
-    std::vector<std::byte> target(size);
-    auto readable = exposer_.create_readable(source.descriptor());
-    auto read = initiator_.begin_read(readable.metadata(), {target.data(), size});
-    ASSERT_EQ(finish(read), OperationStatus::kComplete);
-    EXPECT_EQ(finish(readable), OperationStatus::kComplete);
-    EXPECT_EQ(read.path(), "host.map");
-    EXPECT_EQ(readable.path(), "host.map");
-    EXPECT_EQ(read.bytes_transferred(), size);
-    expect_filled(target, 3);
+    expect_filled(read_through_the_map(source), 3);
   }
 }
 
@@ -143,11 +148,7 @@ TEST_F(Mapped, MemoryThatHasGoneIsGivenBackThoughAPeerHasMappedIt) {
   for (int round = 0; round < 8; ++round) {
     const Allocation source = Connector::allocate(kSize);
     fill(source, 9);
-    std::vector<std::byte> target(kSize);
-    auto readable = exposer_.create_readable(source.descriptor());
-    auto read = initiator_.begin_read(readable.metadata(), {target.data(), kSize});
-    ASSERT_EQ(finish(read), OperationStatus::kComplete);
-    ASSERT_EQ(finish(readable), OperationStatus::kComplete);
+    read_through_the_map(source);
   }
   EXPECT_LT(shared_kib(), before + 3 * (kSize >> 10));
 }
@@ -168,13 +169,7 @@ TEST_F(Mapped, HugePagesAreTakenIfTheyAreThere) {
   const Allocation memory = Connector::allocate(5'000'000, true);
   EXPECT_EQ(memory.size(), 5'000'000U);
   fill(memory, 1);
-  std::vector<std::byte> target(memory.size());
-  auto readable = exposer_.create_readable(memory.descriptor());
-  auto read =
-      initiator_.begin_read(readable.metadata(), {target.data(), target.size()});
-  ASSERT_EQ(finish(read), OperationStatus::kComplete);
-  EXPECT_EQ(read.path(), "host.map");
-  expect_filled(target, 1);
+  expect_filled(read_through_the_map(memory), 1);
 }
 
 TEST_F(Mapped, NothingCannotBeAllocated) {

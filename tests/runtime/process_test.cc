@@ -142,19 +142,6 @@ TEST(DeadPeer, ReaderThatDiesEndsTheReadable) {
   EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }
 
-// Nothing is under way between the two, so that only the channel can tell.
-TEST(DeadPeer, IsNoticedByAWriterThatWaitsForIt) {
-  Child child("accept", "4096");
-  Connector connector;
-  Buffer source(4096, kSeed);
-  const RdmaMetadata metadata = metadata_from(child);
-  child.stop();
-  auto write = connector.begin_write(source.descriptor(), metadata);
-  EXPECT_FALSE(write.wait_for(std::chrono::milliseconds(20)));
-  child.signal(SIGKILL);
-  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kDisconnected);
-}
-
 TEST(ForeignPeer, IsReadOverUcxWhereTheKernelForbidsOurs) {
   if (::getuid() != 0) GTEST_SKIP() << "only root can pose as somebody else";
   constexpr int kNobody = 65534;
@@ -178,30 +165,40 @@ TEST(ForeignPeer, IsReadOverUcxWhereTheKernelForbidsOurs) {
   EXPECT_EQ(::syscall(SYS_setreuid, 0, -1), 0);
 }
 
-TEST(StoppedPeer, WriteEndsAtItsDeadline) {
-  Child child("accept", "4096");
+// Accepts a write, and stands still before it hears of one.
+class StoppedPeer : public ::testing::Test {
+ protected:
+  StoppedPeer() { child_.stop(); }
+  ~StoppedPeer() override { child_.signal(SIGCONT); }
+
+  Child child_{"accept", "4096"};
+  const RdmaMetadata metadata_ = metadata_from(child_);
+  Buffer source_{4096, kSeed};
+};
+
+TEST_F(StoppedPeer, WriteEndsAtItsDeadline) {
   Connector connector;
-  Buffer source(4096, kSeed);
-  const RdmaMetadata metadata = metadata_from(child);
-  child.stop();
   const auto start = std::chrono::steady_clock::now();
-  auto write = connector.begin_write(source.descriptor(), metadata,
+  auto write = connector.begin_write(source_.descriptor(), metadata_,
                                      {.timeout = std::chrono::milliseconds(100)});
   EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kTimedOut);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
-  child.signal(SIGCONT);
 }
 
-TEST(StoppedPeer, DoesNotKeepAConnectorFromClosing) {
-  Child child("accept", "4096");
+TEST_F(StoppedPeer, DoesNotKeepAConnectorFromClosing) {
   auto connector = std::make_unique<Connector>();
-  Buffer source(4096, kSeed);
-  const RdmaMetadata metadata = metadata_from(child);
-  child.stop();
-  auto write = connector->begin_write(source.descriptor(), metadata);
+  auto write = connector->begin_write(source_.descriptor(), metadata_);
   connector.reset();
   EXPECT_TRUE(is_terminal(write.status()));
-  child.signal(SIGCONT);
+}
+
+// Nothing is under way between the two, so that only the channel can tell.
+TEST_F(StoppedPeer, ThatDiesIsNoticedByAWriterThatWaitsForIt) {
+  Connector connector;
+  auto write = connector.begin_write(source_.descriptor(), metadata_);
+  EXPECT_FALSE(write.wait_for(std::chrono::milliseconds(20)));
+  child_.signal(SIGKILL);
+  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }
 
 TEST(Process, KeepsItsHangUpHandlerAndItsEnvironment) {

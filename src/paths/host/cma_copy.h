@@ -17,15 +17,14 @@ namespace nixl_connect::paths::host {
 
 class CmaCopy final : public Copy {
  public:
-  static constexpr const char* kPath = "host.cma";
-
-  // As Copy(); remote addresses are those of the peer. A read that ends without a fault
-  // had its lease until its last byte was here.
+  // As Copy(); remote addresses are those of the peer.
   CmaCopy(OperationKind kind, const LeaseWord& lease, std::vector<Range> ranges,
           std::atomic<std::uint64_t>& progress)
       : Copy(std::move(ranges), progress), kind_(kind), lease_(lease) {}
 
-  const char* path() const noexcept override { return kPath; }
+  const char* path() const noexcept override { return "host.cma"; }
+  // It takes the lease's word with the bytes.
+  bool checks_lease() const noexcept override { return true; }
 
  private:
   Moved move(std::span<const Range> piece) noexcept override {

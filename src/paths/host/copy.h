@@ -49,6 +49,10 @@ class Copy {
   // As Operation::path() names it.
   virtual const char* path() const noexcept = 0;
 
+  // Whether a read that ends without a fault had its lease until its last byte was
+  // here. Otherwise nothing is known of the lease.
+  virtual bool checks_lease() const noexcept = 0;
+
   // kEnded comes once, from whichever call came last: all pieces are where they belong,
   // or no more will be moved, and no thread is at it.
   enum class Step { kNothingLeft, kGoesOn, kEnded };

@@ -17,15 +17,15 @@ namespace nixl_connect::paths::host {
 
 class MappedCopy final : public Copy {
  public:
-  static constexpr const char* kPath = "host.map";
   using Maps = std::vector<std::shared_ptr<const base::SharedMemory>>;
 
   // As Copy(); remote addresses are those of this process, in `maps`, which stay mapped
-  // until the copy is destroyed. Nothing is known of the lease.
+  // until the copy is destroyed.
   MappedCopy(OperationKind kind, Maps maps, std::vector<Range> ranges,
              std::atomic<std::uint64_t>& progress);
 
-  const char* path() const noexcept override { return kPath; }
+  const char* path() const noexcept override { return "host.map"; }
+  bool checks_lease() const noexcept override { return false; }
 
  private:
   Moved move(std::span<const Range> piece) noexcept override;

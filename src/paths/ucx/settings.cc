@@ -27,8 +27,7 @@ constexpr std::array kSettings{
     Setting{"KEEPALIVE_NUM_EPS", "inf"},
     Setting{"TCP_USER_TIMEOUT", "10s"},
     // Otherwise a host that does not answer holds up everybody, and a connection that
-    // is
-    // refused leaves its socket with UCX.
+    // is refused leaves its socket with UCX.
     Setting{"TCP_CONN_NB", "y"},
     // Doubles emulated gets. A segment larger than a peer's receive segment, 64k by
     // default, would kill the connection.
