@@ -25,6 +25,7 @@
 #include "nixl_connect/metadata.h"
 #include "nixl_connect/operation.h"
 #include "nixl_connect/options.h"
+#include "nixl_connect/plan.h"
 
 namespace nixl_connect {
 
@@ -92,6 +93,13 @@ class Connector {
   WriteOperation begin_write(std::span<const Descriptor> sources,
                              const RdmaMetadata& remote,
                              const OperationOptions& options = {});
+
+  // Which path the read or write that `remote` is for would take with that local
+  // memory, and why, without moving a byte; the peer may learn of this Connector.
+  // Throws as begin_read(), and Error(kDisconnected) if the peer is gone. Not from a
+  // completion callback. Waits for the progress thread, for some microseconds.
+  Plan explain(const RdmaMetadata& remote, std::span<const Descriptor> local,
+               const OperationOptions& options = {});
 
   // Cancels what is running, waits until its memory is quiet, hands out the last
   // messages and ends the thread. Operations stay usable as terminal ones. Further

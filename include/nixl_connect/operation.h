@@ -16,6 +16,7 @@
 
 #include "nixl_connect/descriptor.h"
 #include "nixl_connect/metadata.h"
+#include "nixl_connect/plan.h"
 #include "nixl_connect/status.h"
 
 namespace nixl_connect {
@@ -78,6 +79,12 @@ class Operation {
   // The way the bytes went, for example "ucx: zero-copy cma/memory"; empty before any
   // moved, and on an exposing side that was not told.
   std::string path() const;
+
+  // Which path it takes and why, with what stands against each other one. On the
+  // initiating side it is settled when the operation begins, and again if the path
+  // turns out to be closed. The exposing side knows the peer's path only, once it is
+  // told.
+  Plan explain() const;
 
   // Only the Connector can make the state.
   explicit Operation(std::shared_ptr<runtime::OperationState> state) noexcept;

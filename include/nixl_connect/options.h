@@ -75,10 +75,31 @@ struct ConnectorOptions {
   // NIXL_CONNECT_COPY_THREADS.
   std::optional<unsigned> copy_threads{};
 
-  // What is not to be used: "host.map" and "host.cma", paths that Operation::path()
-  // names, or "host", all that is of one host, as if every peer were on another one.
-  // Environment: NIXL_CONNECT_FORBID, with commas between several.
+  // The next four say which paths (plan.h names them) may be taken; "host" stands for
+  // all of one host: local, host.map and host.cma. Of those left, an operation takes
+  // the one that is predicted to be the fastest. If it can take none, it ends ERRORED,
+  // kUnsupported, before it has moved a byte, with the reasons.
+
+  // If there are any, only these, and the first that can be used, whatever is
+  // predicted. Environment: NIXL_CONNECT_PATHS, with commas between several.
+  std::vector<std::string> paths{};
+
+  // Only this one. Empty: any. Environment: NIXL_CONNECT_REQUIRE.
+  std::string require{};
+
+  // None of these. "host" makes this Connector behave as if every peer were on another
+  // host. Environment: NIXL_CONNECT_FORBID, with commas between several.
   std::vector<std::string> forbid{};
+
+  // Only those predicted to move so many GB (1e9 bytes) a second, what every transfer
+  // costs however small it is left aside. From 0.
+  double min_gbps = 0;
+
+  // File with what the paths cost on this machine, as `nixl-connect doctor --calibrate`
+  // writes it. Empty: usual figures. One that cannot be read is refused. Environment:
+  // NIXL_CONNECT_COSTS; else ~/.config/nixl_connect/costs.json (XDG_CONFIG_HOME is
+  // heeded), if it is there.
+  std::string costs_file{};
 
   // Lowest level that reaches the log (standard error, or set_log_sink()) of the whole
   // process; the newest Connector decides. Environment: NIXL_CONNECT_LOG=
@@ -103,6 +124,14 @@ struct OperationOptions {
   // peers, until the operation is cancelled or destroyed or its Connector closed. Until
   // then it is in use; Operation::on_quiet() tells when it is not any more.
   bool stays_open = false;
+
+  // Initiating side only: which paths this operation may take, as in ConnectorOptions,
+  // of which it replaces what it says itself. What the Connector forbids stays
+  // forbidden.
+  std::vector<std::string> paths{};
+  std::string require{};
+  std::vector<std::string> forbid{};
+  double min_gbps = 0;
 };
 
 }  // namespace nixl_connect

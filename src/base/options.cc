@@ -2,6 +2,8 @@
 // Reads the environment for ConnectorOptions.
 #include "nixl_connect/options.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -58,13 +60,27 @@ void read_copy_threads(ConnectorOptions& options) {
     options.copy_threads = threads;
 }
 
-void read_forbidden_paths(ConnectorOptions& options) {
-  std::string_view rest = variable("NIXL_CONNECT_FORBID");
+std::vector<std::string> read_list(const char* name) {
+  std::vector<std::string> list;
+  std::string_view rest = variable(name);
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find(','), rest.size());
-    options.forbid.emplace_back(rest.substr(0, end));
+    list.emplace_back(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
+  return list;
+}
+
+// Empty if there is none.
+std::string usual_costs_file() {
+  std::string folder(variable("XDG_CONFIG_HOME"));
+  if (folder.empty()) {
+    const std::string home(variable("HOME"));
+    if (home.empty()) return {};
+    folder = home + "/.config";
+  }
+  std::string file = folder + "/nixl_connect/costs.json";
+  return ::access(file.c_str(), R_OK) == 0 ? file : std::string();
 }
 
 void read_log_level(ConnectorOptions& options) {
@@ -95,7 +111,11 @@ ConnectorOptions ConnectorOptions::from_environment() {
   read_network(options);
   read_spin(options);
   read_copy_threads(options);
-  read_forbidden_paths(options);
+  options.paths = read_list("NIXL_CONNECT_PATHS");
+  options.require = variable("NIXL_CONNECT_REQUIRE");
+  options.forbid = read_list("NIXL_CONNECT_FORBID");
+  options.costs_file = variable("NIXL_CONNECT_COSTS");
+  if (options.costs_file.empty()) options.costs_file = usual_costs_file();
   read_log_level(options);
   return options;
 }

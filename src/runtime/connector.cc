@@ -68,6 +68,11 @@ WriteOperation Connector::begin_write(std::span<const Descriptor> sources,
       engine_->begin(OperationKind::kWrite, remote, sources, options));
 }
 
+Plan Connector::explain(const RdmaMetadata& remote, std::span<const Descriptor> local,
+                        const OperationOptions& options) {
+  return engine_->explain(remote, local, options);
+}
+
 void Connector::close() { engine_->close(); }
 const std::string& Connector::name() const noexcept { return engine_->name(); }
 const std::string& Connector::hostname() const noexcept { return engine_->hostname(); }

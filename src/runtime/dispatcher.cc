@@ -14,11 +14,10 @@ namespace {
 
 const bool kHasCoresToSpare = std::thread::hardware_concurrency() >= 4;
 
-// Besides the one that has the turn.
-unsigned helping_threads(const ConnectorOptions& options) {
+unsigned copy_threads(const ConnectorOptions& options) {
   constexpr unsigned kMost = 8;
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-  return options.copy_threads.value_or(std::min(cores, kMost)) - 1;
+  return options.copy_threads.value_or(std::min(cores, kMost));
 }
 
 core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
@@ -68,7 +67,10 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
             core_.peer_lost(peer, failure, time_);
           }),
       outbox_(peers_, channels_.get(), resources.instance),
-      copies_(helping_threads(resources.options), std::move(wake)) {
+      host_paths_(!resources.may_use_host, resources.costs),
+      copy_threads_(copy_threads(resources.options)),
+      // Besides the one that has the turn.
+      copies_(copy_threads_ - 1, std::move(wake)) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
   });
@@ -141,25 +143,50 @@ void Dispatcher::handle(ExposeRequest& request) {
 }
 
 void Dispatcher::handle(BeginRequest& request) {
-  const core::OperationId operation = request.state->identity().id;
+  OperationState& state = *request.state;
   try {
-    const Peer& peer = connect(*request.agent);
+    Peer& peer = connect(*request.agent);
+    const core::Choice choice = choose(
+        {state.identity().kind, state.descriptors(), *request.agent, request.remote},
+        peer, request.rules, {});
+    state.set_plan(choice, request.rules);
+    if (!choice.path)
+      return refuse(request,
+                    {ErrorKind::kUnsupported,
+                     describe(state) + ": " + core::why_none(state.explain())});
     const core::Transfer transfer = to_transfer(request, peer.id);
-    Running& running = running_[operation];
+    Running& running = running_[transfer.operation];
     running.state = std::move(request.state);
     running.registrations = std::move(request.registrations);
     running.agent = std::move(request.agent);
     running.remote = std::move(request.remote);
+    running.rules = std::move(request.rules);
+    running.path = *choice.path;
     running.peer = peer.id;
     ++initiating_;
     core_.begin(transfer, time_);
   } catch (const Error& error) {
-    // As in carry_out(Finish).
-    { const RegistrationHold released = std::move(request.registrations); }
-    finish(
-        std::move(request.state),
-        core::failed(error.kind(), "connecting to peer " + request.agent->name() +
-                                       ": " + error.what() + "; ask for new metadata"));
+    refuse(request, {error.kind(), "connecting to peer " + request.agent->name() +
+                                       ": " + error.what() + "; ask for new metadata"});
+  }
+}
+
+// Before the core knows of it.
+void Dispatcher::refuse(BeginRequest& request, core::Failure failure) {
+  // As in carry_out(Finish).
+  { const RegistrationHold released = std::move(request.registrations); }
+  finish(std::move(request.state), core::failed(std::move(failure)));
+}
+
+void Dispatcher::handle(ExplainRequest& request) {
+  try {
+    Peer& peer = connect(*request.agent);
+    const core::Choice choice =
+        choose({request.kind, request.local, *request.agent, request.remote}, peer,
+               request.rules, {});
+    request.plan.set_value(core::to_plan(choice, request.rules));
+  } catch (...) {
+    request.plan.set_exception(std::current_exception());
   }
 }
 

@@ -19,6 +19,7 @@
 #include "paths/ucx/transfer.h"
 #include "paths/ucx/worker.h"
 #include "runtime/deliveries.h"
+#include "runtime/host_paths.h"
 #include "runtime/landing_words.h"
 #include "runtime/local_channels.h"
 #include "runtime/mailbox.h"
@@ -88,6 +89,9 @@ class Dispatcher {
     std::shared_ptr<const RemoteAgent> agent;  // initiating side
     std::vector<RemoteRange> remote;
     core::PeerId peer = 0;
+    core::PathRules rules;
+    core::Path path = core::Path::kUcx;
+    core::PathSet failed_paths;
     std::unique_ptr<paths::ucx::Transfer> transfer;
     std::shared_ptr<paths::host::Copy> copy;
     bool is_lease_checked = false;
@@ -113,6 +117,8 @@ class Dispatcher {
   // Requests.
   void handle(ExposeRequest& request);
   void handle(BeginRequest& request);
+  void handle(ExplainRequest& request);
+  void refuse(BeginRequest& request, core::Failure failure);
   void handle(CancelRequest& request);
   void handle(CloseRequest& request);
 
@@ -140,9 +146,11 @@ class Dispatcher {
   bool listen_to_local_peers();
 
   void start_transfer(core::OperationId operation, Running& running);
+  core::Choice choose(const Movement& movement, Peer& peer,
+                      const core::PathRules& rules, core::PathSet failed) const;
+  void choose_again(Running& running);
+  static Movement movement_of(const Running& running);
   bool try_start_copy(core::OperationId operation, Running& running);
-  std::shared_ptr<paths::host::Copy> copy_of(const Running& running);
-  std::shared_ptr<paths::host::Copy> mapped_copy_of(const Running& running, Peer& peer);
   bool help_copies();
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);
@@ -167,6 +175,8 @@ class Dispatcher {
   const std::unique_ptr<LocalChannels> channels_;  // null: there are none
   Peers peers_;
   Outbox outbox_;
+  const HostPaths host_paths_;
+  const unsigned copy_threads_;
   paths::host::CopyPool copies_;
   std::unordered_map<core::OperationId, Running> running_;
   std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;

@@ -14,21 +14,6 @@ using paths::ucx::Direction;
 using paths::ucx::Transfer;
 using paths::ucx::TransferResult;
 
-namespace {
-
-// What failed, for the text of an Error.
-std::string describe(const OperationState& state) {
-  const OperationState::Identity& identity = state.identity();
-  const bool is_read = identity.kind == OperationKind::kRead;
-  const std::string size = std::to_string(state.size()) + " bytes";
-  if (identity.remote.empty())
-    return size + " exposed for " + (is_read ? "reading" : "writing");
-  return (is_read ? "reading " : "writing ") + size + (is_read ? " from " : " to ") +
-         "peer " + identity.remote;
-}
-
-}  // namespace
-
 void Dispatcher::carry_out(const core::StartTransfer& command) {
   Running& running = running_.at(command.operation);
   running.state->began();
@@ -137,7 +122,11 @@ paths::ucx::Endpoint& Dispatcher::endpoint(const Running& running) {
 }
 
 void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
-  if (try_start_copy(operation, running)) return;
+  while (running.path != core::Path::kUcx) {
+    if (try_start_copy(operation, running)) return;
+    running.failed_paths.add(running.path);
+    choose_again(running);
+  }
   paths::ucx::Endpoint& to = endpoint(running);
   const std::vector<Descriptor>& local = running.state->descriptors();
   std::vector<paths::ucx::Range> ranges;

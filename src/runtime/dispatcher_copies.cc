@@ -1,55 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Transfers by host.map and host.cma: who may take these paths, and how they end.
+// Which path an operation takes, and the copies by those of one host.
 #include "base/log.h"
-#include "paths/host/cma_copy.h"
-#include "paths/host/mapped_copy.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
 
 namespace nixl_connect::runtime {
 
-using paths::host::CmaCopy;
 using paths::host::Copy;
 using paths::host::Fault;
-using paths::host::MappedCopy;
 
 namespace {
 
 // Moved at once, since it takes no longer than handing it over.
 constexpr std::uint64_t kInlineBytes = 64 << 10;
-
-std::vector<paths::host::Range> ranges_of(const std::vector<Descriptor>& local,
-                                          const std::vector<RemoteRange>& remote) {
-  std::vector<paths::host::Range> ranges;
-  ranges.reserve(local.size());
-  for (std::size_t i = 0; i < local.size(); ++i)
-    if (local[i].size() > 0)
-      ranges.push_back({local[i].ptr(), remote[i].address, local[i].size()});
-  return ranges;
-}
-
-// The lease of that metadata as system calls need it, in the process that was found to
-// be the peer; the metadata alone could name any. Nothing if those calls cannot be
-// used.
-std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
-                                                     const RemoteAgent& agent) {
-  const auto& extension = agent.extension();
-  const auto pid = peer.pid();
-  if (peer.is_cma_refused || !extension || !pid ||
-      extension->lease.word_address % sizeof(std::uint64_t) != 0)
-    return std::nullopt;
-  return paths::host::LeaseWord{*pid, extension->lease.word_address,
-                                extension->lease.token};
-}
-
-const wire::Export* find_export(const wire::Extension& extension,
-                                const paths::host::Range& range) {
-  const auto found = std::find_if(
-      extension.exports.begin(), extension.exports.end(),
-      [&](const wire::Export& each) { return each.covers(range.remote, range.size); });
-  return found == extension.exports.end() ? nullptr : &*found;
-}
 
 // Why not all bytes were moved.
 core::Failure failure_of(Fault fault) {
@@ -78,8 +42,53 @@ core::Failure failure_of(Fault fault) {
 
 }  // namespace
 
+Movement Dispatcher::movement_of(const Running& running) {
+  const OperationState& state = *running.state;
+  return {state.identity().kind, state.descriptors(), *running.agent, running.remote};
+}
+
+core::Choice Dispatcher::choose(const Movement& movement, Peer& peer,
+                                const core::PathRules& rules,
+                                core::PathSet failed) const {
+  core::Work work;
+  work.threads = copy_threads_;
+  for (const Descriptor& local : movement.local) {
+    work.bytes += local.size();
+    if (local.size() > 0) ++work.ranges;
+  }
+  core::Facts facts = host_paths_.facts(movement, peer);
+  if (failed.has(core::Path::kLocal)) facts.is_exposed_here = false;
+  if (failed.has(core::Path::kHostMap)) facts.is_map_refused = true;
+  if (failed.has(core::Path::kHostCma)) facts.is_cma_refused = true;
+  return core::choose(work, facts, rules, resources_.costs);
+}
+
+// The path that was taken is closed. Throws Error(kUnsupported) if no other may be
+// taken, Error(kDisconnected) if the peer is gone.
+void Dispatcher::choose_again(Running& running) {
+  Peer* const peer = peers_.find(running.peer);
+  if (peer == nullptr)
+    throw Error(ErrorKind::kDisconnected, "the peer is gone; ask it for new metadata");
+  const core::Choice choice =
+      choose(movement_of(running), *peer, running.rules, running.failed_paths);
+  running.state->set_plan(choice, running.rules);
+  if (!choice.path)
+    throw Error(ErrorKind::kUnsupported, core::why_none(running.state->explain()));
+  running.path = *choice.path;
+}
+
+// False if the bytes cannot go by this path.
 bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
-  running.copy = copy_of(running);
+  Peer* const peer = peers_.find(running.peer);
+  if (peer == nullptr) return false;
+  OperationState& state = *running.state;
+  if (state.size() == 0) {
+    state.set_path(std::string(core::name_of(running.path)));
+    core_.transfer_ended(operation, std::nullopt, 0, state.path(), time_);
+    return true;
+  }
+  running.copy =
+      host_paths_.copy(running.path, movement_of(running), *peer, state.bytes());
   if (!running.copy) return false;
   if (running.copy->pieces() > 1 || running.copy->bytes() > kInlineBytes) {
     copies_.add(operation, running.copy);
@@ -89,45 +98,6 @@ bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
   }
   copy_ended(operation);
   return true;
-}
-
-// Null where UCX is to carry the bytes.
-std::shared_ptr<Copy> Dispatcher::copy_of(const Running& running) {
-  OperationState& state = *running.state;
-  Peer* const peer = peers_.find(running.peer);
-  if (peer == nullptr || state.size() == 0) return nullptr;
-  if (resources_.may_use_map)
-    if (auto copy = mapped_copy_of(running, *peer)) return copy;
-  const auto lease = lease_in_reach(*peer, *running.agent);
-  if (!resources_.may_use_cma || !lease) return nullptr;
-  return std::make_shared<CmaCopy>(state.identity().kind, *lease,
-                                   ranges_of(state.descriptors(), running.remote),
-                                   state.bytes());
-}
-
-// Null if not all of the peer's memory can be mapped, or its leases cannot be seen.
-std::shared_ptr<Copy> Dispatcher::mapped_copy_of(const Running& running, Peer& peer) {
-  const auto& extension = running.agent->extension();
-  const auto pid = peer.pid();
-  if (!extension || extension->exports.empty() || !pid ||
-      !peer.leases.is_valid(*extension))
-    return nullptr;
-  MappedCopy::Maps maps;
-  std::vector<paths::host::Range> ranges =
-      ranges_of(running.state->descriptors(), running.remote);
-  const wire::Export* exported = nullptr;
-  for (paths::host::Range& range : ranges) {
-    if (exported == nullptr || !exported->covers(range.remote, range.size)) {
-      exported = find_export(*extension, range);
-      auto map = exported ? peer.memory.map(*pid, *exported) : nullptr;
-      if (!map) return nullptr;
-      maps.push_back(std::move(map));
-    }
-    range.remote = reinterpret_cast<std::uintptr_t>(maps.back()->data()) +
-                   (range.remote - exported->address);
-  }
-  return std::make_shared<MappedCopy>(running.state->identity().kind, std::move(maps),
-                                      std::move(ranges), running.state->bytes());
 }
 
 // Moves a piece of a large copy, and reports the copies that have ended. True if there
@@ -158,11 +128,13 @@ void Dispatcher::copy_ended(core::OperationId operation) {
 
 // The kernel does not let this process touch that one, or not any more.
 void Dispatcher::start_over(core::OperationId operation) {
-  if (Peer* const peer = peers_.find(running_.at(operation).peer); peer != nullptr)
+  Running& running = running_.at(operation);
+  if (Peer* const peer = peers_.find(running.peer); peer != nullptr)
     peer->is_cma_refused = true;
   base::log_info(
       "host.cma: the kernel forbids it towards a peer of this host (another user, a "
-      "container, or kernel.yama.ptrace_scope); UCX carries the bytes");
+      "container, or kernel.yama.ptrace_scope)");
+  running.failed_paths.add(core::Path::kHostCma);
   carry_out(core::StartTransfer{operation});
 }
 

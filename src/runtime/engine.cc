@@ -5,9 +5,11 @@
 
 #include <array>
 #include <climits>
+#include <future>
 
 #include "base/log.h"
 #include "base/random.h"
+#include "paths/local/exposures.h"
 #include "runtime/checks.h"
 #include "runtime/driver.h"
 #include "runtime/exports.h"
@@ -55,12 +57,6 @@ const ConnectorOptions& checked(const ConnectorOptions& options) {
   if (options.copy_threads &&
       (*options.copy_threads < 1 || *options.copy_threads > 1024))
     throw Error(ErrorKind::kInvalidArgument, "copy_threads must be from 1 to 1024");
-  for (const std::string& path : options.forbid)
-    if (path != "host.map" && path != "host.cma" && path != "host")
-      throw Error(ErrorKind::kInvalidArgument,
-                  "forbid names the path \"" + path +
-                      "\"; it can name host.map, host.cma, and host for all that is of "
-                      "one host");
   set_log_level(options.log_level);
   return options;
 }
@@ -132,6 +128,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
       std::vector<Descriptor>(descriptors.begin(), descriptors.end()), driver_);
   state->set_exposed(std::move(agent));
+  paths::local::expose(lease.token, state->descriptors());
   driver_->mailbox().post(ExposeRequest{state, std::move(hold), exposure});
   // Nothing happens to it before a peer's message, which looks into the mail, or its
   // deadline.
@@ -146,6 +143,7 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
   check_metadata(remote, kind, descriptors);
   check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
                                                               : Access::kReadsLocal);
+  core::PathRules rules = core::rules_of(options, resources_->path_rules);
   driver_->mailbox().check_usable();
   auto agent = remote_agents_.load(remote.nixl_metadata);
   auto ranges = resolve(remote, *agent);
@@ -155,8 +153,31 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
                                agent->name()},
       std::vector<Descriptor>(descriptors.begin(), descriptors.end()), driver_);
   driver_->begin(BeginRequest{state, std::move(hold), std::move(agent),
-                              std::move(ranges), deadline(options)});
+                              std::move(ranges), std::move(rules), deadline(options)});
   return state;
+}
+
+Plan Engine::explain(const RdmaMetadata& remote,
+                     std::span<const Descriptor> descriptors,
+                     const OperationOptions& options) {
+  const OperationKind kind = remote.operation_kind;
+  check_metadata(remote, kind, descriptors);
+  check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
+                                                              : Access::kReadsLocal);
+  core::PathRules rules = core::rules_of(options, resources_->path_rules);
+  if (driver_->is_progress_thread())
+    throw Error(ErrorKind::kInvalidArgument,
+                "explaining inside a completion callback would wait for itself; use "
+                "another thread");
+  auto agent = remote_agents_.load(remote.nixl_metadata);
+  auto ranges = resolve(remote, *agent);
+  std::promise<Plan> promise;
+  std::future<Plan> plan = promise.get_future();
+  driver_->mailbox().post(ExplainRequest{kind, descriptors, std::move(agent),
+                                         std::move(ranges), std::move(rules),
+                                         std::move(promise)});
+  driver_->ring();
+  return plan.get();
 }
 
 void Engine::close() {

@@ -34,6 +34,8 @@ class Engine {
   std::shared_ptr<OperationState> begin(OperationKind kind, const RdmaMetadata& remote,
                                         std::span<const Descriptor> descriptors,
                                         const OperationOptions& options);
+  Plan explain(const RdmaMetadata& remote, std::span<const Descriptor> descriptors,
+               const OperationOptions& options);
   void close();
 
   const std::string& name() const noexcept { return name_; }

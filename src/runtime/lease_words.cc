@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "nixl_connect/error.h"
+#include "paths/local/exposures.h"
 
 namespace nixl_connect::runtime {
 namespace {
@@ -55,8 +56,9 @@ wire::LeaseTable LeaseWords::table_of(const wire::LeaseRecord& lease) const noex
 void LeaseWords::end(core::LeaseId lease) noexcept {
   const std::size_t slot = lease % kSlots;
   // Readers must see it before anything that the user then does to the exposed memory.
-  std::atomic_ref(words_[slot]).store(0);
+  const std::uint64_t token = std::atomic_ref(words_[slot]).exchange(0);
   std::atomic_thread_fence(std::memory_order_seq_cst);
+  paths::local::end(token);
   const std::lock_guard lock(mutex_);
   free_slots_.push_back(static_cast<std::uint32_t>(slot));
 }

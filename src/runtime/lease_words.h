@@ -33,7 +33,7 @@ class LeaseWords {
   wire::LeaseRecord grant();
 
   // Clears the word. Once this has returned, no reader takes data for valid that it
-  // gets later.
+  // gets later, and no copy within this process is under way (paths/local/exposures.h).
   void end(core::LeaseId lease) noexcept;
 
   // Where peers find the word of a lease.

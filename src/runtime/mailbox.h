@@ -6,12 +6,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <variant>
 #include <vector>
 
+#include "core/path_rules.h"
 #include "core/requests.h"
+#include "nixl_connect/plan.h"
 #include "runtime/registrations.h"
 #include "runtime/remote_agent.h"
 
@@ -30,7 +34,18 @@ struct BeginRequest {
   RegistrationHold registrations;
   std::shared_ptr<const RemoteAgent> agent;
   std::vector<RemoteRange> remote;  // one for each descriptor of the state
+  core::PathRules rules;
   core::Time deadline = core::kNever;
+};
+
+// Answered in any case; who asks waits, and keeps the descriptors.
+struct ExplainRequest {
+  OperationKind kind;
+  std::span<const Descriptor> local;
+  std::shared_ptr<const RemoteAgent> agent;
+  std::vector<RemoteRange> remote;
+  core::PathRules rules;
+  std::promise<Plan> plan;
 };
 
 struct CancelRequest {
@@ -39,7 +54,8 @@ struct CancelRequest {
 
 struct CloseRequest {};
 
-using Request = std::variant<ExposeRequest, BeginRequest, CancelRequest, CloseRequest>;
+using Request = std::variant<ExposeRequest, BeginRequest, ExplainRequest, CancelRequest,
+                             CloseRequest>;
 
 class Mailbox {
  public:

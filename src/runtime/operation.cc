@@ -58,6 +58,7 @@ std::uint64_t Operation::bytes_transferred() const noexcept {
 }
 
 std::string Operation::path() const { return state_->path(); }
+Plan Operation::explain() const { return state_->explain(); }
 
 bool Operation::Awaiter::await_suspend(std::coroutine_handle<> waiter) {
   try {

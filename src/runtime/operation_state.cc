@@ -18,6 +18,16 @@ std::uint64_t total_size(const std::vector<Descriptor>& descriptors) {
 
 }  // namespace
 
+std::string describe(const OperationState& state) {
+  const OperationState::Identity& identity = state.identity();
+  const bool is_read = identity.kind == OperationKind::kRead;
+  const std::string size = std::to_string(state.size()) + " bytes";
+  if (identity.remote.empty())
+    return size + " exposed for " + (is_read ? "reading" : "writing");
+  return (is_read ? "reading " : "writing ") + size + (is_read ? " from " : " to ") +
+         "peer " + identity.remote;
+}
+
 OperationState::OperationState(Identity identity, std::vector<Descriptor> descriptors,
                                std::shared_ptr<Driver> driver)
     : identity_(std::move(identity)),
@@ -112,6 +122,22 @@ void OperationState::began() noexcept {
 void OperationState::set_path(const std::string& path) {
   const std::lock_guard lock(mutex_);
   path_ = path;
+}
+
+void OperationState::set_plan(const core::Choice& choice,
+                              const core::PathRules& rules) {
+  const std::lock_guard lock(mutex_);
+  planned_.emplace(Planned{choice, rules});
+}
+
+Plan OperationState::explain() const {
+  const std::lock_guard lock(mutex_);
+  if (planned_) return core::to_plan(planned_->choice, planned_->rules);
+  Plan plan;
+  plan.path = path_;
+  plan.bytes = size_;
+  plan.ranges = descriptors_.size();
+  return plan;
 }
 
 std::vector<OperationState::Callback> OperationState::succeed() {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/commands.h"
+#include "core/plan.h"
 #include "nixl_connect/operation.h"
 #include "runtime/exposed_metadata.h"
 
@@ -61,11 +62,13 @@ class OperationState {
     return bytes_.load(std::memory_order_relaxed);
   }
   std::string path() const;
+  Plan explain() const;
 
   // For the dispatcher.
   std::atomic<std::uint64_t>& bytes() noexcept { return bytes_; }
   void began() noexcept;
   void set_path(const std::string& path);
+  void set_plan(const core::Choice& choice, const core::PathRules& rules);
   // At most once, before finish(): COMPLETE, while the memory is still in use. Gives
   // the callbacks that are due now, as does the next one.
   std::vector<Callback> succeed();
@@ -79,6 +82,11 @@ class OperationState {
   std::shared_ptr<OperationState> drop() noexcept;
 
  private:
+  struct Planned {
+    core::Choice choice;
+    core::PathRules rules;
+  };
+
   void check_may_wait() const;
   void call_when(const std::function<bool()>& is_due, std::vector<Callback>& waiting,
                  Callback callback);
@@ -103,8 +111,12 @@ class OperationState {
   // Guarded by mutex_; failure_ is constant once the status is terminal.
   std::optional<Error> failure_;
   std::string path_;
+  std::optional<Planned> planned_;  // initiating side
   std::vector<Callback> callbacks_;
   std::vector<Callback> quiet_callbacks_;
 };
+
+// "reading 4096 bytes from peer name", for the text of an Error.
+std::string describe(const OperationState& state);
 
 }  // namespace nixl_connect::runtime

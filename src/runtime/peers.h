@@ -31,6 +31,7 @@ struct Peer {
   LocalChannel* channel = nullptr;           // to one of ours on this host
   RemoteLeases leases;                       // of a peer of ours on this host
   RemoteMemory memory;                       // the same
+  bool is_cma_tried = false;                 // the kernel was asked
   bool is_cma_refused = false;               // by the kernel
   bool knows_us = false;                     // we have sent it a Hello
   bool greeted_us = false;                   // it has sent us a Hello

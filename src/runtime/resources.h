@@ -4,16 +4,17 @@
 // Destroyed in reverse order when the thread has ended.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
 
 #include "base/random.h"
 #include "core/commands.h"
+#include "core/path_rules.h"
 #include "nixl_connect/options.h"
 #include "paths/ucx/context.h"
 #include "paths/ucx/worker.h"
+#include "runtime/costs_file.h"
 #include "runtime/lease_words.h"
 #include "runtime/registrations.h"
 #include "wire/extension.h"
@@ -35,12 +36,9 @@ struct Resources {
         leases(context, instance) {}
 
   const ConnectorOptions options;
-  bool is_forbidden(const char* path) const {
-    return std::count(options.forbid.begin(), options.forbid.end(), path) != 0;
-  }
-  const bool may_use_host = !is_forbidden("host");
-  const bool may_use_map = may_use_host && !is_forbidden("host.map");
-  const bool may_use_cma = may_use_host && !is_forbidden("host.cma");
+  const core::PathRules path_rules = core::rules_of(options);
+  const core::Costs costs = costs_of(options.costs_file);
+  const bool may_use_host = !core::is_host_forbidden(options);
   const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;
   Registrations registrations;

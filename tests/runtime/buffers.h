@@ -69,10 +69,17 @@ class Buffer {
   std::size_t size_;
 };
 
-// Where tests run a second time without some path: with it all the same.
+// With every path, though the test may run where some are forbidden.
 inline ConnectorOptions with_every_path() {
   ConnectorOptions options = ConnectorOptions::from_environment();
   options.forbid.clear();
+  return options;
+}
+
+// The same, as if each Connector were in a process of its own.
+inline ConnectorOptions across_processes() {
+  ConnectorOptions options = with_every_path();
+  options.forbid = {"local"};
   return options;
 }
 

@@ -218,7 +218,7 @@ TEST_F(BadInput, UnmappedSourceEndsTheReadWithAnError) {
 // The first that an initiator sees of this peer.
 TEST_F(BadInput, MemoryGivenBackAfterACancelEndsTheReadAndNoOther) {
   constexpr std::size_t kSize = 1 << 20;
-  Connector initiator(testing::with_every_path());
+  Connector initiator(testing::across_processes());
   void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
@@ -240,7 +240,7 @@ TEST_F(BadInput, MemoryGivenBackAfterACancelEndsTheReadAndNoOther) {
 // What UCX does not know to tell from a lost connection.
 TEST_F(BadInput, UnmappedTargetEndsItsReadAndNoOther) {
   constexpr std::size_t kSize = 4 << 20;
-  Connector initiator(testing::with_every_path());
+  Connector initiator(testing::across_processes());
   void* memory = ::mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   Buffer source(kSize, 5);

@@ -52,7 +52,7 @@ class HostileChannel : public ::testing::Test {
 
   // All that was said before has been heard once this has gone through.
   void expect_honest_peers_to_be_served() {
-    Connector initiator(testing::with_every_path());
+    Connector initiator(testing::across_processes());
     Buffer source(4096, 6);
     Buffer target(4096);
     auto writable = exposer_.create_writable(target.descriptor());
@@ -61,7 +61,7 @@ class HostileChannel : public ::testing::Test {
     target.expect_pattern(6);
   }
 
-  Connector exposer_{testing::with_every_path()};
+  Connector exposer_{testing::across_processes()};
   Buffer source_{4096, 5};
   ReadableOperation readable_ =
       exposer_.create_readable(source_.descriptor(), {.readers = 10});

@@ -47,8 +47,8 @@ class Mapped : public ::testing::Test {
     return target;
   }
 
-  Connector exposer_{testing::with_every_path()};
-  Connector initiator_{testing::with_every_path()};
+  Connector exposer_{testing::across_processes()};
+  Connector initiator_{testing::across_processes()};
 };
 
 constexpr std::array kSizes{std::size_t{1},
@@ -179,8 +179,8 @@ TEST_F(Mapped, NothingCannotBeAllocated) {
 }
 
 TEST_F(Mapped, ForbiddenPathIsNotTaken) {
-  ConnectorOptions options = testing::with_every_path();
-  options.forbid = {"host.map"};
+  ConnectorOptions options = testing::across_processes();
+  options.forbid = {"local", "host.map"};
   Connector without(options);
   const Allocation source = Connector::allocate(4096);
   Buffer target(4096);

@@ -151,7 +151,7 @@ TEST(ForeignPeer, IsReadOverUcxWhereTheKernelForbidsOurs) {
   // it.
   drop_tracing(Dropped::kForNow);
   ASSERT_EQ(::syscall(SYS_setreuid, kNobody, -1), 0);
-  ConnectorOptions options = testing::with_every_path();
+  ConnectorOptions options = testing::across_processes();
   options.log_level = LogLevel::kInfo;
   Connector connector(options);
   Buffer target(kSize);

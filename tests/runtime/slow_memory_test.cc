@@ -77,7 +77,7 @@ class SlowMemory {
 constexpr std::size_t kPieceBytes = 512 << 10;
 
 ConnectorOptions with_short_drain() {
-  ConnectorOptions options = testing::with_every_path();
+  ConnectorOptions options = testing::across_processes();
   options.drain_timeout = milliseconds(20);
   options.copy_threads = 4;
   return options;

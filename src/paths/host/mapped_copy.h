@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // host.map: a copy between memory of this process and memory of the peer that this
-// process has mapped, by ordinary loads and stores.
+// process has mapped.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/shared_memory.h"
 #include "nixl_connect/metadata.h"
 #include "paths/host/copy.h"
+#include "paths/host/plain_copy.h"
 
 namespace nixl_connect::paths::host {
 
@@ -22,24 +24,23 @@ class MappedCopy final : public Copy {
   // As Copy(); remote addresses are those of this process, in `maps`, which stay mapped
   // until the copy is destroyed.
   MappedCopy(OperationKind kind, Maps maps, std::vector<Range> ranges,
-             std::atomic<std::uint64_t>& progress);
+             std::uint64_t streaming_bytes, std::atomic<std::uint64_t>& progress)
+      : Copy(std::move(ranges), progress),
+        kind_(kind),
+        maps_(std::move(maps)),
+        is_streaming_(bytes() >= streaming_bytes) {}
 
   const char* path() const noexcept override { return "host.map"; }
   bool checks_lease() const noexcept override { return false; }
 
  private:
-  Moved move(std::span<const Range> piece) noexcept override;
+  Moved move(std::span<const Range> piece) noexcept override {
+    return copy_plainly(kind_, piece, is_streaming_);
+  }
 
   const OperationKind kind_;
   const Maps maps_;
   const bool is_streaming_;
 };
-
-// Where so many bytes at once do not fit into the caches, stores that leave these alone
-// are faster, since they need not fetch what they overwrite.
-constexpr std::uint64_t kStreamingBytes = 32 << 20;
-
-// memcpy with such stores; they are done on return.
-void stream(void* to, const void* from, std::size_t size) noexcept;
 
 }  // namespace nixl_connect::paths::host

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "paths/host/mapped_copy.h"
+#include "paths/host/plain_copy.h"
 
 #include <algorithm>
 #include <cstring>
@@ -15,6 +15,12 @@ namespace {
 void* at(std::uint64_t address) noexcept {
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address));
+}
+
+// Within one process they may.
+bool do_overlap(const Range& range) noexcept {
+  return range.local < range.remote + range.size &&
+         range.remote < range.local + range.size;
 }
 
 }  // namespace
@@ -51,25 +57,19 @@ void stream(void* to, const void* from, std::size_t size) noexcept {
 }
 #endif
 
-MappedCopy::MappedCopy(OperationKind kind, Maps maps, std::vector<Range> ranges,
-                       std::atomic<std::uint64_t>& progress)
-    : Copy(std::move(ranges), progress),
-      kind_(kind),
-      maps_(std::move(maps)),
-      is_streaming_(bytes() >= kStreamingBytes) {}
-
-Moved MappedCopy::move(std::span<const Range> piece) noexcept {
+Moved copy_plainly(OperationKind kind, std::span<const Range> ranges,
+                   bool is_streaming) noexcept {
   // Below, the stores of the head and the tail would cost more than is saved.
   constexpr std::uint64_t kShortest = 4096;
   Moved moved;
-  for (const Range& range : piece) {
+  for (const Range& range : ranges) {
     void* to = at(range.local);
     void* from = at(range.remote);
-    if (kind_ == OperationKind::kWrite) std::swap(to, from);
-    if (is_streaming_ && range.size >= kShortest)
+    if (kind == OperationKind::kWrite) std::swap(to, from);
+    if (is_streaming && range.size >= kShortest && !do_overlap(range))
       stream(to, from, range.size);
     else
-      std::memcpy(to, from, range.size);
+      std::memmove(to, from, range.size);
     moved.bytes += range.size;
   }
   return moved;

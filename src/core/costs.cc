@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/costs.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace nixl_connect::core {
+namespace {
+
+// What one thread takes at a time, about: with less, nobody else helps.
+constexpr double kPieceBytes = 512 << 10;
+constexpr double kPieceRanges = 128;
+
+}  // namespace
+
+Prediction predict(const Work& work, const PathCosts& costs) {
+  const auto bytes = static_cast<double>(work.bytes);
+  const auto ranges = static_cast<double>(work.ranges);
+  const double pieces = std::max(bytes / kPieceBytes, ranges / kPieceRanges);
+  const double threads = std::clamp(std::ceil(pieces), 1.0, double(work.threads));
+  const double gbps = std::min(costs.gbps_one_thread * threads, costs.gbps_most);
+  // A GB a second is a byte a nanosecond.
+  const double moving = bytes / gbps + ranges * costs.range_ns / threads;
+  Prediction result;
+  result.time = Time(static_cast<Time::rep>(costs.start_ns + moving));
+  if (moving > 0) result.gbps = bytes / moving;
+  return result;
+}
+
+}  // namespace nixl_connect::core

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the paths cost on a machine. Plain data, and the prediction made of it. Pure.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/paths.h"
+#include "core/terms.h"
+
+namespace nixl_connect::core {
+
+struct PathCosts {
+  double start_ns = 0;         // of every transfer, however small
+  double range_ns = 0;         // of each range, for one thread
+  double gbps_one_thread = 1;  // GB a second
+  double gbps_most = 1;        // with as many threads as help
+
+  bool operator==(const PathCosts&) const = default;
+};
+
+struct Costs {
+  std::array<PathCosts, kPaths> paths{PathCosts{400, 30, 10, 60},      // local
+                                      PathCosts{1'000, 50, 10, 60},    // host.map
+                                      PathCosts{2'500, 1'500, 6, 40},  // host.cma
+                                      PathCosts{4'000, 3'000, 4.5, 4.5}};
+
+  // Copies through maps of so many bytes go around the caches.
+  std::uint64_t streaming_bytes = 32 << 20;
+
+  const PathCosts& of(Path path) const { return paths[index_of(path)]; }
+  bool operator==(const Costs&) const = default;
+};
+
+// What is to be moved.
+struct Work {
+  std::uint64_t bytes = 0;
+  std::size_t ranges = 0;
+  unsigned threads = 1;  // that may copy at the same time
+};
+
+struct Prediction {
+  Time time{};
+  double gbps = 0;  // without the start
+};
+
+Prediction predict(const Work& work, const PathCosts& costs);
+
+}  // namespace nixl_connect::core

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The planner: which path an operation takes, and why. A pure function of what is to be
+// moved, what is known of the peer, what users ask for, and what the machine can do.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/costs.h"
+#include "core/path_rules.h"
+#include "core/paths.h"
+#include "nixl_connect/plan.h"
+
+namespace nixl_connect::core {
+
+// What is known of a peer and its memory.
+struct Facts {
+  bool is_ours = false;  // one of our Connectors, not a genuine NIXL agent
+
+  // Where it is, as far as its metadata tells.
+  enum class Where : std::uint8_t { kUnknown, kThisProcess, kThisHost, kElsewhere };
+  Where where = Where::kUnknown;
+  bool is_same_user = true;
+  bool is_same_pid_namespace = true;
+  bool is_same_network = true;
+
+  bool is_host_forbidden = false;  // nothing was tried that follows
+  bool is_process_known = false;   // its pid, proven
+  bool is_cma_refused = false;     // by the kernel
+  bool are_leases_seen = false;    // its lease words are mapped, or will be
+
+  // How much of its memory, of this operation, is meant to be mapped.
+  enum class Exported : std::uint8_t { kNone, kSome, kAll };
+  Exported exported = Exported::kNone;
+  bool is_map_refused = false;  // it could not be mapped
+
+  bool is_exposed_here = false;  // by a Connector of this process, at this moment
+
+  bool operator==(const Facts&) const = default;
+};
+
+enum class Obstacle : std::uint8_t {
+  kNone,
+  kForbidden,
+  kNotRequired,
+  kNotNamed,  // in `paths`
+  kTooSlow,
+  kGenuine,  // the peer is no Connector
+  kAnotherProcess,
+  kAnotherHost,
+  kAnotherUser,
+  kAnotherPidNamespace,
+  kAnotherNetwork,
+  kHostForbidden,  // so nothing was tried
+  kUnreachable,
+  kNotPermitted,
+  kNotAllocated,
+  kPartlyAllocated,
+  kMapRefused,
+  kLeasesHidden,
+  kNotExposed,
+};
+
+struct Verdict {
+  Obstacle obstacle = Obstacle::kNone;
+  Prediction prediction;  // also of a path with an obstacle
+};
+
+struct Choice {
+  std::optional<Path> path;
+  std::array<Verdict, kPaths> verdicts;
+  std::uint64_t bytes = 0;
+  std::size_t ranges = 0;
+};
+
+Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
+              const Costs& costs);
+
+// The same for users.
+Plan to_plan(const Choice& choice, const PathRules& rules);
+
+// "no path may be taken: local: the peer is another process; ...", with what would
+// help.
+std::string why_none(const Plan& plan);
+
+}  // namespace nixl_connect::core

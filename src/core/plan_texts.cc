@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Plans as people read them.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "core/plan.h"
+
+namespace nixl_connect {
+namespace core {
+namespace {
+
+struct Texts {
+  const char* obstacle = "";
+  const char* remedy = "";
+};
+
+constexpr const char* kOneUser = "run both processes as one user";
+constexpr const char* kOneNamespace =
+    "let both share the pid namespace (Kubernetes: shareProcessNamespace; Docker: "
+    "--pid), or expose memory of Connector::allocate() (nixl_connect.empty())";
+
+Texts texts_of(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::kNone:
+      return {};
+    case Obstacle::kForbidden:
+      return {"the options forbid it", "leave it out of `forbid`"};
+    case Obstacle::kNotRequired:
+      return {"the options require another one", "change `require`"};
+    case Obstacle::kNotNamed:
+      return {"the options name other ones", "add it to `paths`"};
+    case Obstacle::kTooSlow:
+      return {"it would be slower than the options ask for", "lower `min_gbps`"};
+    case Obstacle::kGenuine:
+      return {"the peer is a NIXL agent, not a Connector",
+              "use nixl_connect on both sides"};
+    case Obstacle::kAnotherProcess:
+      return {"the peer is another process", ""};
+    case Obstacle::kAnotherHost:
+      return {"the peer is on another host", ""};
+    case Obstacle::kAnotherUser:
+      return {"the peer belongs to another user", kOneUser};
+    case Obstacle::kAnotherPidNamespace:
+      return {"the peer is in another pid namespace", kOneNamespace};
+    case Obstacle::kAnotherNetwork:
+      return {
+          "the peer is in another network namespace, so it could not introduce "
+          "itself on this host",
+          "let both share the network namespace, or the pid namespace"};
+    case Obstacle::kHostForbidden:
+      return {"the options forbid all that is of one host",
+              "leave host out of `forbid`"};
+    case Obstacle::kUnreachable:
+      return {"its process is not to be seen on this host",
+              "if it is on this host, let both share the network namespace and the "
+              "user"};
+    case Obstacle::kNotPermitted:
+      return {
+          "the kernel does not let this process touch the memory of that one",
+          "allow ptrace between the two (kernel.yama.ptrace_scope, CAP_SYS_PTRACE)"};
+    case Obstacle::kNotAllocated:
+      return {"the peer's memory cannot be mapped",
+              "expose memory of Connector::allocate() (nixl_connect.empty())"};
+    case Obstacle::kPartlyAllocated:
+      return {"some of the peer's memory cannot be mapped",
+              "expose memory of Connector::allocate() (nixl_connect.empty()) only, of "
+              "at most 32 allocations in one operation"};
+    case Obstacle::kMapRefused:
+      return {
+          "the peer's memory could not be mapped: it is gone, or not for this "
+          "process",
+          "ask for new metadata"};
+    case Obstacle::kLeasesHidden:
+      return {"the peer's lease words could not be mapped", "ask for new metadata"};
+    case Obstacle::kNotExposed:
+      return {"the memory is not exposed by this process any more",
+              "ask for new metadata"};
+  }
+  return {};
+}
+
+PathEstimate to_estimate(Path path, const Verdict& verdict) {
+  const Texts texts = texts_of(verdict.obstacle);
+  PathEstimate estimate;
+  estimate.path = name_of(path);
+  estimate.obstacle = texts.obstacle;
+  estimate.remedy = texts.remedy;
+  const bool is_possible =
+      estimate.is_usable() || verdict.obstacle == Obstacle::kForbidden ||
+      verdict.obstacle == Obstacle::kNotRequired ||
+      verdict.obstacle == Obstacle::kNotNamed || verdict.obstacle == Obstacle::kTooSlow;
+  if (!is_possible) return estimate;
+  estimate.time = verdict.prediction.time;
+  estimate.gbps = verdict.prediction.gbps;
+  return estimate;
+}
+
+}  // namespace
+
+Plan to_plan(const Choice& choice, const PathRules& rules) {
+  Plan plan;
+  plan.bytes = choice.bytes;
+  plan.ranges = choice.ranges;
+  if (choice.path) plan.path = name_of(*choice.path);
+  // How much each one is preferred; less is more.
+  const auto rank = [&](const PathEstimate& each) {
+    const auto named =
+        std::find_if(rules.ordered.begin(), rules.ordered.end(),
+                     [&](Path path) { return name_of(path) == each.path; });
+    return std::tuple(each.path != plan.path, !each.is_usable(),
+                      named - rules.ordered.begin(), each.time);
+  };
+  for (const Path path : kAllPaths)
+    plan.paths.push_back(to_estimate(path, choice.verdicts[index_of(path)]));
+  std::stable_sort(plan.paths.begin(), plan.paths.end(),
+                   [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  return plan;
+}
+
+std::string why_none(const Plan& plan) {
+  std::string text = "no path may be taken";
+  const char* mark = ": ";
+  for (const PathEstimate& each : plan.paths) {
+    text += mark + each.path + ": " + each.obstacle;
+    if (!each.remedy.empty()) text += " (" + each.remedy + ")";
+    mark = "; ";
+  }
+  return text;
+}
+
+}  // namespace core
+
+namespace {
+
+std::string duration_text(std::chrono::nanoseconds time) {
+  const auto ns = static_cast<double>(time.count());
+  std::array<char, 32> text{};
+  if (ns < 1e6)
+    std::snprintf(text.data(), text.size(), "%.1f us", ns / 1e3);
+  else if (ns < 1e9)
+    std::snprintf(text.data(), text.size(), "%.1f ms", ns / 1e6);
+  else
+    std::snprintf(text.data(), text.size(), "%.2f s", ns / 1e9);
+  return text.data();
+}
+
+std::string line_of(const PathEstimate& each, bool is_taken) {
+  std::array<char, 96> text{};
+  std::snprintf(text.data(), text.size(), "  %-9s %10s %8.1f GB/s", each.path.c_str(),
+                duration_text(each.time).c_str(), each.gbps);
+  std::string line = each.time.count() > 0 ? text.data() : "  " + each.path;
+  if (is_taken) line += "  taken";
+  if (each.is_usable()) return line;
+  line += "  not used: " + each.obstacle;
+  if (!each.remedy.empty()) line += "\n            to use it: " + each.remedy;
+  return line;
+}
+
+}  // namespace
+
+std::string Plan::to_text() const {
+  std::string text = std::to_string(bytes) + " bytes in " + std::to_string(ranges) +
+                     (ranges == 1 ? " range" : " ranges") + ": " +
+                     (path.empty() ? "no path" : path);
+  for (const PathEstimate& each : paths)
+    text += "\n" + line_of(each, each.path == path);
+  return text;
+}
+
+}  // namespace nixl_connect

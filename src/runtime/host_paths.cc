@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/host_paths.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "paths/host/cma_copy.h"
+#include "paths/host/mapped_copy.h"
+#include "paths/local/exposures.h"
+#include "paths/local/local_copy.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+using core::Facts;
+using paths::host::CmaCopy;
+using paths::host::Fault;
+using paths::host::LeaseWord;
+using paths::host::MappedCopy;
+using paths::host::Range;
+using paths::local::LocalCopy;
+
+std::vector<Range> ranges_of(const Movement& movement) {
+  std::vector<Range> ranges;
+  ranges.reserve(movement.local.size());
+  for (std::size_t i = 0; i < movement.local.size(); ++i)
+    if (const Descriptor& local = movement.local[i]; local.size() > 0)
+      ranges.push_back({local.ptr(), movement.remote[i].address, local.size()});
+  return ranges;
+}
+
+// The lease of that metadata as system calls need it, in the process that was found to
+// be the peer; the metadata alone could name any.
+std::optional<LeaseWord> lease_in_reach(const Peer& peer, const RemoteAgent& agent) {
+  const auto& extension = agent.extension();
+  const auto pid = peer.pid();
+  if (!extension || !pid || extension->lease.word_address % sizeof(std::uint64_t) != 0)
+    return std::nullopt;
+  return LeaseWord{*pid, extension->lease.word_address, extension->lease.token};
+}
+
+// Goes through ranges one after the other, mostly of one export.
+class ExportOfRange {
+ public:
+  explicit ExportOfRange(const wire::Extension& extension) noexcept
+      : exports_(extension.exports) {}
+
+  // Null if there is none.
+  const wire::Export* find(std::uint64_t address, std::uint64_t size) noexcept {
+    const auto covers = [&](const wire::Export& each) {
+      return each.covers(address, size);
+    };
+    if (last_ != nullptr && covers(*last_)) return last_;
+    const auto found = std::find_if(exports_.begin(), exports_.end(), covers);
+    last_ = found == exports_.end() ? nullptr : &*found;
+    return last_;
+  }
+
+ private:
+  const std::span<const wire::Export> exports_;
+  const wire::Export* last_ = nullptr;
+};
+
+Facts::Exported exported_of(const Movement& movement) {
+  const wire::Extension& extension = *movement.agent.extension();
+  if (extension.exports.empty()) return Facts::Exported::kNone;
+  ExportOfRange exports(extension);
+  bool has_some = false;
+  bool lacks_some = false;
+  for (std::size_t i = 0; i < movement.local.size(); ++i) {
+    const std::uint64_t size = movement.local[i].size();
+    if (size == 0) continue;
+    (exports.find(movement.remote[i].address, size) ? has_some : lacks_some) = true;
+    if (has_some && lacks_some) return Facts::Exported::kSome;
+  }
+  return lacks_some ? Facts::Exported::kNone : Facts::Exported::kAll;
+}
+
+bool is_exposed_here(const Movement& movement) {
+  const auto exposure = paths::local::find(movement.agent.extension()->lease.token);
+  if (!exposure) return false;
+  const auto held = exposure->hold();
+  if (!held.owns_lock()) return false;
+  for (std::size_t i = 0; i < movement.local.size(); ++i)
+    if (!exposure->covers(i, movement.remote[i].address, movement.local[i].size()))
+      return false;
+  return true;
+}
+
+}  // namespace
+
+Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
+  Facts facts;
+  const auto& extension = movement.agent.extension();
+  facts.is_host_forbidden = is_forbidden_;
+  facts.is_ours = extension.has_value();
+  if (is_forbidden_ || !facts.is_ours) return facts;
+  const auto pid = peer.pid();
+  if (pid == static_cast<std::uint32_t>(::getpid())) {
+    facts.where = Facts::Where::kThisProcess;
+    facts.is_exposed_here = is_exposed_here(movement);
+  } else if (pid) {
+    facts.where = Facts::Where::kThisHost;
+  }
+  facts.exported = exported_of(movement);
+  facts.are_leases_seen = peer.leases.is_valid(*extension).has_value();
+  if (const auto lease = lease_in_reach(peer, movement.agent)) {
+    facts.is_process_known = true;
+    if (!std::exchange(peer.is_cma_tried, true))
+      peer.is_cma_refused = look(*lease) == Fault::kRefused;
+    facts.is_cma_refused = peer.is_cma_refused;
+  }
+  return facts;
+}
+
+HostPaths::CopyPtr HostPaths::copy(core::Path path, const Movement& movement,
+                                   Peer& peer,
+                                   std::atomic<std::uint64_t>& progress) const {
+  switch (path) {
+    case core::Path::kLocal:
+      return local_copy(movement, progress);
+    case core::Path::kHostMap:
+      return mapped_copy(movement, peer, progress);
+    case core::Path::kHostCma:
+      return cma_copy(movement, peer, progress);
+    case core::Path::kUcx:
+      break;
+  }
+  return nullptr;
+}
+
+HostPaths::CopyPtr HostPaths::local_copy(const Movement& movement,
+                                         std::atomic<std::uint64_t>& progress) const {
+  auto exposure = paths::local::find(movement.agent.extension()->lease.token);
+  if (!exposure) return nullptr;
+  return std::make_shared<LocalCopy>(movement.kind, std::move(exposure),
+                                     ranges_of(movement), costs_.streaming_bytes,
+                                     progress);
+}
+
+// Null if not all of the peer's memory can be mapped, or its leases cannot be seen.
+HostPaths::CopyPtr HostPaths::mapped_copy(const Movement& movement, Peer& peer,
+                                          std::atomic<std::uint64_t>& progress) const {
+  const wire::Extension& extension = *movement.agent.extension();
+  const auto pid = peer.pid();
+  if (!pid || !peer.leases.is_valid(extension)) return nullptr;
+  MappedCopy::Maps maps;
+  std::vector<Range> ranges = ranges_of(movement);
+  ExportOfRange exports(extension);
+  const wire::Export* mapped = nullptr;
+  for (Range& range : ranges) {
+    const wire::Export* const exported = exports.find(range.remote, range.size);
+    if (exported == nullptr) return nullptr;
+    if (exported != mapped) {
+      auto map = peer.memory.map(*pid, *exported);
+      if (!map) return nullptr;
+      maps.push_back(std::move(map));
+      mapped = exported;
+    }
+    range.remote = reinterpret_cast<std::uintptr_t>(maps.back()->data()) +
+                   (range.remote - exported->address);
+  }
+  return std::make_shared<MappedCopy>(movement.kind, std::move(maps), std::move(ranges),
+                                      costs_.streaming_bytes, progress);
+}
+
+HostPaths::CopyPtr HostPaths::cma_copy(const Movement& movement, const Peer& peer,
+                                       std::atomic<std::uint64_t>& progress) {
+  const auto lease = lease_in_reach(peer, movement.agent);
+  if (!lease) return nullptr;
+  return std::make_shared<CmaCopy>(movement.kind, *lease, ranges_of(movement),
+                                   progress);
+}
+
+}  // namespace nixl_connect::runtime

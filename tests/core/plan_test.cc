@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The planner, by tables: what is known of a peer, and what stands against each path.
+#include "core/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "nixl_connect/error.h"
+
+namespace nixl_connect::core {
+namespace {
+
+using Where = Facts::Where;
+using Exported = Facts::Exported;
+
+constexpr Work kSmall{4096, 1, 8};
+constexpr Work kLarge{1 << 30, 1, 8};
+constexpr Work kScattered{4096 * 4096, 4096, 8};
+
+// A peer of which everything is known, in another process of this host.
+Facts neighbour() {
+  Facts facts;
+  facts.is_ours = true;
+  facts.where = Where::kThisHost;
+  facts.is_process_known = true;
+  facts.are_leases_seen = true;
+  facts.exported = Exported::kAll;
+  return facts;
+}
+
+struct Case {
+  const char* name;
+  std::function<void(Facts&)> change;
+  // Of local, host.map, host.cma, ucx.
+  std::array<Obstacle, kPaths> obstacles;
+};
+
+using enum Obstacle;
+
+const std::vector<Case> kCases{
+    {"another process of this host",
+     [](Facts&) {},
+     {kAnotherProcess, kNone, kNone, kNone}},
+    {"this process",
+     [](Facts& facts) {
+       facts.where = Where::kThisProcess;
+       facts.is_exposed_here = true;
+     },
+     {kNone, kNone, kNone, kNone}},
+    {"this process, memory that is exposed no more",
+     [](Facts& facts) { facts.where = Where::kThisProcess; },
+     {kNotExposed, kNone, kNone, kNone}},
+    {"a NIXL agent",
+     [](Facts& facts) { facts = Facts(); },
+     {kGenuine, kGenuine, kGenuine, kNone}},
+    {"another host",
+     [](Facts& facts) { facts.where = Where::kElsewhere; },
+     {kAnotherHost, kAnotherHost, kAnotherHost, kNone}},
+    {"all of one host forbidden",
+     [](Facts& facts) { facts.is_host_forbidden = true; },
+     {kHostForbidden, kHostForbidden, kHostForbidden, kNone}},
+    {"memory of another kind",
+     [](Facts& facts) { facts.exported = Exported::kNone; },
+     {kAnotherProcess, kNotAllocated, kNone, kNone}},
+    {"some memory of another kind",
+     [](Facts& facts) { facts.exported = Exported::kSome; },
+     {kAnotherProcess, kPartlyAllocated, kNone, kNone}},
+    {"a map that fails",
+     [](Facts& facts) { facts.is_map_refused = true; },
+     {kAnotherProcess, kMapRefused, kNone, kNone}},
+    {"lease words out of sight",
+     [](Facts& facts) { facts.are_leases_seen = false; },
+     {kAnotherProcess, kLeasesHidden, kNone, kNone}},
+    {"no ptrace",
+     [](Facts& facts) { facts.is_cma_refused = true; },
+     {kAnotherProcess, kNone, kNotPermitted, kNone}},
+    {"another user",
+     [](Facts& facts) {
+       facts.is_same_user = facts.is_process_known = facts.are_leases_seen = false;
+     },
+     {kAnotherProcess, kAnotherUser, kAnotherUser, kNone}},
+    {"another pid namespace, with what is mapped handed over",
+     [](Facts& facts) { facts.is_same_pid_namespace = facts.is_process_known = false; },
+     {kAnotherProcess, kNone, kAnotherPidNamespace, kNone}},
+    {"another network namespace and no way to the process",
+     [](Facts& facts) {
+       facts.is_same_network = facts.is_process_known = facts.are_leases_seen = false;
+     },
+     {kAnotherProcess, kAnotherNetwork, kAnotherNetwork, kNone}},
+    {"nobody knows where",
+     [](Facts& facts) {
+       facts.where = Where::kUnknown;
+       facts.is_process_known = facts.are_leases_seen = false;
+     },
+     {kAnotherProcess, kUnreachable, kUnreachable, kNone}},
+};
+
+TEST(Planner, SaysWhatStandsAgainstEachPath) {
+  for (const Case& each : kCases) {
+    Facts facts = neighbour();
+    each.change(facts);
+    const Choice choice = choose(kLarge, facts, {}, {});
+    for (const Path path : kAllPaths)
+      EXPECT_EQ(choice.verdicts[index_of(path)].obstacle,
+                each.obstacles[index_of(path)])
+          << each.name << ": " << name_of(path);
+  }
+}
+
+TEST(Planner, TakesTheFastestOfThosePossible) {
+  for (const Work& work : {kSmall, kLarge, kScattered}) {
+    Facts facts = neighbour();
+    EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kHostMap);
+    facts.exported = Exported::kNone;
+    EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kHostCma);
+    facts.is_cma_refused = true;
+    EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
+    facts.where = Where::kThisProcess;
+    facts.is_exposed_here = true;
+    EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kLocal);
+  }
+}
+
+TEST(Planner, FollowsTheCosts) {
+  Costs costs;
+  costs.paths[index_of(Path::kUcx)] = {100'000, 10, 300, 300};
+  EXPECT_EQ(choose(kLarge, neighbour(), {}, costs).path, Path::kUcx);
+  EXPECT_EQ(choose(kSmall, neighbour(), {}, costs).path, Path::kHostMap);
+}
+
+TEST(Planner, TakesNoForbiddenPath) {
+  PathRules rules;
+  rules.forbidden.add(Path::kHostMap);
+  const Choice choice = choose(kLarge, neighbour(), rules, {});
+  EXPECT_EQ(choice.path, Path::kHostCma);
+  EXPECT_EQ(choice.verdicts[index_of(Path::kHostMap)].obstacle, kForbidden);
+}
+
+TEST(Planner, TakesTheRequiredPathOrNone) {
+  PathRules rules;
+  rules.required.add(Path::kHostCma);
+  Facts facts = neighbour();
+  EXPECT_EQ(choose(kLarge, facts, rules, {}).path, Path::kHostCma);
+  facts.is_cma_refused = true;
+  const Choice choice = choose(kLarge, facts, rules, {});
+  EXPECT_EQ(choice.path, std::nullopt);
+  EXPECT_EQ(choice.verdicts[index_of(Path::kHostCma)].obstacle, kNotPermitted);
+  EXPECT_EQ(choice.verdicts[index_of(Path::kUcx)].obstacle, kNotRequired);
+}
+
+TEST(Planner, TakesTheFirstNamedPathWhateverIsPredicted) {
+  PathRules rules;
+  rules.ordered = {Path::kUcx, Path::kHostMap};
+  EXPECT_EQ(choose(kLarge, neighbour(), rules, {}).path, Path::kUcx);
+  rules.ordered = {Path::kLocal, Path::kHostCma, Path::kHostMap};
+  const Choice choice = choose(kLarge, neighbour(), rules, {});
+  EXPECT_EQ(choice.path, Path::kHostCma);
+  EXPECT_EQ(choice.verdicts[index_of(Path::kUcx)].obstacle, kNotNamed);
+}
+
+TEST(Planner, TakesNoPathThatIsSlowerThanAskedFor) {
+  PathRules rules;
+  rules.min_gbps = 20;
+  Facts facts = neighbour();
+  EXPECT_EQ(choose(kLarge, facts, rules, {}).verdicts[index_of(Path::kUcx)].obstacle,
+            kTooSlow);
+  facts.exported = Exported::kNone;
+  facts.is_cma_refused = true;
+  EXPECT_EQ(choose(kLarge, facts, rules, {}).path, std::nullopt);
+}
+
+TEST(Planner, DoesNotCountWhatEveryTransferCostsAsSlowness) {
+  PathRules rules;
+  rules.min_gbps = 5;
+  Facts facts = neighbour();
+  EXPECT_EQ(choose(kSmall, facts, rules, {}).path, Path::kHostMap);
+}
+
+TEST(Planner, FindsAPathForNoBytes) {
+  PathRules rules;
+  rules.min_gbps = 1000;
+  EXPECT_EQ(choose({0, 0, 8}, neighbour(), rules, {}).path, Path::kHostMap);
+}
+
+TEST(Prediction, GrowsWithBytesAndRangesAndFallsWithThreads) {
+  const PathCosts costs{1000, 100, 5, 20};
+  EXPECT_EQ(predict({0, 0, 8}, costs).time, Time(1000));
+  EXPECT_EQ(predict({5'000, 1, 8}, costs).time, Time(1000 + 1000 + 100));
+  const Time alone = predict({1 << 30, 1, 1}, costs).time;
+  const Time with_two = predict({1 << 30, 1, 2}, costs).time;
+  const Time with_many = predict({1 << 30, 1, 64}, costs).time;
+  EXPECT_NEAR(double(alone.count()) / double(with_two.count()), 2, 0.01);
+  EXPECT_NEAR(double(alone.count()) / double(with_many.count()), 4, 0.01);
+}
+
+TEST(PathRules, AreReadFromOptions) {
+  ConnectorOptions connector;
+  connector.forbid = {"host.map"};
+  connector.require = "ucx";
+  connector.min_gbps = 2;
+  const PathRules of_connector = rules_of(connector);
+  EXPECT_TRUE(of_connector.forbidden.has(Path::kHostMap));
+  EXPECT_TRUE(of_connector.required.has(Path::kUcx));
+  EXPECT_FALSE(of_connector.required.has(Path::kHostCma));
+
+  OperationOptions operation;
+  operation.forbid = {"ucx"};
+  operation.require = "host";
+  operation.paths = {"host.cma", "local"};
+  const PathRules rules = rules_of(operation, of_connector);
+  EXPECT_TRUE(rules.forbidden.has(Path::kHostMap));
+  EXPECT_TRUE(rules.forbidden.has(Path::kUcx));
+  EXPECT_TRUE(rules.required.has(Path::kLocal));
+  EXPECT_FALSE(rules.required.has(Path::kUcx));
+  EXPECT_EQ(rules.ordered, (std::vector{Path::kHostCma, Path::kLocal}));
+  EXPECT_EQ(rules.min_gbps, 2);
+  EXPECT_EQ(rules_of(OperationOptions(), of_connector), of_connector);
+}
+
+TEST(PathRules, RefuseWhatTheyDoNotKnow) {
+  const auto refusal = [](const ConnectorOptions& options) {
+    try {
+      rules_of(options);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(refusal({.paths = {"host.mpa"}}).find("host.mpa"), std::string::npos);
+  EXPECT_NE(refusal({.require = "hosts"}).find("require"), std::string::npos);
+  EXPECT_NE(refusal({.forbid = {""}}).find("forbid"), std::string::npos);
+  EXPECT_NE(refusal({.min_gbps = -1}).find("min_gbps"), std::string::npos);
+  EXPECT_NE(refusal({.min_gbps = std::numeric_limits<double>::quiet_NaN()}).find("nan"),
+            std::string::npos);
+}
+
+TEST(PlanText, NamesThePathTakenFirstAndAReasonForEachThatIsNot) {
+  Facts facts = neighbour();
+  facts.exported = Exported::kNone;
+  const Plan plan = to_plan(choose(kLarge, facts, {}, {}), {});
+  EXPECT_EQ(plan.path, "host.cma");
+  ASSERT_EQ(plan.paths.size(), kPaths);
+  EXPECT_EQ(plan.paths[0].path, "host.cma");
+  EXPECT_EQ(plan.paths[1].path, "ucx");
+  EXPECT_TRUE(plan.paths[1].is_usable());
+  EXPECT_GT(plan.paths[1].time, plan.paths[0].time);
+  for (const PathEstimate& each : plan.paths) {
+    EXPECT_EQ(each.is_usable(), each.time.count() > 0) << each.path;
+    EXPECT_NE(plan.to_text().find(each.path), std::string::npos);
+    EXPECT_NE(plan.to_text().find(each.obstacle), std::string::npos);
+    EXPECT_NE(plan.to_text().find(each.remedy), std::string::npos);
+  }
+}
+
+TEST(PlanText, OfNoPathTellsWhyAndWhatWouldHelp) {
+  Facts facts = neighbour();
+  facts.exported = Exported::kNone;
+  PathRules rules;
+  rules.required.add(Path::kHostMap);
+  const Plan plan = to_plan(choose(kLarge, facts, rules, {}), rules);
+  EXPECT_EQ(plan.path, "");
+  const std::string text = why_none(plan);
+  EXPECT_NE(text.find("no path may be taken"), std::string::npos);
+  EXPECT_NE(text.find("Connector::allocate()"), std::string::npos);
+  EXPECT_NE(text.find("change `require`"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace nixl_connect::core

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The file with what the paths cost: what is read, and what is refused.
+#include "runtime/costs_file.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "nixl_connect/error.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+std::string refusal_of(const std::string& json) {
+  try {
+    parse_costs(json);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
+    return error.what();
+  }
+  return {};
+}
+
+TEST(CostsFile, ReplacesTheFiguresThatItNames) {
+  const core::Costs costs = parse_costs(
+      R"({"made": "today", "streaming_bytes": 1048576,
+          "paths": {"host.cma": {"range_ns": 700, "gbps_most": 33.5}, "new": {}}})");
+  core::Costs expected;
+  expected.streaming_bytes = 1 << 20;
+  core::PathCosts& cma = expected.paths[core::index_of(core::Path::kHostCma)];
+  cma.range_ns = 700;
+  cma.gbps_most = 33.5;
+  EXPECT_EQ(costs, expected);
+}
+
+TEST(CostsFile, MayNameNothing) { EXPECT_EQ(parse_costs("{}"), core::Costs()); }
+
+TEST(CostsFile, RefusesWhatItCannotUse) {
+  for (const char* json :
+       {"", "[]", "{", R"({"paths": 1})", R"({"paths": {"ucx": 1}})",
+        R"({"paths": {"ucx": {"start_ns": "1"}}})",
+        R"({"paths": {"ucx": {"gbps_most": 0}}})", R"({"streaming_bytes": -1})"})
+    EXPECT_NE(refusal_of(json).find("the costs of the paths"), std::string::npos)
+        << json;
+}
+
+TEST(CostsFile, ThatCannotBeReadIsRefusedByName) {
+  for (const char* file : {"/nonexistent/costs.json", "/"}) {
+    try {
+      costs_of(file);
+      ADD_FAILURE() << file;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(file), std::string::npos);
+      EXPECT_NE(std::string(error.what()).find("--calibrate"), std::string::npos);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nixl_connect::runtime
