@@ -29,6 +29,10 @@
 
 namespace nixl_connect::runtime {
 
+// A transfer within one host of no more is carried out by the thread that begins it: to
+// hand it over would take longer than half of it, or all.
+constexpr std::uint64_t kInlineBytes = 256 << 10;
+
 class Dispatcher {
  public:
   // `wake` is called by other threads when a turn has become due.

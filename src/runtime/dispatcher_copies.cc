@@ -12,9 +12,6 @@ using paths::host::Fault;
 
 namespace {
 
-// Moved at once, since it takes no longer than handing it over.
-constexpr std::uint64_t kInlineBytes = 64 << 10;
-
 // Why not all bytes were moved.
 core::Failure failure_of(Fault fault) {
   switch (fault) {

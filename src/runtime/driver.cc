@@ -15,8 +15,7 @@ namespace {
 
 using std::chrono::microseconds;
 
-// An operation that takes no longer than the way to another thread and back.
-constexpr std::uint64_t kSmallBytes = 64 << 10;
+// More of them take longer than the way to another thread and back.
 constexpr std::size_t kSmallRanges = 16;
 constexpr int kTurnsOfABegin = 8;
 
@@ -55,7 +54,7 @@ bool may_end_at_once(const BeginRequest& request) {
   const OperationState& state = *request.state;
   const bool waits = state.identity().kind == OperationKind::kWrite &&
                      request.agent->extension().has_value();
-  return !waits && state.size() <= kSmallBytes &&
+  return !waits && state.size() <= kInlineBytes &&
          state.descriptors().size() <= kSmallRanges;
 }
 
