@@ -65,7 +65,8 @@ void BM_ExposureFromCreateToFinish(benchmark::State& state) {
   engine.take_commands(commands);
   for (auto _ : state) {
     expose();
-    engine.message_arrived(kPeer, wire::Attach{number, number, 2, false}, Time(1));
+    engine.message_arrived(
+        kPeer, wire::Attach{number, number, 2, wire::AccessKind::kRead}, Time(1));
     engine.take_commands(commands);
     wire::Done done;
     done.operation = done.lease = number;

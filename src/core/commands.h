@@ -56,9 +56,16 @@ struct DropPeer {
   PeerId peer;
 };
 
-// The exposing operation is COMPLETE, but stays open: tell the user, and keep the
-// memory until its Finish, which then brings the same outcome.
+// The operation is COMPLETE, but stays open (an exposing one that does, or a view):
+// tell the user, and keep the memory until its Finish, which then brings the same
+// outcome.
 struct Succeed {
+  OperationId operation;
+};
+
+// The peer wants back the memory that an open view shows, or is gone: tell the user.
+// May come more than once.
+struct Recall {
   OperationId operation;
 };
 
@@ -76,6 +83,6 @@ struct Progress {
 };
 
 using Command = std::variant<StartTransfer, StopTransfer, CheckLease, EndLease, Notify,
-                             Send, DropPeer, Succeed, Finish, Progress>;
+                             Send, DropPeer, Succeed, Recall, Finish, Progress>;
 
 }  // namespace nixl_connect::core

@@ -31,18 +31,21 @@ void ExposingSide::attached(PeerId peer, const wire::Attach& attach) {
     agenda_.add(Send{peer, wire::Revoke{attach.operation, reason}});
     return;
   }
-  const Attachment attachment{peer, attach.operation};
+  const Attachment attachment{peer, attach.operation, wire::needs_grant(attach.access)};
   auto& all = operation->attached;
-  if (std::find(all.begin(), all.end(), attachment) != all.end()) return;
+  if (std::any_of(all.begin(), all.end(), of_operation(peer, attach.operation))) return;
   if (operation->outcome) {
     const bool may_have_begun =
-        attach.is_write && std::any_of(all.begin(), all.end(), of_peer(peer));
+        attachment.holds_memory &&
+        std::any_of(all.begin(), all.end(), [peer](const Attachment& each) {
+          return each.peer == peer && each.holds_memory;
+        });
     if (may_have_begun) all.push_back(attachment);
     agenda_.add(Send{peer, wire::Revoke{attach.operation, "it has ended"}});
     return;
   }
   all.push_back(attachment);
-  if (attach.is_write) agenda_.add(Send{peer, wire::Grant{attach.operation}});
+  if (attachment.holds_memory) agenda_.add(Send{peer, wire::Grant{attach.operation}});
   if (std::exchange(operation->has_begun, true) || operation->has_succeeded) return;
   agenda_.add(Progress{at->first, 0, ""});
 }
@@ -52,7 +55,8 @@ void ExposingSide::done(PeerId peer, const wire::Done& done, Time now) {
   if (at == operations_.end()) return;
   Operation& operation = at->second;
   auto& all = operation.attached;
-  const auto mine = std::find(all.begin(), all.end(), Attachment{peer, done.operation});
+  const auto mine =
+      std::find_if(all.begin(), all.end(), of_operation(peer, done.operation));
   if (mine == all.end()) return;
   all.erase(mine);
   if (operation.outcome) {
@@ -118,7 +122,9 @@ bool ExposingSide::time_came(OperationId operation, Time now) {
     return true;
   }
   end_lease(at->second);
-  if (at->second.exposure.kind == OperationKind::kRead) finish(at);
+  std::erase_if(at->second.attached,
+                [](const Attachment& each) { return !each.holds_memory; });
+  finish_if_quiet(at);
   return true;
 }
 
@@ -133,8 +139,9 @@ const char* ExposingSide::refusal(const Operation* operation,
   if (operation == nullptr || operation->exposure.token != attach.token)
     return "no such lease, or it has ended";
   const bool is_writable = operation->exposure.kind == OperationKind::kWrite;
-  if (attach.is_write && !is_writable) return "the memory is exposed for reading";
-  if (!attach.is_write && is_writable) return "the memory is exposed for writing";
+  const bool is_write = attach.access == wire::AccessKind::kWrite;
+  if (is_write && !is_writable) return "the memory is exposed for reading";
+  if (!is_write && is_writable) return "the memory is exposed for writing";
   return nullptr;
 }
 

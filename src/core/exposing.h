@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The exposing side of the engine: memory that peers read or write. A member of Engine;
-// not thread-safe.
+// The exposing side of the engine: memory that peers read, view or write. A member of
+// Engine; not thread-safe.
 //
 // An exposure is open until its outcome is decided: by as many successes as announced,
 // a peer's failure, cancel or death, or by ourselves. It then drains until no peer is
@@ -15,15 +15,15 @@
 // It tells of its success and goes on, undecided, without a deadline; failures do not
 // matter to it any more. Only our own cancel decides it.
 //
-// A writer that is attached may have begun another write meanwhile, without waiting for
-// a Grant of its own: that one is told to stop, and waited for like the first. Past the
-// drain timeout the lease ends in any case. A readable exposure then finishes without
-// its late readers: they check the lease after their bytes have come, so none of them
-// takes wrong bytes for right ones. A writable exposure goes on waiting for Done or the
-// peer's death, without limit: a writer needs no cooperation of this process, so
-// nothing done here (dropping the connection neither) would keep its bytes out of
-// memory that the user has taken back. A genuine NIXL agent is invisible except for its
-// notification of success.
+// Past the drain timeout the lease ends in any case, and readers are not waited for any
+// more: they check the lease after their bytes have come, so none of them takes wrong
+// bytes for right ones. Writers and viewers hold the memory: they are waited for until
+// their Done or their peer's death, without limit. They need no cooperation of this
+// process, so nothing done here (dropping the connection neither) would keep a writer's
+// bytes out of memory that the user has taken back, or a viewer's eyes off it. One that
+// is attached may have begun another write or view meanwhile, without waiting for a
+// Grant of its own: that one is told to stop, and waited for like the first. A genuine
+// NIXL agent is invisible except for its notification of success.
 #pragma once
 
 #include <optional>
@@ -66,8 +66,7 @@ class ExposingSide {
   struct Attachment {
     PeerId peer;
     OperationId operation;  // the peer's number
-
-    bool operator==(const Attachment&) const = default;
+    bool holds_memory;      // a write or a view
   };
   struct Operation {
     Exposure exposure;
@@ -82,6 +81,11 @@ class ExposingSide {
 
   static auto of_peer(PeerId peer) {
     return [peer](const Attachment& attachment) { return attachment.peer == peer; };
+  }
+  static auto of_operation(PeerId peer, OperationId operation) {
+    return [peer, operation](const Attachment& attachment) {
+      return attachment.peer == peer && attachment.operation == operation;
+    };
   }
   Operations::iterator find_by_lease(LeaseId lease);
   // Why the attach is refused; nothing if it is not.

@@ -32,45 +32,53 @@ void InitiatingSide::begin(const Transfer& transfer, Time now) {
     agenda_.add(Finish{id, timed_out()});
     return;
   }
-  const bool is_write = transfer.kind == OperationKind::kWrite;
-  Operation& operation = operations_[id];
+  const auto at = operations_.try_emplace(id).first;
+  Operation& operation = at->second;
   operation.peer = transfer.peer;
-  operation.kind = transfer.kind;
-  if (transfer.lease) {
-    operation.lease = transfer.lease;
-    const bool joins = is_write && granted_writes_.count(grant_key(operation)) > 0;
-    const bool waits = is_write && !joins;
-    if (joins) grant(operation);
-    operation.state = waits ? State::kAwaitingGrant : State::kMoving;
+  operation.access = transfer.access;
+  operation.lease = transfer.lease;
+  operation.bytes_moved = transfer.bytes;
+  operation.path = transfer.path;
+  agenda_.deadlines.set(id, transfer.deadline);
+  if (!transfer.lease) operation.notification_key = transfer.notification_key;
+  const bool needs_grant = transfer.lease && wire::needs_grant(transfer.access);
+  const bool joins = needs_grant && granted_.count(grant_key(operation)) > 0;
+  if (transfer.lease)
     agenda_.add(Send{
         transfer.peer,
-        wire::Attach{id, transfer.lease->id, transfer.lease->token, is_write}, waits});
-  } else {
-    operation.notification_key = transfer.notification_key;
-  }
-  if (operation.state == State::kMoving) agenda_.add(StartTransfer{id});
-  agenda_.deadlines.set(id, transfer.deadline);
+        wire::Attach{id, transfer.lease->id, transfer.lease->token, transfer.access},
+        needs_grant && !joins});
+  if (needs_grant)
+    operation.state = State::kAwaitingGrant;
+  else
+    agenda_.add(StartTransfer{id});
+  if (joins) granted(at, now);
 }
 
 InitiatingSide::GrantKey InitiatingSide::grant_key(const Operation& operation) {
-  return {operation.peer, *operation.lease};
+  return {operation.peer, operation.access, *operation.lease};
 }
 
-void InitiatingSide::grant(Operation& operation) {
+void InitiatingSide::note_grant(Operation& operation) {
   operation.is_granted = true;
-  ++granted_writes_[grant_key(operation)];
+  ++granted_[grant_key(operation)];
 }
 
-// From here on no further write joins this one.
+// From here on no further operation joins this one.
 void InitiatingSide::forget_grant(Operation& operation) {
   if (!std::exchange(operation.is_granted, false)) return;
-  const auto at = granted_writes_.find(grant_key(operation));
-  if (--at->second == 0) granted_writes_.erase(at);
+  const auto at = granted_.find(grant_key(operation));
+  if (--at->second == 0) granted_.erase(at);
 }
 
 void InitiatingSide::granted(PeerId peer, const wire::Grant& grant, Time now) {
   const auto at = find_of_peer(grant.operation, peer);
-  if (at != operations_.end()) fire(at, Event::kGranted, completed(), now);
+  if (at != operations_.end()) granted(at, now);
+}
+
+void InitiatingSide::granted(Operations::iterator at, Time now) {
+  const bool is_view = at->second.access == wire::AccessKind::kView;
+  fire(at, is_view ? Event::kGrantedView : Event::kGranted, completed(), now);
 }
 
 void InitiatingSide::revoked(PeerId peer, const wire::Revoke& revoke, Time now) {
@@ -94,7 +102,7 @@ void InitiatingSide::transfer_ended(OperationId operation,
     return;
   }
   const bool is_to_check =
-      at->second.lease.has_value() && at->second.kind == OperationKind::kRead;
+      at->second.lease.has_value() && at->second.access == wire::AccessKind::kRead;
   fire(at, is_to_check ? Event::kMovedUnchecked : Event::kMoved, completed(), now);
 }
 
@@ -160,8 +168,18 @@ void InitiatingSide::fire(Operations::iterator at, Event event, Outcome offered,
     case Action::kNone:
       break;
     case Action::kStart:
-      grant(operation);
+      note_grant(operation);
       agenda_.add(StartTransfer{id});
+      break;
+    case Action::kOpen:
+      operation.outcome = std::move(offered);
+      note_grant(operation);
+      agenda_.deadlines.clear(id);
+      agenda_.add(Succeed{id});
+      break;
+    case Action::kRecall:
+      forget_grant(operation);
+      agenda_.add(Recall{id});
       break;
     case Action::kCheck:
       agenda_.add(CheckLease{id});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The initiating side of the engine: reads and writes of memory that a peer exposed.
+// The initiating side of the engine: reads, writes and views of memory that a peer
+// exposed.
 // transitions.h holds its logic; this turns steps into commands. A member of Engine;
 // not thread-safe.
 //
@@ -11,6 +12,11 @@
 // before it has both. A read goes ahead at once and looks at the lease afterwards: its
 // word still holding the token proves that the bytes, which came earlier, were valid. A
 // genuine NIXL agent hears nothing but the notification of a success.
+//
+// A view waits and joins like a write, since nothing could undo what its user has seen.
+// With the Grant it is open, COMPLETE for its user, and has no deadline any more; what
+// the exposing side wants, or its loss, is told to the user (Recall) and decides
+// nothing. Only our own cancel, which closes it, ends it: as a success.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +24,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <unordered_map>
-#include <utility>
 
 #include "core/outcomes.h"
 #include "core/requests.h"
@@ -56,24 +62,25 @@ class InitiatingSide {
   std::size_t live_operations() const noexcept { return operations_.size(); }
 
  private:
-  using GrantKey = std::pair<PeerId, LeaseKey>;
+  using GrantKey = std::tuple<PeerId, wire::AccessKind, LeaseKey>;
   struct Operation {
     PeerId peer = 0;
-    OperationKind kind = OperationKind::kRead;
+    wire::AccessKind access = wire::AccessKind::kRead;
     State state = State::kMoving;
     std::optional<LeaseKey> lease;
     std::string notification_key;  // only for a genuine NIXL agent
     bool is_peer_lost = false;
-    bool is_granted = false;  // counts in granted_writes_
+    bool is_granted = false;  // counts in granted_
     std::uint64_t bytes_moved = 0;
     std::string path;
-    std::optional<Outcome> outcome;  // since it is decided
+    std::optional<Outcome> outcome;  // since it is decided, or a view is open
   };
   using Operations = std::unordered_map<OperationId, Operation>;
 
   Operations::iterator find_of_peer(OperationId operation, PeerId peer);
   static GrantKey grant_key(const Operation& operation);
-  void grant(Operation& operation);
+  void granted(Operations::iterator at, Time now);
+  void note_grant(Operation& operation);
   void forget_grant(Operation& operation);
   // `offered` becomes the outcome if this event decides it.
   void fire(Operations::iterator at, Event event, Outcome offered, Time now);
@@ -81,7 +88,7 @@ class InitiatingSide {
 
   Agenda& agenda_;
   Operations operations_;
-  std::map<GrantKey, std::size_t> granted_writes_;  // how many are under way
+  std::map<GrantKey, std::size_t> granted_;  // how many are under way
 };
 
 }  // namespace nixl_connect::core

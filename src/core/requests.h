@@ -10,6 +10,7 @@
 
 #include "core/terms.h"
 #include "nixl_connect/metadata.h"
+#include "wire/control.h"
 
 namespace nixl_connect::core {
 
@@ -39,14 +40,17 @@ struct LeaseKey {
   }
 };
 
-// A transfer to or from memory that a peer exposed.
+// A use of memory that a peer exposed.
 struct Transfer {
   OperationId operation = 0;
   PeerId peer = 0;
-  OperationKind kind = OperationKind::kRead;
+  wire::AccessKind access = wire::AccessKind::kRead;
   std::string notification_key;   // for a genuine NIXL agent
-  std::optional<LeaseKey> lease;  // none: the peer is one
-  Time deadline = kNever;
+  std::optional<LeaseKey> lease;  // none: the peer is one. A view has one
+  Time deadline = kNever;         // of a view: of its opening
+  // Of a view, which moves none: what it tells the peer at its end.
+  std::uint64_t bytes = 0;
+  std::string path = {};
 };
 
 }  // namespace nixl_connect::core

@@ -9,6 +9,7 @@
 #include <array>
 #include <optional>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "nixl_connect/error.h"
@@ -29,7 +30,7 @@ constexpr std::tuple kMembers<Hello>{&Hello::agent, &Hello::connection,
                                      &Hello::library_version, &Hello::ucx_version};
 template <>
 constexpr std::tuple kMembers<Attach>{&Attach::operation, &Attach::lease,
-                                      &Attach::token, &Attach::is_write};
+                                      &Attach::token, &Attach::access};
 template <>
 constexpr std::tuple kMembers<Grant>{&Grant::operation};
 template <>
@@ -45,8 +46,9 @@ constexpr std::tuple kMembers<Revoke>{&Revoke::operation, &Revoke::reason};
 // One write and one read for each type a member has. read() gives false for bytes that
 // no write() makes.
 void write(base::Writer& out, std::uint64_t value) { out.u64(value); }
-void write(base::Writer& out, bool value) { out.u8(value ? 1 : 0); }
-void write(base::Writer& out, DoneStatus value) { out.u8(static_cast<uint8_t>(value)); }
+template <typename Enum>
+requires std::is_enum_v<Enum>
+void write(base::Writer& out, Enum value) { out.u8(static_cast<std::uint8_t>(value)); }
 void write(base::Writer& out, const base::Bytes& value) { out.raw(value); }
 void write(base::Writer& out, const std::string& value) {
   if (value.size() <= kMaxTextBytes && is_utf8(value))
@@ -59,22 +61,16 @@ bool read(base::BytesView bytes, std::uint64_t& value) {
   value = base::Reader(bytes).u64().value_or(0);
   return bytes.size() == sizeof(value);
 }
-bool read(base::BytesView bytes, std::uint8_t& value, std::uint8_t max) {
-  value = base::Reader(bytes).u8().value_or(0);
-  return bytes.size() == sizeof(value) && value <= max;
-}
-bool read(base::BytesView bytes, bool& value) {
-  std::uint8_t number = 0;
-  const bool is_valid = read(bytes, number, 1);
-  value = number == 1;
-  return is_valid;
-}
-bool read(base::BytesView bytes, DoneStatus& value) {
-  std::uint8_t number = 0;
-  const bool is_valid =
-      read(bytes, number, static_cast<std::uint8_t>(DoneStatus::kFailed));
-  if (is_valid) value = static_cast<DoneStatus>(number);
-  return is_valid;
+constexpr AccessKind last_of(AccessKind) { return AccessKind::kView; }
+constexpr DoneStatus last_of(DoneStatus) { return DoneStatus::kFailed; }
+template <typename Enum>
+requires std::is_enum_v<Enum>
+bool read(base::BytesView bytes, Enum& value) {
+  const std::uint8_t number = base::Reader(bytes).u8().value_or(0);
+  if (bytes.size() != 1 || number > static_cast<std::uint8_t>(last_of(value)))
+    return false;
+  value = static_cast<Enum>(number);
+  return true;
 }
 bool read(base::BytesView bytes, base::Bytes& value) {
   value.assign(bytes.begin(), bytes.end());

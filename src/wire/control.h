@@ -27,18 +27,28 @@ struct Hello {
   bool operator==(const Hello&) const = default;
 };
 
+// What an operation does with the memory of a lease. A view reads it in place, for as
+// long as it likes.
+enum class AccessKind : std::uint8_t { kRead = 0, kWrite = 1, kView = 2 };
+
+// A read finds out afterwards whether its bytes were valid. The others cannot: they
+// wait for Grant, and from then on hold the memory until their Done.
+constexpr bool needs_grant(AccessKind access) noexcept {
+  return access != AccessKind::kRead;
+}
+
 // Initiating -> exposing: operation `operation` (the sender's number) begins to use the
-// lease. A read goes ahead at once; a write waits for Grant.
+// lease. A read goes ahead at once; a write or a view waits for Grant.
 struct Attach {
   std::uint64_t operation = 0;
   std::uint64_t lease = 0;
   std::uint64_t token = 0;
-  bool is_write = false;
+  AccessKind access = AccessKind::kRead;
 
   bool operator==(const Attach&) const = default;
 };
 
-// Exposing -> initiating: the write may begin.
+// Exposing -> initiating: the write or view may begin.
 struct Grant {
   std::uint64_t operation = 0;  // as in Attach
 

@@ -16,7 +16,7 @@ constexpr Time kNow{1000};
 const Failure kLost{ErrorKind::kDisconnected, "lost"};
 
 Transfer read(OperationId operation, Time deadline = kNever) {
-  return {operation, kPeer, OperationKind::kRead, "key", LeaseKey{3, 9}, deadline};
+  return {operation, kPeer, wire::AccessKind::kRead, "key", LeaseKey{3, 9}, deadline};
 }
 
 TEST(Engine, EndsABeginOnALostPeerAtOnce) {
@@ -30,7 +30,7 @@ TEST(Engine, IgnoresMessagesOfALostPeer) {
   Engine engine;
   engine.expose({1, OperationKind::kWrite, "key", 3, 9, 1}, kNow);
   engine.peer_lost(kPeer, kLost, kNow);
-  engine.message_arrived(kPeer, wire::Attach{5, 3, 9, true}, kNow);
+  engine.message_arrived(kPeer, wire::Attach{5, 3, 9, wire::AccessKind::kWrite}, kNow);
   EXPECT_EQ(summary(engine), "");
 }
 

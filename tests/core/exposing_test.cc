@@ -11,6 +11,8 @@
 namespace nixl_connect::core {
 namespace {
 
+using wire::AccessKind;
+
 constexpr PeerId kPeer = 7;
 constexpr PeerId kOther = 8;
 constexpr OperationId kOperation = 1;
@@ -25,8 +27,8 @@ class ExposingSide : public testing::Test {
   void expose(OperationKind kind, std::uint32_t readers = 1, Time deadline = kNever) {
     engine_.expose({kOperation, kind, "key", kLease, kToken, readers, deadline}, kNow);
   }
-  void attach(PeerId peer, bool is_write, std::uint64_t token = kToken) {
-    engine_.message_arrived(peer, wire::Attach{5, kLease, token, is_write}, kNow);
+  void attach(PeerId peer, AccessKind access, std::uint64_t token = kToken) {
+    engine_.message_arrived(peer, wire::Attach{5, kLease, token, access}, kNow);
   }
   void done(PeerId peer, wire::DoneStatus status) {
     engine_.message_arrived(peer, wire::Done{5, kLease, status, 64, "why", "tcp"},
@@ -34,8 +36,9 @@ class ExposingSide : public testing::Test {
   }
   void expose_to_two(OperationKind kind, std::uint32_t readers = 1) {
     expose(kind, readers);
-    attach(kPeer, kind == OperationKind::kWrite);
-    attach(kOther, kind == OperationKind::kWrite);
+    const bool is_write = kind == OperationKind::kWrite;
+    attach(kPeer, is_write ? AccessKind::kWrite : AccessKind::kRead);
+    attach(kOther, is_write ? AccessKind::kWrite : AccessKind::kRead);
     (void)engine_.take_commands();
   }
 
@@ -54,12 +57,12 @@ TEST_F(ExposingSide, CompletesAfterAsManySuccessesAsAnnounced) {
 TEST_F(ExposingSide, ThatStaysOpenFailsByTheLastPeerOnly) {
   engine_.expose(
       {kOperation, OperationKind::kRead, "key", kLease, kToken, 1, kNever, true}, kNow);
-  attach(kPeer, false);
-  attach(kOther, false);
+  attach(kPeer, AccessKind::kRead);
+  attach(kOther, AccessKind::kRead);
   (void)engine_.take_commands();
   done(kPeer, wire::DoneStatus::kCancelled);
   EXPECT_EQ(summary(engine_), "");
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   engine_.peer_lost(kOther, kLost, kNow);
   EXPECT_EQ(summary(engine_), "");
   done(kPeer, wire::DoneStatus::kFailed);
@@ -70,16 +73,16 @@ TEST_F(ExposingSide, ThatStaysOpenSucceedsOnceAndEndsByOurCancelOnly) {
   engine_.expose(
       {kOperation, OperationKind::kRead, "key", kLease, kToken, 1, kDrained, true},
       kNow);
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   done(kPeer, wire::DoneStatus::kComplete);
   EXPECT_EQ(summary(engine_), "progress 0, progress 64, succeed");
   EXPECT_EQ(engine_.next_deadline(), kNever);
   for (const auto status : {wire::DoneStatus::kComplete, wire::DoneStatus::kCancelled,
                             wire::DoneStatus::kFailed}) {
-    attach(kOther, false);
+    attach(kOther, AccessKind::kRead);
     done(kOther, status);
   }
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   engine_.notification_arrived("key", kNow);
   engine_.peer_lost(kOther, kLost, kNow);
   EXPECT_EQ(summary(engine_), "");
@@ -97,63 +100,120 @@ TEST_F(ExposingSide, ThatStaysOpenEndsLikeAnyOtherBeforeItsSuccess) {
   engine_.tick(kDrained);
   EXPECT_EQ(summary(engine_), "end lease, finish ERR timed out");
   engine_.expose(exposure, kNow);
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   done(kPeer, wire::DoneStatus::kFailed);
   EXPECT_EQ(summary(engine_), "progress 0, end lease, finish ERR cancelled");
 }
 
 TEST_F(ExposingSide, ReportsTheFirstAttachAndGrantsWritesOnly) {
   expose(OperationKind::kWrite);
-  attach(kPeer, true);
+  attach(kPeer, AccessKind::kWrite);
   EXPECT_EQ(summary(engine_), "grant 5 to 7, progress 0");
-  attach(kOther, true);
+  attach(kOther, AccessKind::kWrite);
   EXPECT_EQ(summary(engine_), "grant 5 to 8");
   Engine readable;
   readable.expose({1, OperationKind::kRead, "key", kLease, kToken, 1}, kNow);
-  readable.message_arrived(kPeer, wire::Attach{5, kLease, kToken, false}, kNow);
+  readable.message_arrived(kPeer, wire::Attach{5, kLease, kToken, AccessKind::kRead},
+                           kNow);
   EXPECT_EQ(summary(readable), "progress 0");
 }
 
 TEST_F(ExposingSide, CountsARepeatedAttachOnce) {
   expose(OperationKind::kRead);
-  attach(kPeer, false);
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
+  attach(kPeer, AccessKind::kRead);
   done(kPeer, wire::DoneStatus::kComplete);
   EXPECT_EQ(summary(engine_), "progress 0, progress 64, end lease, finish DONE");
 }
 
 TEST_F(ExposingSide, RefusesWhoDoesNotFit) {
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   EXPECT_EQ(summary(engine_), "revoke 5 to 7") << "unknown lease";
   expose(OperationKind::kRead);
-  attach(kPeer, false, kToken + 1);
+  attach(kPeer, AccessKind::kRead, kToken + 1);
   EXPECT_EQ(summary(engine_), "revoke 5 to 7") << "wrong token";
-  attach(kPeer, true);
+  attach(kPeer, AccessKind::kWrite);
   EXPECT_EQ(summary(engine_), "revoke 5 to 7") << "write to readable memory";
   engine_.cancel(kOperation, kNow);
   EXPECT_EQ(summary(engine_), "end lease, finish STOP") << "nobody was attached";
 }
 
-TEST_F(ExposingSide, RefusesAReadOfWritableMemory) {
+TEST_F(ExposingSide, RefusesReadAndViewOfWritableMemory) {
   expose(OperationKind::kWrite);
-  attach(kPeer, false);
-  EXPECT_EQ(summary(engine_), "revoke 5 to 7");
+  attach(kPeer, AccessKind::kRead);
+  attach(kPeer, AccessKind::kView);
+  EXPECT_EQ(summary(engine_), "revoke 5 to 7, revoke 5 to 7");
+}
+
+TEST_F(ExposingSide, GrantsAViewAndCountsItsEndAsASuccess) {
+  expose(OperationKind::kRead);
+  attach(kPeer, AccessKind::kView);
+  EXPECT_EQ(summary(engine_), "grant 5 to 7, progress 0");
+  done(kPeer, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "progress 64, end lease, finish DONE");
+}
+
+TEST_F(ExposingSide, ReadableWaitsForAViewWithoutLimitAndForReadersNoLonger) {
+  expose(OperationKind::kRead);
+  attach(kPeer, AccessKind::kView);
+  attach(kOther, AccessKind::kRead);
+  (void)engine_.take_commands();
+  engine_.cancel(kOperation, kNow);
+  EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 7, revoke 5 to 8");
+  engine_.tick(kDrained);
+  EXPECT_EQ(summary(engine_), "");
+  EXPECT_EQ(engine_.next_deadline(), kNever);
+  done(kPeer, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "finish STOP") << "without the late reader";
+}
+
+TEST_F(ExposingSide, SuccessOfAReaderRecallsAViewPastTheDrainTimeoutAndWaitsForIt) {
+  expose(OperationKind::kRead);
+  attach(kPeer, AccessKind::kView);
+  attach(kOther, AccessKind::kRead);
+  (void)engine_.take_commands();
+  done(kOther, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "progress 64");
+  engine_.tick(kDrained);
+  EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 7");
+  engine_.peer_lost(kPeer, kLost, kDrained);
+  EXPECT_EQ(summary(engine_), "finish DONE");
+}
+
+TEST_F(ExposingSide, WaitsForAViewThatAnAttachedViewerHasBegunMeanwhile) {
+  expose(OperationKind::kRead);
+  attach(kPeer, AccessKind::kView);
+  attach(kOther, AccessKind::kRead);
+  engine_.cancel(kOperation, kNow);
+  (void)engine_.take_commands();
+  for (const PeerId peer : {kPeer, kOther})
+    engine_.message_arrived(peer, wire::Attach{6, kLease, kToken, AccessKind::kView},
+                            kNow);
+  EXPECT_EQ(summary(engine_), "revoke 6 to 7, revoke 6 to 8");
+  done(kPeer, wire::DoneStatus::kComplete);
+  done(kOther, wire::DoneStatus::kFailed);
+  EXPECT_EQ(summary(engine_), "");
+  engine_.message_arrived(
+      kPeer, wire::Done{6, kLease, wire::DoneStatus::kComplete, 0, "", ""}, kNow);
+  EXPECT_EQ(summary(engine_), "finish STOP");
 }
 
 TEST_F(ExposingSide, RefusesAttachOnceItsOutcomeIsDecided) {
   expose_to_two(OperationKind::kRead);
   done(kPeer, wire::DoneStatus::kComplete);
   (void)engine_.take_commands();
-  engine_.message_arrived(kPeer, wire::Attach{6, kLease, kToken, false}, kNow);
+  engine_.message_arrived(kPeer, wire::Attach{6, kLease, kToken, AccessKind::kRead},
+                          kNow);
   EXPECT_EQ(summary(engine_), "revoke 6 to 7");
 }
 
 TEST_F(ExposingSide, WaitsForAWriteThatAnAttachedWriterHasBegunMeanwhile) {
   expose(OperationKind::kWrite);
-  attach(kPeer, true);
+  attach(kPeer, AccessKind::kWrite);
   engine_.cancel(kOperation, kNow);
   EXPECT_EQ(summary(engine_), "grant 5 to 7, progress 0, end lease, revoke 5 to 7");
-  engine_.message_arrived(kPeer, wire::Attach{6, kLease, kToken, true}, kNow);
+  engine_.message_arrived(kPeer, wire::Attach{6, kLease, kToken, AccessKind::kWrite},
+                          kNow);
   EXPECT_EQ(summary(engine_), "revoke 6 to 7");
   done(kPeer, wire::DoneStatus::kCancelled);
   EXPECT_EQ(summary(engine_), "");
@@ -174,7 +234,7 @@ TEST_F(ExposingSide, CancelRevokesAndWaitsForEveryDone) {
 
 TEST_F(ExposingSide, DeadlineDoesTheSameAndEndsTimedOut) {
   expose(OperationKind::kRead, 1, kNow + Time(10));
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   EXPECT_EQ(engine_.next_deadline(), kNow + Time(10));
   (void)engine_.take_commands();
   engine_.tick(kNow + Time(10));
@@ -243,7 +303,7 @@ TEST_F(ExposingSide, LossOfAnotherPeerIsNoneOfItsBusiness) {
 
 TEST_F(ExposingSide, EndsAsThePeerEnded) {
   expose(OperationKind::kRead);
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   (void)engine_.take_commands();
   done(kPeer, wire::DoneStatus::kFailed);
   const auto commands = engine_.take_commands();
@@ -254,7 +314,7 @@ TEST_F(ExposingSide, EndsAsThePeerEnded) {
   EXPECT_NE(failure->message.find("why"), std::string::npos);
 
   expose(OperationKind::kRead);
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   (void)engine_.take_commands();
   done(kPeer, wire::DoneStatus::kCancelled);
   EXPECT_EQ(summary(engine_), "end lease, finish ERR cancelled");
@@ -262,7 +322,7 @@ TEST_F(ExposingSide, EndsAsThePeerEnded) {
 
 TEST_F(ExposingSide, IgnoresDoneOfWhoIsNotAttached) {
   expose(OperationKind::kRead);
-  attach(kPeer, false);
+  attach(kPeer, AccessKind::kRead);
   (void)engine_.take_commands();
   done(kOther, wire::DoneStatus::kComplete);
   EXPECT_EQ(summary(engine_), "");

@@ -122,6 +122,11 @@ Coverage& Coverage::operator+=(const Coverage& other) {
   peers_killed += other.peers_killed;
   writes_joined += other.writes_joined;
   stayed_open += other.stayed_open;
+  views_joined += other.views_joined;
+  views_complete += other.views_complete;
+  views_recalled += other.views_recalled;
+  views_waited_for += other.views_waited_for;
+  views_of_dropped += other.views_of_dropped;
   return *this;
 }
 

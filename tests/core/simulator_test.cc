@@ -38,6 +38,11 @@ TEST(Simulation, ComesToEveryCorner) {
   EXPECT_GT(coverage.peers_killed, 0U);
   EXPECT_GT(coverage.writes_joined, 0U);
   EXPECT_GT(coverage.stayed_open, 0U);
+  EXPECT_GT(coverage.views_joined, 0U);
+  EXPECT_GT(coverage.views_complete, 0U);
+  EXPECT_GT(coverage.views_recalled, 0U);
+  EXPECT_GT(coverage.views_waited_for, 0U);
+  EXPECT_GT(coverage.views_of_dropped, 0U);
 }
 
 TEST(Simulation, RepeatsARunFromItsSeed) {

@@ -36,6 +36,7 @@ struct Word {
     return "drop " + std::to_string(c.peer);
   }
   std::string operator()(const Succeed&) const { return "succeed"; }
+  std::string operator()(const Recall&) const { return "recall"; }
   std::string operator()(const Finish& c) const {
     std::string text = "finish " + std::string(to_string(c.outcome.status));
     if (c.outcome.failure)

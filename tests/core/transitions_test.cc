@@ -43,6 +43,15 @@ TEST(Transitions, ActionFitsTheStepInEveryPair) {
         EXPECT_EQ(state, State::kAwaitingGrant);
         EXPECT_EQ(taken.next, State::kMoving);
         break;
+      case Action::kOpen:
+        EXPECT_EQ(event, Event::kGrantedView);
+        EXPECT_EQ(state, State::kAwaitingGrant);
+        EXPECT_EQ(taken.next, State::kOpen);
+        break;
+      case Action::kRecall:
+        EXPECT_EQ(state, State::kOpen);
+        EXPECT_EQ(taken.next, State::kOpen);
+        break;
       case Action::kCheck:
         EXPECT_EQ(event, Event::kMovedUnchecked);
         EXPECT_EQ(taken.next, State::kVerifying);
@@ -74,9 +83,19 @@ TEST(Transitions, RunningTransferIsLeftOnlyByItsEnd) {
   });
 }
 
-TEST(Transitions, EveryLiveStateHeedsACallForTheEnd) {
+TEST(Transitions, OpenViewIsEndedByItsUserOnly) {
   for_each_pair([](State state, Event event, Step taken) {
-    if (state == State::kEnded || !calls_for_the_end(event)) return;
+    if (state != State::kOpen) return;
+    EXPECT_EQ(taken.next, event == Event::kCancelled ? State::kEnded : State::kOpen);
+    const bool is_told = event == Event::kRevoked || event == Event::kPeerLost;
+    EXPECT_EQ(taken.action == Action::kRecall, is_told);
+  });
+}
+
+TEST(Transitions, EveryOtherLiveStateHeedsACallForTheEnd) {
+  for_each_pair([](State state, Event event, Step taken) {
+    if (state == State::kEnded || state == State::kOpen || !calls_for_the_end(event))
+      return;
     EXPECT_EQ(taken.next, runs(state) ? State::kDraining : State::kEnded);
   });
 }

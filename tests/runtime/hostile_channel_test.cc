@@ -39,7 +39,7 @@ class HostileChannel : public ::testing::Test {
   }
   wire::ControlMessage attach(const wire::InstanceId& sender) const {
     const wire::LeaseRecord& lease = agent_.extension->lease;
-    return {sender, wire::Attach{1, lease.id, lease.token, false}};
+    return {sender, wire::Attach{1, lease.id, lease.token, wire::AccessKind::kRead}};
   }
 
   static void say(const base::LocalSocket& socket,

@@ -74,8 +74,9 @@ TEST(Control, RefusesMissingFields) {
 }
 
 TEST(Control, RefusesValuesOutOfRange) {
-  base::Bytes attach = encode(from('s', Attach{1, 2, 3, true}));
-  attach.back() = std::byte{2};
+  base::Bytes attach = encode(from('s', Attach{1, 2, 3, AccessKind::kView}));
+  EXPECT_EQ(attach.back(), std::byte{2});
+  attach.back() = std::byte{3};
   expect_error(ErrorKind::kInvalidArgument, "field 4", [&] { decode_control(attach); });
 
   base::Bytes done = encode(from('s', Done{}));

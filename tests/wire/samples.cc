@@ -95,7 +95,8 @@ ControlMessage Samples::control() {
       message.body = Hello{text(30), bytes(300), text(10), text(10)};
       break;
     case 1:
-      message.body = Attach{number(), number(), number(), number(1) == 1};
+      message.body =
+          Attach{number(), number(), number(), static_cast<AccessKind>(number(2))};
       break;
     case 2:
       message.body = Grant{number()};

@@ -140,8 +140,10 @@ void Node::carry_out(const Send& command) {
     world_.violation(number_, "sends to a lost peer");
   check_own(command.body);
   const auto* attach = std::get_if<wire::Attach>(&command.body);
-  if (attach != nullptr && attach->is_write && !command.is_awaited)
-    ++world_.journal.coverage.writes_joined;
+  if (attach != nullptr && wire::needs_grant(attach->access) && !command.is_awaited)
+    ++(attach->access == wire::AccessKind::kWrite
+           ? world_.journal.coverage.writes_joined
+           : world_.journal.coverage.views_joined);
   const std::size_t node = world_.network.node_of(command.peer);
   world_.network.send(command.peer, [this, node, body = command.body](PeerId sender) {
     world_.nodes[node]->receive(sender, body);
@@ -157,6 +159,7 @@ void Node::check_own(const wire::ControlBody& message) {
     ++operation->dones;
     if (operation->is_running)
       world_.violation(number_, done->operation, " is told to be done but runs");
+    end_view(*operation);
   }
 }
 
@@ -164,7 +167,10 @@ void Node::carry_out(const DropPeer& command) {
   ++world_.journal.coverage.peers_dropped;
   if (world_.network.is_loss_known(command.peer))
     world_.violation(number_, "drops a lost peer");
-  world_.network.close(command.peer);
+  // Closing would tell the peer that nobody looks at its memory any more.
+  if (!has_open_view_of(command.peer)) return world_.network.close(command.peer);
+  ++world_.journal.coverage.views_of_dropped;
+  world_.network.leave(command.peer);
 }
 
 void Node::carry_out(const Progress& command) {
@@ -174,6 +180,11 @@ void Node::carry_out(const Progress& command) {
 }
 
 void Node::carry_out(const Succeed& command) {
+  if (initiated_.count(command.operation) > 0) {
+    Initiated* view = live_initiated(command.operation);
+    if (view != nullptr) open_view(*view);
+    return;
+  }
   Exposed& operation = exposed_.at(command.operation);
   ++world_.journal.coverage.stayed_open;
   if (!operation.request.stays_open || operation.has_succeeded ||
@@ -181,6 +192,14 @@ void Node::carry_out(const Succeed& command) {
       operation.peers_complete < operation.request.readers)
     world_.violation(number_, command.operation, " succeeds out of place");
   operation.has_succeeded = true;
+}
+
+void Node::carry_out(const Recall& command) {
+  Initiated* operation = live_initiated(command.operation);
+  if (operation == nullptr) return;
+  ++world_.journal.coverage.views_recalled;
+  if (!operation->is_open)
+    world_.violation(number_, command.operation, " is recalled but not open");
 }
 
 void Node::carry_out(const Finish& command) {
@@ -224,6 +243,8 @@ void Node::finish_exposed(Exposed& operation, const Outcome& outcome) {
       world_.violation(number_, id, " is COMPLETE after ", operation.peers_complete,
                        " of ", operation.request.readers);
   }
+  if (is_viewed(operation))
+    world_.violation(number_, id, " finishes while somebody has a view of it");
   operation.is_finished = true;
   for (Cell& cell : operation.cells)
     cell = ++world_.last_cell;  // used for other things
@@ -232,10 +253,12 @@ void Node::finish_exposed(Exposed& operation, const Outcome& outcome) {
 void Node::finish_initiated(Initiated& operation, const Outcome& outcome) {
   const OperationId id = operation.request.operation;
   const bool is_complete = outcome.status == OperationStatus::kComplete;
-  const bool is_read = operation.request.kind == OperationKind::kRead;
+  const bool is_read = operation.request.access == wire::AccessKind::kRead;
   const bool has_lease = operation.request.lease.has_value();
   const bool is_reachable = !world_.network.is_loss_known(operation.request.peer);
+  end_view(operation);
   operation.is_finished = true;
+  operation.end = world_.events.now();
   if (operation.is_running)
     world_.violation(number_, id, " finishes while its transfer runs");
   if (operation.attaches > 1 || operation.dones > operation.attaches ||
@@ -246,15 +269,23 @@ void Node::finish_initiated(Initiated& operation, const Outcome& outcome) {
     world_.violation(number_, id, " sent ", notifications_, " notifications");
   if (is_read && has_lease && operation.has_all && !operation.is_lease_found_valid)
     ++world_.journal.coverage.stale_reads_refused;
-  if (!is_complete) return;
-  ++(is_read ? world_.journal.coverage.reads_complete
-             : world_.journal.coverage.writes_complete);
+  if (is_complete) count_success(operation);
+}
+
+void Node::count_success(const Initiated& operation) {
+  const OperationId id = operation.request.operation;
+  const wire::AccessKind access = operation.request.access;
+  Coverage& coverage = world_.journal.coverage;
+  ++(access == wire::AccessKind::kRead    ? coverage.reads_complete
+     : access == wire::AccessKind::kWrite ? coverage.writes_complete
+                                          : coverage.views_complete);
   if (!operation.has_all)
     world_.violation(number_, id, " is COMPLETE without all bytes");
   Exposed& target = target_of(operation);
-  if (target.request.kind != operation.request.kind) return;
+  const bool is_write = access == wire::AccessKind::kWrite;
+  if (is_write != (target.request.kind == OperationKind::kWrite)) return;
   ++target.peers_complete;
-  if (is_read && operation.cells != target.original)
+  if (access == wire::AccessKind::kRead && operation.cells != target.original)
     world_.violation(number_, id, " is COMPLETE with wrong bytes");
 }
 

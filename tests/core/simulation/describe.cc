@@ -13,8 +13,10 @@ std::string number(std::uint64_t value) { return std::to_string(value); }
 struct MessageText {
   std::string operator()(const wire::Hello&) const { return "Hello"; }
   std::string operator()(const wire::Attach& m) const {
-    return "Attach{" + number(m.operation) + (m.is_write ? ", write" : ", read") +
-           ", lease " + number(m.lease) + "}";
+    constexpr std::string_view kAccess[] = {"read", "write", "view"};
+    return "Attach{" + number(m.operation) + ", " +
+           std::string(kAccess[static_cast<std::size_t>(m.access)]) + ", lease " +
+           number(m.lease) + "}";
   }
   std::string operator()(const wire::Grant& m) const {
     return "Grant{" + number(m.operation) + "}";
@@ -54,6 +56,9 @@ struct CommandText {
   }
   std::string operator()(const Succeed& c) const {
     return "Succeed{" + number(c.operation) + "}";
+  }
+  std::string operator()(const Recall& c) const {
+    return "Recall{" + number(c.operation) + "}";
   }
   std::string operator()(const Finish& c) const {
     return "Finish{" + number(c.operation) + ", " + describe(c.outcome) + "}";

@@ -28,6 +28,11 @@ struct Coverage {
   std::uint64_t peers_killed = 0;
   std::uint64_t stayed_open = 0;    // COMPLETE, and still exposed
   std::uint64_t writes_joined = 0;  // begun under the Grant of another
+  std::uint64_t views_joined = 0;   // the same
+  std::uint64_t views_complete = 0;
+  std::uint64_t views_recalled = 0;    // while they were open
+  std::uint64_t views_waited_for = 0;  // past the drain timeout
+  std::uint64_t views_of_dropped = 0;  // open when their node dropped the peer
 
   Coverage& operator+=(const Coverage& other);
 };

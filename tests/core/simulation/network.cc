@@ -71,6 +71,10 @@ void Network::cut(PeerId peer) {
 
 void Network::close(PeerId peer) {
   cut(peer);
+  leave(peer);
+}
+
+void Network::leave(PeerId peer) {
   tell_loss_after(world_.random.up_to(microseconds(100)), peer);
 }
 

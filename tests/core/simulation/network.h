@@ -36,6 +36,13 @@ class Network {
   // To the node that uses this id.
   bool is_loss_known(PeerId peer) const { return at(peer).is_loss_known[holder(peer)]; }
 
+  // To that peer itself.
+  bool is_loss_known_to_peer(PeerId peer) const {
+    const Connection& connection = at(peer);
+    const bool is_to_self = connection.ends[0] == connection.ends[1];
+    return connection.is_loss_known[is_to_self ? holder(peer) : end_of(peer)];
+  }
+
   void note_loss(PeerId peer) { at(peer).is_loss_known[holder(peer)] = true; }
 
   // Runs `arrive` with the sender's id, as the receiver knows it, unless the connection
@@ -46,6 +53,8 @@ class Network {
   void cut(PeerId peer);
   // The same on behalf of the node that uses this id, which learns of it soon.
   void close(PeerId peer);
+  // That node takes the peer for lost, soon, but leaves the connection as it is.
+  void leave(PeerId peer);
   void cut_any();
   void cut_all_of(std::size_t node);
 

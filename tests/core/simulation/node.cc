@@ -4,6 +4,7 @@
 #include "simulation/node.h"
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "simulation/describe.h"
@@ -16,6 +17,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMostCells = 4;
+constexpr std::string_view kAccessNames[] = {"read", "write", "view"};
 constexpr LeaseId kFirstLease = 100;  // so that leases differ from operations
 
 // How much later than the drain timeout an operation may end: a dropped connection and
@@ -70,17 +72,18 @@ void Node::begin(std::size_t offer_number, Time deadline) {
   const Offer& offer = world_.offers[offer_number];
   Initiated& operation = initiated_[id];
   operation.offer = offer_number;
-  operation.request = {id,
-                       world_.network.connect(number_, offer.node),
-                       offer.kind,
-                       offer.notification_key,
-                       is_genuine_ ? std::nullopt : offer.lease,
-                       deadline};
+  operation.request.operation = id;
+  operation.request.peer = world_.network.connect(number_, offer.node);
+  operation.request.access = choose_access(offer);
+  operation.request.notification_key = offer.notification_key;
+  if (!is_genuine_) operation.request.lease = offer.lease;
+  operation.request.deadline = deadline;
   if (!is_genuine_) disturb(operation.request);
   operation.cells.resize(offer.cells);
-  if (operation.request.kind == OperationKind::kWrite)
+  if (operation.request.access == wire::AccessKind::kWrite)
     for (Cell& cell : operation.cells) cell = ++world_.last_cell;
-  world_.trace(number_, "begins ", id, ": ", to_string(operation.request.kind), " of ",
+  world_.trace(number_, "begins ", id, ": ",
+               kAccessNames[static_cast<std::size_t>(operation.request.access)], " of ",
                offer.operation, " of node ", offer.node, " as peer ",
                operation.request.peer, ", deadline ", deadline.count());
   if (is_genuine_) {
@@ -98,12 +101,18 @@ void Node::begin(std::size_t offer_number, Time deadline) {
   }
 }
 
+wire::AccessKind Node::choose_access(const Offer& offer) {
+  if (offer.kind == OperationKind::kWrite) return wire::AccessKind::kWrite;
+  const bool may_view = !is_genuine_ && offer.lease;
+  return may_view && world_.random.chance(35) ? wire::AccessKind::kView
+                                              : wire::AccessKind::kRead;
+}
+
 // What a confused runtime or a hostile peer would ask for.
 void Node::disturb(Transfer& request) {
   if (request.lease && world_.random.chance(2)) request.lease->token ^= 1;
   if (request.lease && world_.random.chance(3))
-    request.kind = request.kind == OperationKind::kRead ? OperationKind::kWrite
-                                                        : OperationKind::kRead;
+    request.access = static_cast<wire::AccessKind>(world_.random.below(3));
   if (world_.random.chance(10))
     request.peer = world_.network.lost_peer(number_).value_or(request.peer);
 }
@@ -119,7 +128,7 @@ void Node::cancel_all() {
     if (operation.request.deadline == kNever || operation.request.stays_open)
       cancel(id);
   for (const auto& [id, operation] : initiated_)
-    if (operation.request.deadline == kNever) cancel(id);
+    if (operation.request.deadline == kNever && !operation.is_open) cancel(id);
 }
 
 void Node::cancel(OperationId operation) {
@@ -128,6 +137,9 @@ void Node::cancel(OperationId operation) {
     return;
   world_.trace(number_, "cancels ", operation);
   if (exposed_.count(operation) > 0) exposed_.at(operation).is_cancelled = true;
+  if (const auto view = initiated_.find(operation);
+      view != initiated_.end() && view->second.is_open)
+    look(view->second);
   engine_.cancel(operation, world_.events.now());
   expect_end_after(world_.events.now(), operation);
   pump();
@@ -146,7 +158,8 @@ void Node::forge_message(std::size_t victim) {
   const wire::ControlBody forgeries[] = {
       wire::Grant{guess}, wire::Revoke{guess, "forged"},
       wire::Done{guess, kFirstLease + guess, wire::DoneStatus::kComplete, 0, "", ""},
-      wire::Attach{guess, kFirstLease + guess, world_.random.next() & ~1ULL, true}};
+      wire::Attach{guess, kFirstLease + guess, world_.random.next() & ~1ULL,
+                   static_cast<wire::AccessKind>(1 + world_.random.below(2))}};
   const PeerId peer = world_.network.connect(number_, victim);
   if (world_.network.is_loss_known(peer)) return;
   world_.network.send(
@@ -160,6 +173,7 @@ void Node::die() {
   world_.trace(number_, "dies");
   ++world_.journal.coverage.peers_killed;
   is_alive_ = false;
+  for (auto& [id, operation] : initiated_) end_view(operation);
   world_.network.cut_all_of(number_);
 }
 
@@ -210,9 +224,18 @@ void Node::expect_end_after(Time when, OperationId operation) {
                            exposed->second.request.kind == OperationKind::kWrite;
   // A writable exposure waits for its writers, however long they take.
   if (when == kNever || is_writable) return;
-  world_.events.at(when + Settings().drain_timeout + kSlack, [this, operation] {
-    if (is_alive_ && is_live(operation))
-      world_.violation(number_, operation, " is late in coming to its end");
+  const Time patience = Settings().drain_timeout + kSlack;
+  world_.events.at(when + patience, [this, operation, patience] {
+    if (!is_alive_ || !is_live(operation)) return;
+    const Time now = world_.events.now();
+    if (const auto found = exposed_.find(operation); found != exposed_.end()) {
+      // Nor does a readable one leave its viewers.
+      if (is_viewed(found->second)) ++world_.journal.coverage.views_waited_for;
+      for (const auto& node : world_.nodes)
+        if (node->may_hold(found->second, now - patience))
+          return expect_end_after(now, operation);
+    }
+    world_.violation(number_, operation, " is late in coming to its end");
   });
 }
 
@@ -223,7 +246,8 @@ bool Node::is_live(OperationId operation) const {
     return !exposed.is_finished && !is_open;
   }
   const auto found = initiated_.find(operation);
-  return found != initiated_.end() && !found->second.is_finished;
+  return found != initiated_.end() && !found->second.is_finished &&
+         !found->second.is_open;
 }
 
 void Node::check_rest() {

@@ -6,7 +6,7 @@
 // against the rules of the core. No threads.
 //
 // node.cc has the calls and events, commands.cc carries commands out and checks them,
-// transfers.cc moves bytes.
+// transfers.cc moves bytes, views.cc looks at those of others.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@
 
 namespace nixl_connect::core::simulation {
 
+struct Offer;
 struct World;
 
 using Cell = std::uint64_t;  // content of a piece of memory
@@ -48,7 +49,9 @@ struct Initiated {
   bool has_all = false;  // transfer_ended() told of success
   bool is_check_asked = false;
   bool is_lease_found_valid = false;
+  bool is_open = false;  // a view
   bool is_finished = false;
+  Time end{0};  // when it finished
 };
 
 class Node {
@@ -80,9 +83,11 @@ class Node {
 
  private:
   void announce(OperationId exposed);
+  wire::AccessKind choose_access(const Offer& offer);
   void disturb(Transfer& request);
   void cancel(OperationId operation);
-  // Complains if the operation is not over soon after it was told to end at `when`.
+  // Complains if the operation is not over soon after it was told to end at `when`, nor
+  // waits for a view.
   void expect_end_after(Time when, OperationId operation);
   bool is_live(OperationId operation) const;
 
@@ -97,10 +102,12 @@ class Node {
   void carry_out(const Send& command);
   void carry_out(const DropPeer& command);
   void carry_out(const Succeed& command);
+  void carry_out(const Recall& command);
   void carry_out(const Finish& command);
   void carry_out(const Progress& command);
   void finish_exposed(Exposed& operation, const Outcome& outcome);
   void finish_initiated(Initiated& operation, const Outcome& outcome);
+  void count_success(const Initiated& operation);
   void check_outcome(OperationId operation, const Outcome& outcome);
   void check_own(const wire::ControlBody& message);
   void read_lease_word(Initiated& operation);
@@ -112,6 +119,21 @@ class Node {
   void end_transfer(Initiated& operation, std::optional<Failure> failure);
   void end_transfer_after(Time delay, Initiated& operation, const Failure& failure);
   void end_genuine_transfer(Initiated& operation, bool is_success);
+
+  void open_view(Initiated& operation);
+  // Complains if the memory is not what was exposed.
+  void look(const Initiated& operation);
+  void look_now_and_then(Initiated& operation);
+  // The user does not look any more.
+  void end_view(Initiated& operation);
+  bool has_open_view_of(PeerId peer) const;
+  // Nobody uses anew what the open view shows.
+  bool is_promised(const Initiated& view) const;
+  // Some node looks at the memory, and may.
+  bool is_viewed(const Exposed& operation);
+  // This node may have the operation wait for a view of its own, which has not ended
+  // before `since` so that all of it is known.
+  bool may_hold(const Exposed& operation, Time since);
 
   // Complains and returns nothing if there is no such live operation.
   Initiated* live_initiated(OperationId operation);

@@ -61,7 +61,7 @@ void Node::touch_memory(Initiated& operation) {
   Cell& here = operation.cells[operation.pieces_moved];
   Cell& there = target.cells[operation.pieces_moved];
   ++operation.pieces_moved;
-  if (operation.request.kind == OperationKind::kRead) {
+  if (operation.request.access == wire::AccessKind::kRead) {
     if (target.is_finished) ++world_.journal.coverage.reads_past_finish;
     here = there;
     return;
