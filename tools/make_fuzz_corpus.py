@@ -132,6 +132,7 @@ def controls():
     return {
         "hello": control(1, b"agent-1", bytes(range(48)), b"0.1.0", b"1.22.0"),
         "attach": control(2, u64(1), u64(2), u64(3), b"\1"),
+        "attach_view": control(2, u64(1), u64(2), u64(3), b"\2"),
         "grant": control(3, u64(1)),
         "done": control(4, u64(1), u64(2), b"\2", u64(4096), b"no memory", b"ucx: cma"),
         "revoke": control(5, u64(1), "gone \u20ac".encode()),

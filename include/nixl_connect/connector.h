@@ -94,6 +94,14 @@ class Connector {
                              const RdmaMetadata& remote,
                              const OperationOptions& options = {});
 
+  // Starts to open a view of the memory named by `remote`, which is left where it is:
+  // to open it takes the same time for any size. `timeout` is that of the opening.
+  // Throws Error(kInvalidArgument) as begin_read() does. The peer must be on this host
+  // and the memory from allocate(); otherwise the operation ends with kUnsupported, and
+  // the exposing side has heard nothing of it, so that the memory can still be read.
+  ViewOperation begin_view(const RdmaMetadata& remote,
+                           const OperationOptions& options = {});
+
   // Which path the read or write that `remote` is for would take with that local
   // memory, and why, without moving a byte; the peer may learn of this Connector.
   // Throws as begin_read(), and Error(kDisconnected) if the peer is gone. Not from a
@@ -101,9 +109,9 @@ class Connector {
   Plan explain(const RdmaMetadata& remote, std::span<const Descriptor> local,
                const OperationOptions& options = {});
 
-  // Cancels what is running, waits until its memory is quiet, hands out the last
-  // messages and ends the thread. Operations stay usable as terminal ones. Further
-  // calls throw Error(kInvalidArgument); closing again does nothing.
+  // Cancels what is running, closes views, waits until its memory is quiet, hands out
+  // the last messages and ends the thread. Operations stay usable as terminal ones.
+  // Further calls throw Error(kInvalidArgument); closing again does nothing.
   void close();
 
   // The worker id.

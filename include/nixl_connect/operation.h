@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The four operations. The exposing side holds a ReadableOperation or a
-// WritableOperation, the initiating side the matching ReadOperation or WriteOperation.
+// The five operations. The exposing side holds a ReadableOperation or a
+// WritableOperation, the initiating side a ReadOperation or a ViewOperation of the
+// first, a WriteOperation of the second.
 // All members may be called from any thread at any time.
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +25,8 @@ namespace nixl_connect {
 
 namespace runtime {
 class OperationState;
-}
+struct View;
+}  // namespace runtime
 
 // Movable, not copyable. Destroying an operation that is not terminal cancels it and
 // returns at once; the library keeps the descriptors' owners until the memory is quiet.
@@ -58,8 +61,8 @@ class Operation {
   void on_complete(std::function<void(OperationStatus)> callback);
 
   // Whether nothing can touch the memory any more. The same as terminal, but for a
-  // readable that stays open (OperationOptions). on_quiet() is to it what on_complete()
-  // is to the status.
+  // readable that stays open (OperationOptions) and for a view. on_quiet() is to it
+  // what on_complete() is to the status.
   bool is_quiet() const noexcept;
   void on_quiet(std::function<void(OperationStatus)> callback);
 
@@ -152,6 +155,36 @@ class ReadOperation : public ActiveOperation {
 class WriteOperation : public ActiveOperation {
  public:
   using ActiveOperation::ActiveOperation;
+};
+
+// A peer's readable memory, looked at where it is. COMPLETE means open; from then on
+// the exposing side waits for the end of the view before it takes its memory back, for
+// as long as both live. Destroying the operation closes it, and so does cancel().
+class ViewOperation : public ActiveOperation {
+ public:
+  using ActiveOperation::ActiveOperation;
+
+  // How many descriptors it shows, those of the metadata, and the bytes of one, which
+  // cannot be written to: no copy, but the peer's memory as it is at each look. They
+  // stay readable as long as this operation, or what owner() gave, though after the end
+  // with any content. Throw Error(kInvalidArgument) unless COMPLETE, bytes() also for
+  // an `index` that is not less than count().
+  std::size_t count() const;
+  std::span<const std::byte> bytes(std::size_t index = 0) const;
+  std::shared_ptr<const void> owner() const;
+
+  // Ends the view: look at the bytes no more. Returns at once; is_quiet() and
+  // on_quiet() tell when the peer has been told. Again, it does nothing.
+  void close() noexcept { cancel(); }
+
+  // The exposing side wants its memory back, for which it now waits, or is gone: close
+  // soon. on_revoked() calls once, when this becomes so or the view has ended, and else
+  // as on_complete() does.
+  bool is_revoked() const noexcept;
+  void on_revoked(std::function<void(OperationStatus)> callback);
+
+ private:
+  const runtime::View& opened() const;
 };
 
 }  // namespace nixl_connect

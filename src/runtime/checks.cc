@@ -46,14 +46,16 @@ void check_descriptors(std::span<const Descriptor> descriptors, Access access) {
   check_device(descriptors[0].device());
 }
 
-void check_metadata(const RdmaMetadata& remote, OperationKind kind,
-                    std::span<const Descriptor> local) {
+void check_metadata(const RdmaMetadata& remote, OperationKind kind) {
   if (remote.operation_kind != kind)
     refuse("the metadata is of a " + std::string(to_string(remote.operation_kind)) +
            " operation and cannot be used for a " + std::string(to_string(kind)));
   if (remote.descriptors.empty()) refuse("the metadata names no descriptors");
   if (remote.nixl_metadata.empty()) refuse("the metadata has no nixl_metadata");
   if (remote.notification_key.empty()) refuse("the metadata has no notification_key");
+}
+
+void check_match(const RdmaMetadata& remote, std::span<const Descriptor> local) {
   if (remote.descriptors.size() != local.size())
     refuse("the metadata names " + std::to_string(remote.descriptors.size()) +
            " descriptors, but " + std::to_string(local.size()) +
@@ -70,7 +72,7 @@ std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& 
   ranges.reserve(remote.descriptors.size());
   for (const SerializedDescriptor& descriptor : remote.descriptors) {
     check_device(Device(descriptor.device));
-    RemoteRange range{descriptor.ptr, nullptr};
+    RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
     if (descriptor.size != 0) {
       range.region = agent.find(descriptor.ptr, descriptor.size);
       if (range.region == nullptr)

@@ -19,10 +19,12 @@ enum class Access { kReadsLocal, kWritesLocal };
 // At least one descriptor, one device kind, no null pointer, writable where it must be.
 void check_descriptors(std::span<const Descriptor> descriptors, Access access);
 
-// Complete metadata of an operation of this kind, with descriptors that match the local
-// ones in number and sizes. A list of one counts as a single descriptor.
-void check_metadata(const RdmaMetadata& remote, OperationKind kind,
-                    std::span<const Descriptor> local);
+// Complete metadata of an operation of this kind.
+void check_metadata(const RdmaMetadata& remote, OperationKind kind);
+
+// Descriptors that match the local ones in number and sizes. A list of one counts as a
+// single descriptor.
+void check_match(const RdmaMetadata& remote, std::span<const Descriptor> local);
 
 // The remote ranges that the metadata names, each inside a region of the agent.
 std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent);

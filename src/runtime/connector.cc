@@ -73,6 +73,11 @@ Plan Connector::explain(const RdmaMetadata& remote, std::span<const Descriptor> 
   return engine_->explain(remote, local, options);
 }
 
+ViewOperation Connector::begin_view(const RdmaMetadata& remote,
+                                    const OperationOptions& options) {
+  return ViewOperation(engine_->begin_view(remote, options));
+}
+
 void Connector::close() { engine_->close(); }
 const std::string& Connector::name() const noexcept { return engine_->name(); }
 const std::string& Connector::hostname() const noexcept { return engine_->hostname(); }

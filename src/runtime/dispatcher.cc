@@ -25,7 +25,13 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
   core::Transfer transfer;
   transfer.operation = identity.id;
   transfer.peer = peer;
-  transfer.kind = identity.kind;
+  if (identity.kind == OperationKind::kWrite)
+    transfer.access = wire::AccessKind::kWrite;
+  if (identity.is_view) {
+    transfer.access = wire::AccessKind::kView;
+    transfer.bytes = request.state->size();
+    transfer.path = request.state->path();
+  }
   if (const auto& extension = request.agent->extension())
     transfer.lease = core::LeaseKey{extension->lease.id, extension->lease.token};
   else
@@ -62,7 +68,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
                       [this](LocalChannel& channel) { channel_ended(channel); }})),
       peers_(
           worker_, channels_.get(),
-          [this](core::PeerId peer) { return is_under_way(peer, &Running::copy); },
+          [this](core::PeerId peer) { return is_using_memory_of(peer); },
           [this](core::PeerId peer, const core::Failure& failure) {
             core_.peer_lost(peer, failure, time_);
           }),
@@ -146,22 +152,18 @@ void Dispatcher::handle(BeginRequest& request) {
   OperationState& state = *request.state;
   try {
     Peer& peer = connect(*request.agent);
-    const core::Choice choice = choose(
-        {state.identity().kind, state.descriptors(), *request.agent, request.remote},
-        peer, request.rules, {});
-    state.set_plan(choice, request.rules);
-    if (!choice.path)
-      return refuse(request,
-                    {ErrorKind::kUnsupported,
-                     describe(state) + ": " + core::why_none(state.explain())});
+    const bool is_ready =
+        state.identity().is_view ? map_for_view(request, peer) : plan(request, peer);
+    if (!is_ready) return;
     const core::Transfer transfer = to_transfer(request, peer.id);
     Running& running = running_[transfer.operation];
+    running.view = state.view();
     running.state = std::move(request.state);
     running.registrations = std::move(request.registrations);
     running.agent = std::move(request.agent);
     running.remote = std::move(request.remote);
     running.rules = std::move(request.rules);
-    running.path = *choice.path;
+    running.path = request.path;
     running.peer = peer.id;
     ++initiating_;
     core_.begin(transfer, time_);

@@ -32,6 +32,7 @@ namespace nixl_connect::runtime {
 // A transfer within one host of no more is carried out by the thread that begins it: to
 // hand it over would take longer than half of it, or all.
 constexpr std::uint64_t kInlineBytes = 256 << 10;
+struct View;
 
 class Dispatcher {
  public:
@@ -98,6 +99,7 @@ class Dispatcher {
     core::PathSet failed_paths;
     std::unique_ptr<paths::ucx::Transfer> transfer;
     std::shared_ptr<paths::host::Copy> copy;
+    std::shared_ptr<const View> view;
     bool is_lease_checked = false;
   };
 
@@ -108,12 +110,17 @@ class Dispatcher {
     std::uint64_t token = 0;
   };
 
-  // Whether an operation with that peer is under way by one of the two means.
+  // Whether an operation with that peer is under way by one of these means.
   template <typename Means>
   bool is_under_way(core::PeerId peer, Means Running::*by) const noexcept {
     return std::any_of(running_.begin(), running_.end(), [&](const auto& each) {
       return each.second.peer == peer && each.second.*by != nullptr;
     });
+  }
+
+  // Without the peer having any part in it.
+  bool is_using_memory_of(core::PeerId peer) const noexcept {
+    return is_under_way(peer, &Running::copy) || is_under_way(peer, &Running::view);
   }
 
   bool take_mail();
@@ -135,6 +142,7 @@ class Dispatcher {
   void carry_out(const core::Send& command);
   void carry_out(const core::DropPeer& command);
   void carry_out(const core::Succeed& command);
+  void carry_out(const core::Recall& command);
   void carry_out(core::Finish& command);
   void carry_out(const core::Progress& command);
   void carry_out_all();
@@ -152,9 +160,12 @@ class Dispatcher {
   void start_transfer(core::OperationId operation, Running& running);
   core::Choice choose(const Movement& movement, Peer& peer,
                       const core::PathRules& rules, core::PathSet failed) const;
+  bool plan(BeginRequest& request, Peer& peer);
   void choose_again(Running& running);
   static Movement movement_of(const Running& running);
   bool try_start_copy(core::OperationId operation, Running& running);
+  bool map_for_view(BeginRequest& request, Peer& peer);
+  void close_kept_channel(core::PeerId peer);
   bool help_copies();
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);
@@ -189,7 +200,7 @@ class Dispatcher {
   core::Time last_look_{0};                    // at the local channels
   std::deque<wire::InstanceId> closed_to_us_;  // the latest whose channels were
   bool heard_message_ = false;                 // in this turn
-  std::size_t initiating_ = 0;                 // of running_
+  std::size_t initiating_ = 0;                 // of running_, but for open views
   std::vector<core::Command> commands_;        // empty between turns; keeps its storage
   std::vector<Request> requests_;              // empty between turns; keeps its storage
   std::vector<core::OperationId> ended_copies_;  // the same

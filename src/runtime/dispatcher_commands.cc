@@ -74,7 +74,10 @@ void Dispatcher::carry_out(const core::DropPeer& command) {
 }
 
 void Dispatcher::carry_out(const core::Succeed& command) {
-  OperationState& state = *running_.at(command.operation).state;
+  Running& running = running_.at(command.operation);
+  // The user of an open view does the rest, and it no longer keeps the thread awake.
+  if (std::exchange(running.agent, nullptr)) --initiating_;
+  OperationState& state = *running.state;
   state.bytes().store(state.size(), std::memory_order_relaxed);
   if (auto callbacks = state.succeed(); !callbacks.empty())
     deliveries_.add({nullptr, std::move(callbacks), OperationStatus::kComplete});
@@ -84,13 +87,14 @@ void Dispatcher::carry_out(core::Finish& command) {
   auto node = running_.extract(command.operation);
   OperationState& state = *node.mapped().state;
   if (node.mapped().agent) --initiating_;
+  if (node.mapped().view) close_kept_channel(node.mapped().peer);
   if (command.outcome.status == OperationStatus::kComplete)
     state.bytes().store(state.size(), std::memory_order_relaxed);
   // Before the user, who may free the memory and get its address again, hears of it.
   { const RegistrationHold released = std::move(node.mapped().registrations); }
   if (auto& failure = command.outcome.failure) {
     const Peer* peer = failure->peer ? peers_.find(*failure->peer) : nullptr;
-    failure->message = describe(state) +
+    failure->message = state.description() +
                        (peer == nullptr ? "" : " to peer " + peer->agent) + ": " +
                        failure->message;
   }

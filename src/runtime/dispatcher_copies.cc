@@ -60,6 +60,23 @@ core::Choice Dispatcher::choose(const Movement& movement, Peer& peer,
   return core::choose(work, facts, rules, resources_.costs);
 }
 
+// Before the peer hears of it. False if no path may be taken; the operation has then
+// ended.
+bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
+  OperationState& state = *request.state;
+  const core::Choice choice = choose(
+      {state.identity().kind, state.descriptors(), *request.agent, request.remote},
+      peer, request.rules, {});
+  state.set_plan(choice, request.rules);
+  if (choice.path) {
+    request.path = *choice.path;
+    return true;
+  }
+  refuse(request, {ErrorKind::kUnsupported,
+                   state.description() + ": " + core::why_none(state.explain())});
+  return false;
+}
+
 // The path that was taken is closed. Throws Error(kUnsupported) if no other may be
 // taken, Error(kDisconnected) if the peer is gone.
 void Dispatcher::choose_again(Running& running) {
@@ -110,9 +127,7 @@ bool Dispatcher::help_copies() {
 void Dispatcher::copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.copy);
-  if (channels_ && peers_.find(running.peer) == nullptr &&
-      !is_under_way(running.peer, &Running::copy))
-    channels_->close_all_of(running.peer);
+  close_kept_channel(running.peer);
   if (copy->fault() == Fault::kRefused && !copy->was_stopped())
     return start_over(operation);
   running.state->set_path(copy->path());

@@ -49,9 +49,11 @@ core::Time spin_time(const ConnectorOptions& options) {
                                                  : core::Time(0);
 }
 
-// Whether it can come to its end at once: small, and no peer's Grant to wait for.
+// Whether it can come to its end at once: small, and no peer's Grant to wait for. A
+// view, whatever its size, may have the Grant of another one.
 bool may_end_at_once(const BeginRequest& request) {
   const OperationState& state = *request.state;
+  if (state.identity().is_view) return true;
   const bool waits = state.identity().kind == OperationKind::kWrite &&
                      request.agent->extension().has_value();
   return !waits && state.size() <= kInlineBytes &&

@@ -140,7 +140,8 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
                                               const RdmaMetadata& remote,
                                               std::span<const Descriptor> descriptors,
                                               const OperationOptions& options) {
-  check_metadata(remote, kind, descriptors);
+  check_metadata(remote, kind);
+  check_match(remote, descriptors);
   check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
                                                               : Access::kReadsLocal);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
@@ -161,7 +162,8 @@ Plan Engine::explain(const RdmaMetadata& remote,
                      std::span<const Descriptor> descriptors,
                      const OperationOptions& options) {
   const OperationKind kind = remote.operation_kind;
-  check_metadata(remote, kind, descriptors);
+  check_metadata(remote, kind);
+  check_match(remote, descriptors);
   check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
                                                               : Access::kReadsLocal);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
@@ -178,6 +180,24 @@ Plan Engine::explain(const RdmaMetadata& remote,
                                          std::move(promise)});
   driver_->ring();
   return plan.get();
+}
+
+std::shared_ptr<OperationState> Engine::begin_view(const RdmaMetadata& remote,
+                                                   const OperationOptions& options) {
+  check_metadata(remote, OperationKind::kRead);
+  driver_->mailbox().check_usable();
+  auto agent = remote_agents_.load(remote.nixl_metadata);
+  auto ranges = resolve(remote, *agent);
+  std::uint64_t size = 0;
+  for (const RemoteRange& range : ranges) size += range.size;
+  OperationState::Identity identity{++last_operation_, OperationKind::kRead,
+                                    remote.notification_key, agent->name()};
+  identity.is_view = identity.stays_open = true;
+  auto state = std::make_shared<OperationState>(
+      std::move(identity), std::vector<Descriptor>(), driver_, size);
+  driver_->begin(BeginRequest{
+      state, {}, std::move(agent), std::move(ranges), {}, deadline(options)});
+  return state;
 }
 
 void Engine::close() {

@@ -36,6 +36,8 @@ class Engine {
                                         const OperationOptions& options);
   Plan explain(const RdmaMetadata& remote, std::span<const Descriptor> descriptors,
                const OperationOptions& options);
+  std::shared_ptr<OperationState> begin_view(const RdmaMetadata& remote,
+                                             const OperationOptions& options);
   void close();
 
   const std::string& name() const noexcept { return name_; }

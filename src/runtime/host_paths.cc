@@ -155,7 +155,8 @@ HostPaths::CopyPtr HostPaths::mapped_copy(const Movement& movement, Peer& peer,
     const wire::Export* const exported = exports.find(range.remote, range.size);
     if (exported == nullptr) return nullptr;
     if (exported != mapped) {
-      auto map = peer.memory.map(*pid, *exported);
+      auto map =
+          peer.memory.map(*pid, *exported, base::SharedMemory::Access::kReadWrite);
       if (!map) return nullptr;
       maps.push_back(std::move(map));
       mapped = exported;

@@ -140,6 +140,12 @@ void LocalChannels::close_all_of(core::PeerId peer) {
     if (channel->peer == peer) close(*channel);
 }
 
+bool LocalChannels::has_open(core::PeerId peer) const noexcept {
+  return std::any_of(channels_.begin(), channels_.end(), [peer](const auto& channel) {
+    return channel->peer == peer && !channel->is_closed;
+  });
+}
+
 void LocalChannels::send(LocalChannel& channel, base::Bytes message) {
   const bool is_waiting = !channel.unsent.empty();
   if (!is_waiting && channel.socket.send(message) != Result::kNotNow) return;

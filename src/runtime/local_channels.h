@@ -50,6 +50,7 @@ class LocalChannels {
   // of this user.
   LocalChannel* connect(const wire::InstanceId& instance);
   void close_all_of(core::PeerId peer);
+  bool has_open(core::PeerId peer) const noexcept;
 
   // At most kMaxMessageBytes. They arrive in the order of the calls; those to an end
   // that is closed are lost.

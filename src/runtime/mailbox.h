@@ -33,9 +33,10 @@ struct BeginRequest {
   std::shared_ptr<OperationState> state;
   RegistrationHold registrations;
   std::shared_ptr<const RemoteAgent> agent;
-  std::vector<RemoteRange> remote;  // one for each descriptor of the state
+  std::vector<RemoteRange> remote;  // one for each descriptor
   core::PathRules rules;
   core::Time deadline = core::kNever;
+  core::Path path = core::Path::kUcx;  // once it is planned
 };
 
 // Answered in any case; who asks waits, and keeps the descriptors.

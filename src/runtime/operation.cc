@@ -5,6 +5,7 @@
 
 #include "nixl_connect/error.h"
 #include "runtime/operation_state.h"
+#include "runtime/view.h"
 
 namespace nixl_connect {
 
@@ -85,6 +86,36 @@ const std::vector<Descriptor>& ReadOperation::results() const {
                 "a read has results only once it is DONE; this one is " +
                     std::string(to_string(status())));
   return descriptors();
+}
+
+const runtime::View& ViewOperation::opened() const {
+  if (status() != OperationStatus::kComplete)
+    throw Error(ErrorKind::kInvalidArgument,
+                "a view shows bytes only once it is DONE; this one is " +
+                    std::string(to_string(status())));
+  return *state_->view();
+}
+
+std::size_t ViewOperation::count() const { return opened().bytes.size(); }
+
+std::span<const std::byte> ViewOperation::bytes(std::size_t index) const {
+  const auto& all = opened().bytes;
+  if (index >= all.size())
+    throw Error(ErrorKind::kInvalidArgument,
+                "the view has " + std::to_string(all.size()) + " descriptors, no " +
+                    std::to_string(index));
+  return all[index];
+}
+
+std::shared_ptr<const void> ViewOperation::owner() const {
+  opened();
+  return state_->view();
+}
+
+bool ViewOperation::is_revoked() const noexcept { return state_->is_revoked(); }
+
+void ViewOperation::on_revoked(std::function<void(OperationStatus)> callback) {
+  state_->on_revoked(std::move(callback));
 }
 
 }  // namespace nixl_connect

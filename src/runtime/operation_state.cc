@@ -18,22 +18,24 @@ std::uint64_t total_size(const std::vector<Descriptor>& descriptors) {
 
 }  // namespace
 
-std::string describe(const OperationState& state) {
-  const OperationState::Identity& identity = state.identity();
-  const bool is_read = identity.kind == OperationKind::kRead;
-  const std::string size = std::to_string(state.size()) + " bytes";
-  if (identity.remote.empty())
-    return size + " exposed for " + (is_read ? "reading" : "writing");
-  return (is_read ? "reading " : "writing ") + size + (is_read ? " from " : " to ") +
-         "peer " + identity.remote;
-}
-
 OperationState::OperationState(Identity identity, std::vector<Descriptor> descriptors,
-                               std::shared_ptr<Driver> driver)
+                               std::shared_ptr<Driver> driver, std::uint64_t view_size)
     : identity_(std::move(identity)),
       descriptors_(std::move(descriptors)),
-      size_(total_size(descriptors_)),
+      size_(total_size(descriptors_) + view_size),
       driver_(std::move(driver)) {}
+
+std::string OperationState::description() const {
+  const bool is_read = identity_.kind == OperationKind::kRead;
+  const std::string size = std::to_string(size_) + " bytes";
+  if (identity_.remote.empty())
+    return size + " exposed for " + (is_read ? "reading" : "writing");
+  const char* const verb = identity_.is_view ? "viewing "
+                           : is_read         ? "reading "
+                                             : "writing ";
+  const char* const whose = identity_.is_view ? " of " : is_read ? " from " : " to ";
+  return verb + size + whose + "peer " + identity_.remote;
+}
 
 RdmaMetadata OperationState::metadata(bool hex_encode) {
   RdmaMetadata result;
@@ -89,11 +91,16 @@ void OperationState::on_quiet(Callback callback) {
   call_when([this] { return is_quiet(); }, quiet_callbacks_, std::move(callback));
 }
 
+void OperationState::on_revoked(Callback callback) {
+  call_when([this] { return is_revoked() || is_quiet(); }, revoked_callbacks_,
+            std::move(callback));
+}
+
 void OperationState::call_when(const std::function<bool()>& is_due,
                                std::vector<Callback>& waiting, Callback callback) {
   if (!callback)
     throw Error(ErrorKind::kInvalidArgument,
-                "on_complete() and on_quiet() need a callback");
+                "on_complete(), on_quiet() and on_revoked() need a callback");
   driver_->mailbox().check_process();
   {
     const std::lock_guard lock(mutex_);
@@ -151,6 +158,12 @@ std::vector<OperationState::Callback> OperationState::succeed() {
   return due;
 }
 
+std::vector<OperationState::Callback> OperationState::revoke() {
+  const std::lock_guard lock(mutex_);
+  is_revoked_.store(true, std::memory_order_release);
+  return std::exchange(revoked_callbacks_, {});
+}
+
 std::vector<OperationState::Callback> OperationState::finish(
     const core::Outcome& outcome) {
   std::vector<Callback> due;
@@ -160,6 +173,9 @@ std::vector<OperationState::Callback> OperationState::finish(
     due.insert(due.end(), std::make_move_iterator(quiet_callbacks_.begin()),
                std::make_move_iterator(quiet_callbacks_.end()));
     quiet_callbacks_.clear();
+    due.insert(due.end(), std::make_move_iterator(revoked_callbacks_.begin()),
+               std::make_move_iterator(revoked_callbacks_.end()));
+    revoked_callbacks_.clear();
     is_quiet_.store(true, std::memory_order_release);
     if (!is_terminal(status())) {
       if (outcome.failure)

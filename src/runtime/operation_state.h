@@ -23,6 +23,7 @@
 namespace nixl_connect::runtime {
 
 class Driver;
+struct View;
 
 class OperationState {
  public:
@@ -34,21 +35,25 @@ class OperationState {
     std::string notification_key;
     std::string remote;  // the peer's NIXL agent name; empty on the exposing side
     bool stays_open = false;
+    bool is_view = false;
   };
 
+  // `view_size`: bytes of what a view shows, which has no descriptors.
   OperationState(Identity identity, std::vector<Descriptor> descriptors,
-                 std::shared_ptr<Driver> driver);
+                 std::shared_ptr<Driver> driver, std::uint64_t view_size = 0);
 
   const Identity& identity() const noexcept { return identity_; }
   const std::vector<Descriptor>& descriptors() const noexcept { return descriptors_; }
-  // Bytes of all descriptors.
+  // All bytes of it.
   std::uint64_t size() const noexcept { return size_; }
+  // What it does, for the text of an Error: "reading 64 bytes from peer x".
+  std::string description() const;
 
   // Exposing side: what metadata() is made of. Set once, before the state is shared.
   void set_exposed(wire::AgentMetadata agent) { exposed_.emplace(std::move(agent)); }
   RdmaMetadata metadata(bool hex_encode);
 
-  // For users; the contracts are those of Operation.
+  // For users; the contracts are those of Operation and ViewOperation.
   OperationStatus status() const noexcept {
     return status_.load(std::memory_order_acquire);
   }
@@ -63,6 +68,12 @@ class OperationState {
   }
   std::string path() const;
   Plan explain() const;
+  bool is_revoked() const noexcept {
+    return is_revoked_.load(std::memory_order_acquire);
+  }
+  void on_revoked(Callback callback);
+  // For users only once it is COMPLETE.
+  const std::shared_ptr<const View>& view() const noexcept { return view_; }
 
   // For the dispatcher.
   std::atomic<std::uint64_t>& bytes() noexcept { return bytes_; }
@@ -72,6 +83,10 @@ class OperationState {
   // At most once, before finish(): COMPLETE, while the memory is still in use. Gives
   // the callbacks that are due now, as does the next one.
   std::vector<Callback> succeed();
+  // Once, before succeed(): what it shows then.
+  void set_view(std::shared_ptr<const View> view) { view_ = std::move(view); }
+  // Any number of times. Gives the callbacks that are due now.
+  std::vector<Callback> revoke();
   // Called once.
   std::vector<Callback> finish(const core::Outcome& outcome);
 
@@ -104,7 +119,9 @@ class OperationState {
   // Written by the dispatcher only; the terminal status under mutex_.
   std::atomic<OperationStatus> status_{OperationStatus::kInitialized};
   std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<bool> is_quiet_{false};  // set under mutex_
+  std::shared_ptr<const View> view_;     // before the terminal status
+  std::atomic<bool> is_quiet_{false};    // set under mutex_
+  std::atomic<bool> is_revoked_{false};  // the same
 
   mutable std::mutex mutex_;
   std::condition_variable finished_;
@@ -114,9 +131,7 @@ class OperationState {
   std::optional<Planned> planned_;  // initiating side
   std::vector<Callback> callbacks_;
   std::vector<Callback> quiet_callbacks_;
+  std::vector<Callback> revoked_callbacks_;
 };
-
-// "reading 4096 bytes from peer name", for the text of an Error.
-std::string describe(const OperationState& state);
 
 }  // namespace nixl_connect::runtime

@@ -37,8 +37,13 @@ Peer& Peers::meet(const RemoteAgent& agent) {
 
 Peer& Peers::meet(const wire::InstanceId& instance, const wire::Hello& hello) {
   const auto known = by_connection_.find(hello.connection);
-  if (known != by_connection_.end() && peers_.at(known->second)->greeted_us)
-    drop(known->second, "it has connected anew");
+  if (known != by_connection_.end() && peers_.at(known->second)->greeted_us) {
+    const Peer& old = *peers_.at(known->second);
+    if (channels_ != nullptr && channels_->has_open(old.id))
+      retire(old);
+    else
+      drop(old.id, "it has connected anew");
+  }
   Peer& peer = meet(hello.agent, hello.connection);
   set_instance(peer, instance);
   peer.greeted_us = true;
@@ -95,14 +100,18 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   if (found == peers_.end()) return;
   const std::unique_ptr<Peer> peer = std::move(found->second);
   peers_.erase(found);
-  forget(by_connection_, peer->connection, id);
-  forget(by_agent_, peer->agent, id);
-  if (peer->instance) forget(by_instance_, *peer->instance, id);
+  retire(*peer);
   base::log_info("peer " + peer->agent + " is gone: " + reason);
   if (peer->endpoint != nullptr) worker_.close(*peer->endpoint);
   if (channels_ != nullptr && !is_copying_(id)) channels_->close_all_of(id);
   lost_(id, {ErrorKind::kDisconnected,
              "peer " + peer->agent + " is gone, or its memory is: " + reason, id});
+}
+
+void Peers::retire(const Peer& peer) {
+  forget(by_connection_, peer.connection, peer.id);
+  forget(by_agent_, peer.agent, peer.id);
+  if (peer.instance) forget(by_instance_, *peer.instance, peer.id);
 }
 
 void Peers::drop_all(const std::string& reason) {

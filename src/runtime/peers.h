@@ -64,7 +64,8 @@ class Peers {
   Peer& meet(const RemoteAgent& agent);
 
   // The peer of ours that introduces itself. One that does so again has lost its old
-  // connection, and so do we.
+  // connection, and so do we, though if that is a channel, at its end only: as long as
+  // it is open, the process may still use our memory.
   Peer& meet(const wire::InstanceId& instance, const wire::Hello& hello);
 
   // Its endpoint, connected in the background if it has none yet. Throws what
@@ -86,6 +87,8 @@ class Peers {
   void drop_all(const std::string& reason);
 
  private:
+  // Nobody finds it any more, but by its number.
+  void retire(const Peer& peer);
   void set_instance(Peer& peer, const wire::InstanceId& instance);
   Peer& meet(const std::string& agent, const base::Bytes& connection);
 

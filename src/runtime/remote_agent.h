@@ -40,6 +40,7 @@ class RemoteAgent {
 // A range of the peer's memory; the region belongs to the RemoteAgent.
 struct RemoteRange {
   std::uint64_t address = 0;
+  std::uint64_t size = 0;
   const wire::Region* region = nullptr;  // null for an empty range
 };
 

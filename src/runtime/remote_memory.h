@@ -6,8 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
-#include <unordered_map>
+#include <utility>
 
 #include "base/shared_memory.h"
 #include "wire/extension.h"
@@ -20,10 +21,12 @@ class RemoteMemory {
 
   // Null if it cannot be mapped: it is gone, or not for this process. `pid` is the
   // peer's, as this process sees it.
-  Map map(std::uint32_t pid, const wire::Export& exported);
+  Map map(std::uint32_t pid, const wire::Export& exported,
+          base::SharedMemory::Access access);
 
  private:
-  std::unordered_map<std::uint64_t, Map> by_id_;
+  using Key = std::pair<std::uint64_t, base::SharedMemory::Access>;
+  std::map<Key, Map> maps_;
 };
 
 }  // namespace nixl_connect::runtime

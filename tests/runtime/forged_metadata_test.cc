@@ -65,6 +65,27 @@ class ForgedMetadata : public ::testing::Test {
   std::string path_;
 };
 
+// As a genuine NIXL agent's.
+TEST_F(ForgedMetadata, WithoutItsExtensionCannotBeViewed) {
+  const RdmaMetadata metadata =
+      changed([](wire::AgentMetadata& agent) { agent.extension.reset(); });
+  auto view = initiator_.begin_view(metadata);
+  EXPECT_EQ(testing::kind_of([&] { (void)view.wait_for(testing::kSoon); }),
+            ErrorKind::kUnsupported);
+}
+
+TEST_F(ForgedMetadata, WithAnotherTokenCannotBeViewed) {
+  const Allocation memory = Connector::allocate(4096);
+  auto readable = exposer_.create_readable(memory.descriptor());
+  const RdmaMetadata metadata =
+      changed([](wire::AgentMetadata& agent) { agent.extension->lease.token ^= 2; },
+              readable.metadata());
+  auto view = initiator_.begin_view(metadata);
+  EXPECT_EQ(testing::kind_of([&] { (void)view.wait_for(testing::kSoon); }),
+            ErrorKind::kCancelled);
+  EXPECT_EQ(readable.status(), OperationStatus::kInitialized);
+}
+
 // A process that is not the peer, a word in it that is known, and the lease is "held".
 TEST_F(ForgedMetadata, DoesNotLeadSystemCallsIntoAnotherProcess) {
   const pid_t other = ::fork();

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Views: the memory is mapped before the peer hears of it, so that one which cannot be
+// viewed can still be read; the core does the rest.
+#include "runtime/dispatcher.h"
+#include "runtime/operation_state.h"
+#include "runtime/view.h"
+
+namespace nixl_connect::runtime {
+
+// False if there is nothing to show; the operation has then ended.
+bool Dispatcher::map_for_view(BeginRequest& request, Peer& peer) {
+  OperationState& state = *request.state;
+  try {
+    if (!resources_.may_use_host ||
+        resources_.path_rules.forbidden.has(core::Path::kHostMap))
+      throw Error(ErrorKind::kUnsupported,
+                  "host.map, which it takes, is forbidden (ConnectorOptions::forbid)");
+    state.set_view(map_view(peer, *request.agent, request.remote));
+    state.set_path("host.map");
+    return true;
+  } catch (const Error& error) {
+    refuse(request, {error.kind(), state.description() + ": " + error.what()});
+    return false;
+  }
+}
+
+void Dispatcher::carry_out(const core::Recall& command) {
+  OperationState& state = *running_.at(command.operation).state;
+  if (auto callbacks = state.revoke(); !callbacks.empty())
+    deliveries_.add({nullptr, std::move(callbacks), state.status()});
+}
+
+// Of a peer that was dropped while this process itself was using its memory.
+void Dispatcher::close_kept_channel(core::PeerId peer) {
+  if (channels_ && peers_.find(peer) == nullptr && !is_using_memory_of(peer))
+    channels_->close_all_of(peer);
+}
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/view.h"
+
+#include <algorithm>
+#include <string>
+
+#include "nixl_connect/error.h"
+#include "runtime/peers.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw Error(ErrorKind::kUnsupported, why);
+}
+
+const wire::Export& export_of(const RemoteRange& range,
+                              const std::vector<wire::Export>& exports) {
+  const auto found = std::find_if(
+      exports.begin(), exports.end(),
+      [&](const wire::Export& each) { return each.covers(range.address, range.size); });
+  if (found == exports.end())
+    refuse(
+        "this memory cannot be mapped: expose memory from Connector::allocate() "
+        "(nixl_connect.empty()), at most " +
+        std::to_string(wire::kMaxExports) + " pieces of it, or read it instead");
+  return *found;
+}
+
+}  // namespace
+
+std::shared_ptr<const View> map_view(Peer& peer, const RemoteAgent& agent,
+                                     std::span<const RemoteRange> ranges) {
+  const auto& extension = agent.extension();
+  if (!extension) refuse("a NIXL agent's memory can only be read");
+  const auto pid = peer.pid();
+  // Over UCX alone, the loss of a connection would free memory that is looked at.
+  if (peer.channel == nullptr || !pid)
+    refuse(
+        "only a peer on the same host, of the same user and network namespace, can "
+        "be viewed, and this one is none, or gone; read from it instead");
+  if (peer.leases.is_valid(*extension) == false)
+    throw Error(ErrorKind::kCancelled,
+                "the exposing side has ended the operation; ask it for new metadata");
+  auto view = std::make_shared<View>();
+  view->bytes.reserve(ranges.size());
+  const wire::Export* exported = nullptr;
+  for (const RemoteRange& range : ranges) {
+    if (range.size == 0) {
+      view->bytes.emplace_back();
+      continue;
+    }
+    if (exported == nullptr || !exported->covers(range.address, range.size)) {
+      exported = &export_of(range, extension->exports);
+      auto map = peer.memory.map(*pid, *exported, base::SharedMemory::Access::kRead);
+      if (!map)
+        refuse(
+            "the peer's memory is gone, or this process may not look into that one "
+            "(/proc/<pid>/fd); read from it instead");
+      view->maps.push_back(std::move(map));
+    }
+    view->bytes.emplace_back(
+        view->maps.back()->data() + (range.address - exported->address), range.size);
+  }
+  return view;
+}
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Views between two processes, of which one dies, stands still, or loses the other.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <iostream>
+#include <string>
+
+#include "nixl_connect/connector.h"
+#include "runtime/buffers.h"
+#include "runtime/child.h"
+#include "wire/envelope.h"
+#include "wire/nixl_blob.h"
+
+namespace nixl_connect {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::Buffer;
+using testing::Child;
+using testing::finish;
+using testing::kind_of;
+using testing::kSoon;
+
+constexpr std::size_t kSize = 8 << 20;
+constexpr std::byte kContent{0x33};
+constexpr milliseconds kDrainTimeout{20};
+
+ConnectorOptions with_short_drain() {
+  ConnectorOptions options = testing::with_every_path();
+  options.drain_timeout = kDrainTimeout;
+  return options;
+}
+
+// Roles of the second process. Each ends with its standard input.
+
+// Exposes memory, cancels that at the first line and says whether it has ended; at the
+// second it waits for the end.
+int expose_role() {
+  Connector connector(with_short_drain());
+  const Allocation memory = Connector::allocate(kSize);
+  std::fill_n(memory.data(), kSize, kContent);
+  auto readable = connector.create_readable(memory.descriptor(), {.readers = 2});
+  std::cout << readable.metadata().to_json() << std::endl;
+  std::string line;
+  std::getline(std::cin, line);
+  readable.cancel();
+  std::cout << (readable.wait_for(10 * kDrainTimeout) ? "ended" : "held") << std::endl;
+  std::getline(std::cin, line);
+  std::cout << (readable.wait_for(kSoon) ? "ended" : "held") << std::endl;
+  std::getline(std::cin, line);
+  return 0;
+}
+
+int view_role() {
+  std::string line;
+  std::getline(std::cin, line);
+  Connector connector(with_short_drain());
+  auto view = connector.begin_view(RdmaMetadata::from_json(line));
+  view.wait();
+  std::cout << "open" << std::endl;
+  std::getline(std::cin, line);
+  return 0;
+}
+
+class ViewOfAnotherProcess : public ::testing::Test {
+ protected:
+  ViewOfAnotherProcess() { EXPECT_EQ(finish(view_), OperationStatus::kComplete); }
+
+  void expect_content() {
+    const auto bytes = view_.bytes();
+    EXPECT_EQ(std::count(bytes.begin(), bytes.end(), kContent),
+              static_cast<std::ptrdiff_t>(kSize));
+  }
+  void wait_for_recall() {
+    std::promise<void> revoked;
+    view_.on_revoked([&](OperationStatus) { revoked.set_value(); });
+    EXPECT_EQ(revoked.get_future().wait_for(kSoon), std::future_status::ready);
+    EXPECT_TRUE(view_.is_revoked());
+  }
+  // Somebody else turns up under the peer's name, so that this side gives it up.
+  void lose_peer() {
+    Connector other;
+    Buffer source(4096);
+    Buffer target(4096);
+    auto readable = other.create_readable(source.descriptor());
+    wire::AgentMetadata agent =
+        wire::decode(wire::decode_blob_text(readable.metadata().nixl_metadata));
+    agent.agent = view_.remote();
+    RdmaMetadata metadata = readable.metadata();
+    metadata.nixl_metadata =
+        wire::encode_blob_text(wire::encode(agent), wire::BlobText::kBase64);
+    auto read = viewer_.begin_read(metadata, target.descriptor());
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+    wait_for_recall();
+  }
+
+  Child child_{"expose"};
+  const RdmaMetadata metadata_ = RdmaMetadata::from_json(child_.hear());
+  Connector viewer_{with_short_drain()};
+  ViewOperation view_ = viewer_.begin_view(metadata_);
+};
+
+TEST_F(ViewOfAnotherProcess, IsWaitedForByIt) {
+  expect_content();
+  child_.say("cancel");
+  EXPECT_EQ(child_.hear(), "held");
+  EXPECT_TRUE(view_.is_revoked());
+  expect_content();
+  child_.say("wait");
+  view_.close();
+  EXPECT_EQ(child_.hear(), "ended");
+}
+
+TEST_F(ViewOfAnotherProcess, StaysReadableWhenThatDies) {
+  child_.kill_and_reap();
+  wait_for_recall();
+  expect_content();
+  EXPECT_EQ(view_.status(), OperationStatus::kComplete);
+  view_.close();
+  std::promise<OperationStatus> quiet;
+  view_.on_quiet([&](OperationStatus status) { quiet.set_value(status); });
+  EXPECT_EQ(quiet.get_future().get(), OperationStatus::kComplete);
+}
+
+TEST_F(ViewOfAnotherProcess, IsWaitedForThoughThisSideHasDroppedThatPeer) {
+  lose_peer();
+  child_.say("cancel");
+  EXPECT_EQ(child_.hear(), "held");
+  expect_content();
+  child_.say("wait");
+  view_.close();
+  EXPECT_EQ(child_.hear(), "ended");
+}
+
+TEST_F(ViewOfAnotherProcess, IsWaitedForThoughThisSideHasConnectedAnew) {
+  lose_peer();
+  Buffer target(kSize);
+  auto read = viewer_.begin_read(metadata_, target.descriptor());
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  child_.say("cancel");
+  EXPECT_EQ(child_.hear(), "held");
+  expect_content();
+  child_.say("wait");
+  view_.close();
+  EXPECT_EQ(child_.hear(), "ended");
+}
+
+TEST(ViewerThatDies, EndsTheReadableAtOnce) {
+  Connector connector(with_short_drain());
+  const Allocation memory = Connector::allocate(kSize);
+  auto readable = connector.create_readable(memory.descriptor());
+  Child child("view");
+  child.say(readable.metadata().to_json());
+  ASSERT_EQ(child.hear(), "open");
+  readable.cancel();
+  EXPECT_FALSE(readable.wait_for(10 * kDrainTimeout));
+  child.kill_and_reap();
+  EXPECT_TRUE(readable.wait_for(std::chrono::seconds(1)));
+  EXPECT_EQ(readable.status(), OperationStatus::kCancelled);
+}
+
+TEST(ViewerThatDies, IsTheReadablesFailure) {
+  Connector connector(with_short_drain());
+  const Allocation memory = Connector::allocate(kSize);
+  auto readable = connector.create_readable(memory.descriptor());
+  Child child("view");
+  child.say(readable.metadata().to_json());
+  ASSERT_EQ(child.hear(), "open");
+  child.kill_and_reap();
+  EXPECT_EQ(kind_of([&] { (void)readable.wait_for(std::chrono::seconds(1)); }),
+            ErrorKind::kDisconnected);
+}
+
+}  // namespace
+
+int run_role(const std::string& role) {
+  return role == "view" ? view_role() : expose_role();
+}
+
+}  // namespace nixl_connect
+
+int main(int argc, char** argv) {
+  if (argc == 3 && argv[1][0] != '-') return nixl_connect::run_role(argv[1]);
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
