@@ -6,6 +6,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <unordered_map>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -19,6 +20,7 @@ struct Known {
   std::atomic<std::size_t> count{0};  // so that who has none pays nothing
   std::mutex mutex;
   std::map<std::uintptr_t, ExportedMemory::Place> by_address;
+  std::unordered_map<std::uint64_t, int> files;  // by id
 };
 
 // Alive until the process ends, as memory may go very late.
@@ -55,6 +57,7 @@ ExportedMemory::ExportedMemory(std::size_t size, SharedMemory::PageSize page_siz
   const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
   const std::lock_guard lock(known().mutex);
   known().by_address[address] = {id_, address, size, memory_.fd()};
+  known().files[id_] = memory_.fd();
   known().count = known().by_address.size();
 }
 
@@ -63,6 +66,7 @@ ExportedMemory::~ExportedMemory() {
   {
     const std::lock_guard lock(known().mutex);
     known().by_address.erase(reinterpret_cast<std::uintptr_t>(memory_.data()));
+    known().files.erase(id_);
     known().count = known().by_address.size();
   }
   if (may_give_back_)
@@ -80,6 +84,14 @@ std::optional<ExportedMemory::Place> ExportedMemory::find(std::uintptr_t address
   const std::size_t offset = address - place.address;
   if (offset > place.size || size > place.size - offset) return std::nullopt;
   return place;
+}
+
+// A copy, made while the piece cannot go: its number could mean another file next.
+UniqueFd ExportedMemory::file_of(std::uint64_t id) {
+  const std::lock_guard lock(known().mutex);
+  const auto found = known().files.find(id);
+  if (found == known().files.end()) return {};
+  return UniqueFd(::fcntl(found->second, F_DUPFD_CLOEXEC, 0));
 }
 
 }  // namespace nixl_connect::base

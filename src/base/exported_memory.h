@@ -47,6 +47,10 @@ class ExportedMemory {
   // The piece that holds these bytes, if one does.
   static std::optional<Place> find(std::uintptr_t address, std::size_t size);
 
+  // A descriptor of the piece's own file, for a peer. None (-1) if there is no such
+  // piece, or no descriptor left.
+  static UniqueFd file_of(std::uint64_t id);
+
  private:
   const std::uint64_t id_;
   const std::uint64_t generation_ = fork_generation();

@@ -5,8 +5,10 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "nixl_connect/error.h"
 
@@ -36,6 +38,50 @@ struct Address {
                                            call + ": " + std::strerror(errno));
 }
 
+// A message with its one file: what sendmsg() and recvmsg() ask for.
+class Envelope {
+ public:
+  Envelope(std::byte* data, std::size_t size) noexcept : bytes_{data, size} {
+    header_.msg_iov = &bytes_;
+    header_.msg_iovlen = 1;
+  }
+  Envelope(const Envelope&) = delete;
+  Envelope& operator=(const Envelope&) = delete;
+
+  void enclose(int fd) noexcept {
+    make_room();
+    cmsghdr* const head = CMSG_FIRSTHDR(&header_);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(fd));
+    std::memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+  }
+
+  // For exactly one: CMSG_SPACE would be room for two.
+  void make_room() noexcept {
+    header_.msg_control = control_.data();
+    header_.msg_controllen = CMSG_LEN(sizeof(int));
+  }
+
+  UniqueFd file() const noexcept {
+    const cmsghdr* const head = CMSG_FIRSTHDR(&header_);
+    if (head == nullptr || head->cmsg_level != SOL_SOCKET ||
+        head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int)))
+      return {};
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(head), sizeof(fd));
+    return UniqueFd(fd);
+  }
+
+  bool was_cut() const noexcept { return (header_.msg_flags & MSG_CTRUNC) != 0; }
+  msghdr* header() noexcept { return &header_; }
+
+ private:
+  iovec bytes_;
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control_{};
+  msghdr header_{};
+};
+
 }  // namespace
 
 std::optional<LocalSocket> LocalSocket::connect(const std::string& name) {
@@ -54,24 +100,45 @@ LocalSocket::Credentials LocalSocket::peer() const noexcept {
   return {found.pid, found.uid};
 }
 
-LocalSocket::Result LocalSocket::send(BytesView message) const noexcept {
-  if (::send(fd_.get(), message.data(), message.size(), MSG_NOSIGNAL) >= 0)
-    return Result::kDone;
-  return errno == EAGAIN || errno == ENOBUFS || errno == EINTR ? Result::kNotNow
-                                                               : Result::kClosed;
+LocalSocket::Result LocalSocket::send(BytesView message, int fd) const noexcept {
+  // sendmsg() only reads the message.
+  Envelope envelope(const_cast<std::byte*>(message.data()), message.size());
+  if (fd >= 0) envelope.enclose(fd);
+  if (::sendmsg(fd_.get(), envelope.header(), MSG_NOSIGNAL) >= 0) return Result::kDone;
+  switch (errno) {
+    case EAGAIN:
+    case EINTR:
+    case ENOBUFS:
+    case ENOMEM:
+      return Result::kNotNow;
+    case EMSGSIZE:      // larger than the socket's buffer
+    case ETOOMANYREFS:  // too many files of this user are on their way
+    case EBADF:         // no such file
+      return Result::kRefused;
+    default:
+      return Result::kClosed;
+  }
 }
 
 LocalSocket::Received LocalSocket::receive(std::span<std::byte> buffer) const noexcept {
-  ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_TRUNC);
+  constexpr int kFlags = MSG_TRUNC | MSG_CMSG_CLOEXEC;
+  Envelope envelope(buffer.data(), buffer.size());
+  envelope.make_room();
+  ssize_t size = ::recvmsg(fd_.get(), envelope.header(), kFlags);
   // Told once, and before the messages that came in front of it.
-  if (size < 0 && errno == ECONNRESET)
-    size = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_TRUNC);
+  if (size < 0 && errno == ECONNRESET) {
+    envelope.make_room();
+    size = ::recvmsg(fd_.get(), envelope.header(), kFlags);
+  }
   if (size < 0)
-    return {errno == EAGAIN || errno == EINTR ? Result::kNotNow : Result::kClosed, {}};
-  // An empty message would look like the end, and nobody sends one.
-  if (size == 0 || static_cast<std::size_t>(size) > buffer.size())
-    return {Result::kClosed, {}};
-  return {Result::kDone, buffer.first(static_cast<std::size_t>(size))};
+    return {errno == EAGAIN || errno == EINTR ? Result::kNotNow : Result::kClosed};
+  UniqueFd file = envelope.file();
+  // An empty message would look like the end, and nobody sends one. Of several files
+  // the kernel has closed all but the first.
+  if (size == 0 || static_cast<std::size_t>(size) > buffer.size() ||
+      (envelope.was_cut() && file.get() >= 0))
+    return {Result::kClosed};
+  return {Result::kDone, buffer.first(static_cast<std::size_t>(size)), std::move(file)};
 }
 
 LocalListener::LocalListener(const std::string& name)

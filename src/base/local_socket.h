@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Connections between processes of one host: whole messages, in order, and the kernel's
-// word for who is at the other end. Unix sockets under names that no file bears, so
-// that nothing is left behind; they do not reach into another network namespace.
-// Nothing here blocks. Resources; one thread at a time.
+// Connections between processes of one host: whole messages, in order, the kernel's
+// word for who is at the other end, and open files that are handed over. Unix sockets
+// under names that no file bears, so that nothing is left behind; they do not reach
+// into another network namespace. Nothing here blocks. Resources; one thread at a time.
 #pragma once
 
 #include <sys/types.h>
@@ -31,15 +31,24 @@ class LocalSocket {
   // Of the process that connected, or listens.
   Credentials peer() const noexcept;
 
-  enum class Result { kDone, kNotNow, kClosed };
+  enum class Result {
+    kDone,
+    kNotNow,
+    kClosed,
+    kRefused,  // of send() only: it can never leave, or not with that file
+  };
 
-  // A message of at least a byte, which fits into the receiver's buffer.
-  Result send(BytesView message) const noexcept;
+  // A message of at least a byte, which fits into the receiver's buffer. With it goes a
+  // file of this process, unless `fd` is -1; the receiver gets a descriptor of its own.
+  Result send(BytesView message, int fd = -1) const noexcept;
 
-  // The next one, put into `buffer`. One that does not fit counts as the end.
+  // The next one, put into `buffer`, and the file that came with it. One that does not
+  // fit, or brings several files, counts as the end. A file for which this process has
+  // no descriptor left is lost, but its message is not.
   struct Received {
     Result result = Result::kClosed;
-    BytesView message;
+    BytesView message{};
+    UniqueFd fd{};
   };
   Received receive(std::span<std::byte> buffer) const noexcept;
 

@@ -18,10 +18,13 @@ class SharedMemory {
  public:
   enum class PageSize { kUsual, kHuge };
 
+  // Who may write to it through a map of their own: on kernels before 5.1, all.
+  enum class Writers { kAll, kOnlyThisProcess };
+
   // Zeroed memory of this process. `name` is what /proc shows. Of huge pages, `size` is
   // a multiple, and the system has them in reserve. Throws Error(kNoResources).
   SharedMemory(const char* name, std::size_t size,
-               PageSize page_size = PageSize::kUsual);
+               PageSize page_size = PageSize::kUsual, Writers writers = Writers::kAll);
 
   enum class Access { kRead, kReadWrite };
 
@@ -30,6 +33,11 @@ class SharedMemory {
   static std::optional<SharedMemory> of_process(std::uint32_t pid, std::uint32_t fd,
                                                 const char* name,
                                                 Access access = Access::kRead);
+
+  // The same of a file that another process has handed over; its descriptor is closed
+  // in any case. Where this process has no /proc, the name goes unchecked.
+  static std::optional<SharedMemory> of_fd(UniqueFd fd, const char* name,
+                                           Access access = Access::kRead);
 
   SharedMemory(SharedMemory&& other) noexcept;
   SharedMemory& operator=(SharedMemory&&) = delete;
@@ -41,6 +49,7 @@ class SharedMemory {
 
  private:
   SharedMemory(UniqueFd fd, std::byte* data, std::size_t size) noexcept;
+  static std::optional<SharedMemory> of_sealed(int fd, Access access);
 
   UniqueFd fd_;
   std::byte* data_ = nullptr;

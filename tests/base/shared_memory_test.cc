@@ -14,6 +14,8 @@
 #include <limits>
 #include <string>
 
+#include "base/open_files.h"
+
 namespace nixl_connect::base {
 namespace {
 
@@ -94,6 +96,50 @@ TEST(SharedMemory, IsNotFoundBehindNumbersOfOtherThings) {
   EXPECT_EQ(::unlink(path.c_str()), 0);
   ASSERT_EQ(::ftruncate(on_disk.get(), 4096), 0);
   EXPECT_FALSE(of_this_process(on_disk.get()));
+}
+
+TEST(SharedMemory, HandedOverAsAFileIsTheSameMemory) {
+  SharedMemory memory(kName, 10'000);
+  const std::size_t before = testing::count_open_files();
+  const auto seen = SharedMemory::of_fd(UniqueFd(::dup(memory.fd())), kName,
+                                        SharedMemory::Access::kReadWrite);
+  EXPECT_EQ(testing::count_open_files(), before);
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->size(), memory.size());
+  seen->data()[9'999] = std::byte{7};
+  EXPECT_EQ(memory.data()[9'999], std::byte{7});
+}
+
+TEST(SharedMemory, IsNotFoundInOtherFilesThatAreHandedOver) {
+  const auto is_taken = [](int fd) {
+    return SharedMemory::of_fd(UniqueFd(fd), kName).has_value();
+  };
+  const std::size_t before = testing::count_open_files();
+  EXPECT_FALSE(is_taken(-1));
+  EXPECT_FALSE(is_taken(::dup(SharedMemory("another", 4096).fd())));
+  EXPECT_FALSE(is_taken(::dup(sealed_memfd(kName, 0).get())));
+  const int unsealed = ::memfd_create(kName, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  ASSERT_EQ(::ftruncate(unsealed, 4096), 0);
+  EXPECT_FALSE(is_taken(unsealed));
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  EXPECT_FALSE(is_taken(pipe[0]));
+  EXPECT_FALSE(is_taken(pipe[1]));
+  EXPECT_FALSE(is_taken(::open("/proc/self/status", O_RDONLY | O_CLOEXEC)));
+  EXPECT_EQ(testing::count_open_files(), before);
+}
+
+TEST(SharedMemory, WithoutOtherWritersCanOnlyBeReadByOthers) {
+  const SharedMemory memory(kName, 4096, SharedMemory::PageSize::kUsual,
+                            SharedMemory::Writers::kOnlyThisProcess);
+  const auto seen = of_this_process(memory.fd());
+  ASSERT_TRUE(seen);
+  memory.data()[5] = std::byte{3};
+  EXPECT_EQ(seen->data()[5], std::byte{3});
+  EXPECT_FALSE(SharedMemory::of_fd(UniqueFd(::dup(memory.fd())), kName,
+                                   SharedMemory::Access::kReadWrite));
+  EXPECT_EQ(::pwrite(memory.fd(), "x", 1, 0), -1);
+  EXPECT_NE(::ftruncate(memory.fd(), 0), 0);
 }
 
 // Opened for reading, such a pipe would wait for a writer for ever.
