@@ -122,7 +122,8 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                     resources_->context.library().version,
                                     lease,
                                     resources_->leases.table_of(lease),
-                                    exports_of(descriptors)};
+                                    exports_of(descriptors),
+                                    base::place_of_this_process()};
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},

@@ -38,6 +38,11 @@ constexpr std::tuple kMembers<Done>{&Done::operation, &Done::lease,  &Done::stat
                                     &Done::bytes,     &Done::reason, &Done::path};
 template <>
 constexpr std::tuple kMembers<Revoke>{&Revoke::operation, &Revoke::reason};
+template <>
+constexpr std::tuple kMembers<Fetch>{&Fetch::lease, &Fetch::token, &Fetch::what};
+template <>
+constexpr std::tuple kMembers<FetchedRegion>{&FetchedRegion::what,
+                                             &FetchedRegion::is_granted};
 
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorKind::kInvalidArgument, "control message from a peer: " + why);
@@ -131,9 +136,10 @@ ControlBody decode_body(const Fields& fields) {
   return body;
 }
 
-constexpr std::array kDecoders{&decode_body<Hello>, &decode_body<Attach>,
-                               &decode_body<Grant>, &decode_body<Done>,
-                               &decode_body<Revoke>};
+constexpr std::array kDecoders{&decode_body<Hello>,        &decode_body<Attach>,
+                               &decode_body<Grant>,        &decode_body<Done>,
+                               &decode_body<Revoke>,       &decode_body<Fetch>,
+                               &decode_body<FetchedRegion>};
 static_assert(kDecoders.size() == std::variant_size_v<ControlBody>);
 
 }  // namespace

@@ -78,7 +78,27 @@ struct Revoke {
   bool operator==(const Revoke&) const = default;
 };
 
-using ControlBody = std::variant<Hello, Attach, Grant, Done, Revoke>;
+// Initiating -> exposing, over the local channel: hand over memory that the lease's
+// metadata names. Answered by FetchedRegion.
+struct Fetch {
+  std::uint64_t lease = 0;
+  std::uint64_t token = 0;
+  std::uint64_t what = 0;  // id of an export; 0: the table of the lease words
+
+  bool operator==(const Fetch&) const = default;
+};
+
+// Exposing -> initiating: what was asked for. If it is granted, its file comes with the
+// message, which holds nothing else.
+struct FetchedRegion {
+  std::uint64_t what = 0;  // as in Fetch
+  bool is_granted = false;
+
+  bool operator==(const FetchedRegion&) const = default;
+};
+
+using ControlBody =
+    std::variant<Hello, Attach, Grant, Done, Revoke, Fetch, FetchedRegion>;
 
 struct ControlMessage {
   InstanceId sender{};

@@ -22,14 +22,16 @@ enum FieldType : std::uint16_t {
   kUcxVersion = 5,
   kLeaseTable = 6,
   kExports = 7,
+  kPlace = 8,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kExportBytes = 3 * 8 + 4;
-static_assert(7 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
+constexpr std::size_t kPlaceBytes = sizeof(base::Place::boot) + 8 + 8 + 4;
+static_assert(8 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
                   2 * kMaxVersionBytes + 2 * 4 + 8 + kMaxExports * kExportBytes +
-                  kCrcBytes <=
+                  kPlaceBytes + kCrcBytes <=
               kMaxExtensionBytes);
 
 std::uint32_t crc_of(base::BytesView bytes) {
@@ -86,6 +88,15 @@ base::Bytes encode_exports(const std::vector<Export>& exports) {
   return std::move(out).take();
 }
 
+base::Bytes encode_place(const base::Place& place) {
+  base::Writer out;
+  out.raw(place.boot);
+  out.u64(place.pid_namespace);
+  out.u64(place.network_namespace);
+  out.u32(place.user);
+  return std::move(out).take();
+}
+
 base::Bytes encode_salted(const Extension& extension, std::byte salt) {
   base::Writer out;
   const auto add = [&](FieldType type, base::BytesView value) {
@@ -100,6 +111,7 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
     if (!text->empty()) add(type, base::as_view(*text));
   if (extension.lease_table) add(kLeaseTable, encode_table(*extension.lease_table));
   if (!extension.exports.empty()) add(kExports, encode_exports(extension.exports));
+  if (extension.place) add(kPlace, encode_place(*extension.place));
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -138,6 +150,18 @@ bool decode_exports(base::BytesView value, std::vector<Export>& exports) {
   return true;
 }
 
+bool decode_place(base::BytesView value, std::optional<base::Place>& place) {
+  if (value.size() < kPlaceBytes) return false;
+  base::Reader reader(value);
+  base::Place& found = place.emplace();
+  const base::BytesView boot = *reader.raw(found.boot.size());
+  std::copy(boot.begin(), boot.end(), found.boot.begin());
+  found.pid_namespace = *reader.u64();
+  found.network_namespace = *reader.u64();
+  found.user = *reader.u32();
+  return true;
+}
+
 // Puts fields where they belong, and knows which have been seen.
 class Assembly {
  public:
@@ -166,6 +190,8 @@ class Assembly {
         return decode_table(value, extension_.lease_table);
       case kExports:
         return decode_exports(value, extension_.exports);
+      case kPlace:
+        return decode_place(value, extension_.place);
       default:
         return true;
     }

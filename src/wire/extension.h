@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/place.h"
 
 namespace nixl_connect::wire {
 
@@ -63,6 +64,7 @@ struct Extension {
   LeaseRecord lease;
   std::optional<LeaseTable> lease_table;
   std::vector<Export> exports{};
+  std::optional<base::Place> place{};
 
   bool operator==(const Extension&) const = default;
 };
@@ -84,6 +86,8 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //   4 library version, 5 UCX version   UTF-8; left out if empty
 //   6 lease table   u32 pid, u32 fd, u64 offset of the lease's word; may be left out
 //   7 exports       of each u64 id, u64 address, u64 size, u32 fd; left out if empty
+//   8 place         16 bytes boot, u64 inode of the pid namespace, u64 inode of the
+//                   network namespace, u32 effective user; may be left out
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8 and what is
 // longer than its limit above.
 base::Bytes encode(const Extension& extension);

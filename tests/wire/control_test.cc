@@ -29,6 +29,17 @@ TEST(Control, HasTheBytesThatItsHeaderDescribes) {
             "73737373737373737373737373737373"
             "0100080000000500000000000000"
             "020004000000676f6e65");
+  EXPECT_EQ(base::to_hex(encode(from('s', Fetch{5, 6, 7}))),
+            "0106"
+            "73737373737373737373737373737373"
+            "0100080000000500000000000000"
+            "0200080000000600000000000000"
+            "0300080000000700000000000000");
+  EXPECT_EQ(base::to_hex(encode(from('s', FetchedRegion{7, true}))),
+            "0107"
+            "73737373737373737373737373737373"
+            "0100080000000700000000000000"
+            "02000100000001");
 }
 
 TEST(Control, CutsLongTextAtACharacter) {
@@ -54,8 +65,8 @@ TEST(Control, SkipsUnknownFields) {
 
 TEST(Control, RefusesUnknownKindsAndVersions) {
   base::Bytes data = encode(from('s', Grant{7}));
-  data[1] = std::byte{6};
-  expect_error(ErrorKind::kInvalidArgument, "kind 6 is unknown",
+  data[1] = std::byte{8};
+  expect_error(ErrorKind::kInvalidArgument, "kind 8 is unknown",
                [&] { decode_control(data); });
   data[1] = std::byte{0};
   expect_error(ErrorKind::kInvalidArgument, "kind 0 is unknown",
@@ -78,6 +89,10 @@ TEST(Control, RefusesValuesOutOfRange) {
   EXPECT_EQ(attach.back(), std::byte{2});
   attach.back() = std::byte{3};
   expect_error(ErrorKind::kInvalidArgument, "field 4", [&] { decode_control(attach); });
+
+  base::Bytes region = encode(from('s', FetchedRegion{1, true}));
+  region.back() = std::byte{2};
+  expect_error(ErrorKind::kInvalidArgument, "field 2", [&] { decode_control(region); });
 
   base::Bytes done = encode(from('s', Done{}));
   done[18 + 14 + 14 + 6] = std::byte{3};

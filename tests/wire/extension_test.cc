@@ -30,6 +30,7 @@ TEST(Extension, SurvivesTheRoundTrip) {
     Extension extension = samples.extension();
     ASSERT_TRUE(extension.lease_table);
     if (i % 2 == 0) extension.lease_table.reset();
+    if (i % 3 == 0) extension.place.reset();
     const base::Bytes data = encode(extension);
     EXPECT_LE(data.size(), kMaxExtensionBytes);
     EXPECT_EQ(decode_extension(data), extension);
@@ -58,6 +59,15 @@ TEST(Extension, HasTheBytesThatItsHeaderDescribes) {
             "0300190000000100000000000000020000000000000003000000000000006b"
             "040003000000302e31"
             "07001c00000001000000000000000200000000000000030000000000000004000000");
+  extension.exports.clear();
+  extension.place = base::Place{{}, 1, 2, 3};
+  extension.place->boot.fill(std::byte{0xcd});
+  EXPECT_EQ(base::to_hex(fields_of(extension)),
+            "020010000000abababababababababababababababab"
+            "0300190000000100000000000000020000000000000003000000000000006b"
+            "040003000000302e31"
+            "080024000000cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+            "0100000000000000020000000000000003000000");
 }
 
 TEST(Extension, NamesExportsUpToALimit) {
@@ -109,6 +119,23 @@ TEST(Extension, NamesALeaseTableOrNone) {
     append_field(cut, 6, base::Bytes(size, std::byte{1}));
     EXPECT_EQ(decode_extension(with_crc(std::move(cut).take())).has_value(),
               size == kTableBytes)
+        << size;
+  }
+}
+
+TEST(Extension, NamesItsPlaceOrNone) {
+  Extension extension = Samples(6).extension();
+  extension.place.reset();
+  EXPECT_EQ(decode_extension(encode(extension)), extension);
+  const base::Bytes without = fields_of(extension);
+  // Part of a place is none.
+  constexpr std::size_t kPlaceBytes = 16 + 8 + 8 + 4;
+  for (std::size_t size = 0; size <= kPlaceBytes; ++size) {
+    base::Writer cut;
+    cut.raw(without);
+    append_field(cut, 8, base::Bytes(size, std::byte{1}));
+    EXPECT_EQ(decode_extension(with_crc(std::move(cut).take())).has_value(),
+              size == kPlaceBytes)
         << size;
   }
 }

@@ -58,6 +58,11 @@ Extension Samples::extension() {
                  static_cast<std::uint32_t>(number(UINT32_MAX)), number()};
   extension.exports = {
       {number(), number(), number(), static_cast<std::uint32_t>(number(UINT32_MAX))}};
+  base::Place& place = extension.place.emplace();
+  for (std::byte& byte : place.boot) byte = static_cast<std::byte>(number(255));
+  place.pid_namespace = number();
+  place.network_namespace = number();
+  place.user = static_cast<std::uint32_t>(number(UINT32_MAX));
   for (std::byte& byte : extension.instance) byte = static_cast<std::byte>(number(255));
   extension.library_version = text(10);
   extension.ucx_version = text(10);
@@ -90,7 +95,7 @@ Notification Samples::notification() { return {text(20), text(40)}; }
 ControlMessage Samples::control() {
   ControlMessage message;
   for (std::byte& byte : message.sender) byte = static_cast<std::byte>(number(255));
-  switch (number(4)) {
+  switch (number(6)) {
     case 0:
       message.body = Hello{text(30), bytes(300), text(10), text(10)};
       break;
@@ -104,6 +109,12 @@ ControlMessage Samples::control() {
     case 3:
       message.body = Done{number(), number(), static_cast<DoneStatus>(number(2)),
                           number(), text(60), text(30)};
+      break;
+    case 4:
+      message.body = Fetch{number(), number(), number()};
+      break;
+    case 5:
+      message.body = FetchedRegion{number(), number(1) == 1};
       break;
     default:
       message.body = Revoke{number(), text(60)};

@@ -30,6 +30,12 @@ struct MessageText {
   std::string operator()(const wire::Revoke& m) const {
     return "Revoke{" + number(m.operation) + ", " + m.reason + "}";
   }
+  std::string operator()(const wire::Fetch& m) const {
+    return "Fetch{" + number(m.what) + ", lease " + number(m.lease) + "}";
+  }
+  std::string operator()(const wire::FetchedRegion& m) const {
+    return "Region{" + number(m.what) + (m.is_granted ? "}" : ", refused}");
+  }
 };
 
 struct CommandText {
