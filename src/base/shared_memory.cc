@@ -68,7 +68,7 @@ std::optional<SharedMemory> SharedMemory::of_process(std::uint32_t pid,
   return of_sealed(opened.get(), access);
 }
 
-std::optional<SharedMemory> SharedMemory::of_fd(UniqueFd fd, const char* name,
+std::optional<SharedMemory> SharedMemory::of_fd(const UniqueFd& fd, const char* name,
                                                 Access access) {
   if (!is_memfd("/proc/self/fd/" + std::to_string(fd.get()), name).value_or(true))
     return std::nullopt;

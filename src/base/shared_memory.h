@@ -34,9 +34,9 @@ class SharedMemory {
                                                 const char* name,
                                                 Access access = Access::kRead);
 
-  // The same of a file that another process has handed over; its descriptor is closed
-  // in any case. Where this process has no /proc, the name goes unchecked.
-  static std::optional<SharedMemory> of_fd(UniqueFd fd, const char* name,
+  // The same of a file that another process has handed over. Where this process has no
+  // /proc, the name goes unchecked.
+  static std::optional<SharedMemory> of_fd(const UniqueFd& fd, const char* name,
                                            Access access = Access::kRead);
 
   SharedMemory(SharedMemory&& other) noexcept;

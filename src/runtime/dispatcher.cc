@@ -62,17 +62,23 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
       landing_words_(resources.context),
       core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
       channels_(open_channels(
-          resources, {[this](LocalChannel& channel, base::BytesView payload) {
-                        control_arrived(&channel, payload);
-                      },
-                      [this](LocalChannel& channel) { channel_ended(channel); }})),
+          resources,
+          {[this](LocalChannel& channel, base::BytesView payload, base::UniqueFd file) {
+             control_arrived(&channel, payload, std::move(file));
+           },
+           [this](LocalChannel& channel) { channel_ended(channel); },
+           [this](LocalChannel& channel) {
+             peers_.drop(channel.peer, channel.failure);
+           }})),
       peers_(
           worker_, channels_.get(),
           [this](core::PeerId peer) { return is_using_memory_of(peer); },
           [this](core::PeerId peer, const core::Failure& failure) {
+            fetches_.drop_all_of(peer);
             core_.peer_lost(peer, failure, time_);
           }),
       outbox_(peers_, channels_.get(), resources.instance),
+      fetches_(outbox_, resources.options.drain_timeout),
       host_paths_(!resources.may_use_host, resources.costs),
       copy_threads_(copy_threads(resources.options)),
       // Besides the one that has the turn.
@@ -81,7 +87,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
     notification_arrived(payload);
   });
   worker_.on_message(wire::kControlMessageId, [this](base::BytesView payload) {
-    control_arrived(nullptr, payload);
+    control_arrived(nullptr, payload, {});
   });
 }
 
@@ -118,6 +124,7 @@ bool Dispatcher::turn() {
     if (time_ >= close_deadline_) give_up();
     if (gave_up_) return true;
     core_.tick(time_);
+    fetches_.tick(time_);
     carry_out_all();
   }
   if (is_worth_spinning) last_activity_ = time_;
@@ -134,6 +141,7 @@ bool Dispatcher::take_mail() {
 }
 
 void Dispatcher::carry_out_all() {
+  for (const core::OperationId operation : fetches_.take_ready()) start(operation);
   // Carrying out a command may bring further ones.
   for (core_.take_commands(commands_); !commands_.empty();
        core_.take_commands(commands_))

@@ -19,6 +19,7 @@
 #include "paths/ucx/transfer.h"
 #include "paths/ucx/worker.h"
 #include "runtime/deliveries.h"
+#include "runtime/fetches.h"
 #include "runtime/host_paths.h"
 #include "runtime/landing_words.h"
 #include "runtime/local_channels.h"
@@ -54,7 +55,7 @@ class Dispatcher {
   void finish_before_sleep() { outbox_.send_all(); }
 
   core::Time next_deadline() const {
-    return std::min(core_.next_deadline(), close_deadline_);
+    return std::min({core_.next_deadline(), close_deadline_, fetches_.next_deadline()});
   }
   // Transfers are under way, so that a turn may take long.
   bool is_moving() const noexcept { return initiating_ > 0; }
@@ -66,7 +67,9 @@ class Dispatcher {
   void finish_before_leaving() { outbox_.send_local(); }
 
   // Nothing is left to do, and UCX's event, a local one or `wake` will tell of more.
-  bool arm() { return !copies_.has_ended() && worker_.arm(); }
+  bool arm() {
+    return !copies_.has_ended() && !(channels_ && channels_->is_due()) && worker_.arm();
+  }
 
   // Some of what is to be done comes with further turns only; no event will ask for it.
   bool needs_turns() noexcept {
@@ -148,15 +151,21 @@ class Dispatcher {
   void carry_out_all();
 
   // Messages. `channel` is null for what came by UCX.
-  void control_arrived(LocalChannel* channel, base::BytesView payload) noexcept;
+  void control_arrived(LocalChannel* channel, base::BytesView payload,
+                       base::UniqueFd file) noexcept;
   void notification_arrived(base::BytesView payload) noexcept;
-  void handle_control(LocalChannel* channel, base::BytesView encoded) noexcept;
-  void receive(LocalChannel* channel, const wire::ControlMessage& message);
+  void handle_control(LocalChannel* channel, base::BytesView encoded,
+                      base::UniqueFd& file) noexcept;
+  void receive(LocalChannel* channel, const wire::ControlMessage& message,
+               base::UniqueFd& file);
   void receive(LocalChannel* channel, const wire::InstanceId& sender,
                const wire::Hello& hello);
+  void hand_over(LocalChannel& channel, const wire::Fetch& fetch);
   void channel_ended(LocalChannel& channel);
   bool listen_to_local_peers();
 
+  bool is_held(core::OperationId operation, const Running& running);
+  void start(core::OperationId operation);
   void start_transfer(core::OperationId operation, Running& running);
   core::Choice choose(const Movement& movement, Peer& peer,
                       const core::PathRules& rules, core::PathSet failed) const;
@@ -190,6 +199,7 @@ class Dispatcher {
   const std::unique_ptr<LocalChannels> channels_;  // null: there are none
   Peers peers_;
   Outbox outbox_;
+  Fetches fetches_;
   const HostPaths host_paths_;
   const unsigned copy_threads_;
   paths::host::CopyPool copies_;

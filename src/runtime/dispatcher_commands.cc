@@ -15,17 +15,34 @@ using paths::ucx::Transfer;
 using paths::ucx::TransferResult;
 
 void Dispatcher::carry_out(const core::StartTransfer& command) {
-  Running& running = running_.at(command.operation);
+  const Running& running = running_.at(command.operation);
   running.state->began();
+  if (!is_held(command.operation, running)) start(command.operation);
+}
+
+void Dispatcher::start(core::OperationId operation) {
   try {
-    start_transfer(command.operation, running);
+    start_transfer(operation, running_.at(operation));
   } catch (const Error& error) {
-    core_.transfer_ended(command.operation, core::Failure{error.kind(), error.what()},
-                         0, {}, time_);
+    core_.transfer_ended(operation, core::Failure{error.kind(), error.what()}, 0, {},
+                         time_);
   }
 }
 
+// Memory of the peer is on its way, by which the transfer may take a better path.
+bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
+  Peer* const peer = peers_.find(running.peer);
+  const auto& extension = running.agent->extension();
+  return running.path == core::Path::kHostMap && peer != nullptr && extension &&
+         fetches_.hold(operation, *peer, *extension, running.state->descriptors(),
+                       running.remote, time_);
+}
+
 void Dispatcher::carry_out(const core::StopTransfer& command) {
+  if (fetches_.drop(command.operation))
+    return core_.transfer_ended(command.operation,
+                                core::Failure{ErrorKind::kCancelled, "stopped"}, 0, {},
+                                time_);
   Running& running = running_.at(command.operation);
   if (running.transfer) running.transfer->stop();
   if (running.copy && running.copy->stop() == Copy::Step::kEnded)

@@ -54,6 +54,8 @@ core::Choice Dispatcher::choose(const Movement& movement, Peer& peer,
     if (local.size() > 0) ++work.ranges;
   }
   core::Facts facts = host_paths_.facts(movement, peer);
+  if (facts.is_ours && fetches_.may_have_leases(peer, *movement.agent.extension()))
+    facts.are_leases_seen = true;
   if (failed.has(core::Path::kLocal)) facts.is_exposed_here = false;
   if (failed.has(core::Path::kHostMap)) facts.is_map_refused = true;
   if (failed.has(core::Path::kHostCma)) facts.is_cma_refused = true;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "nixl_connect/connector.h"
 #include "runtime/dispatcher.h"
+#include "runtime/exports.h"
 #include "wire/control.h"
 #include "wire/notification.h"
 
@@ -23,37 +24,57 @@ void Dispatcher::notification_arrived(base::BytesView payload) noexcept {
   }
 }
 
-void Dispatcher::control_arrived(LocalChannel* channel,
-                                 base::BytesView payload) noexcept {
+void Dispatcher::control_arrived(LocalChannel* channel, base::BytesView payload,
+                                 base::UniqueFd file) noexcept {
   heard_message_ = true;
   try {
     take_mail();
-    for (const base::BytesView message : wire::split_payload(payload))
-      handle_control(channel, message);
+    const auto messages = wire::split_payload(payload);
+    if (messages.size() != 1) file = {};  // nobody can tell whose it is
+    for (const base::BytesView message : messages)
+      handle_control(channel, message, file);
   } catch (const std::exception& error) {
     base::log_warning(std::string("control messages were dropped: ") + error.what());
   }
 }
 
 // One that cannot be understood, of a newer version perhaps, takes no other with it.
-void Dispatcher::handle_control(LocalChannel* channel,
-                                base::BytesView encoded) noexcept {
+void Dispatcher::handle_control(LocalChannel* channel, base::BytesView encoded,
+                                base::UniqueFd& file) noexcept {
   try {
-    receive(channel, wire::decode_control(encoded));
+    receive(channel, wire::decode_control(encoded), file);
   } catch (const std::exception& error) {
     base::log_warning(std::string("a control message was dropped: ") + error.what());
   }
 }
 
-void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& message) {
-  if (const auto* hello = std::get_if<wire::Hello>(&message.body)) {
-    receive(channel, message.sender, *hello);
-  } else if (const Peer* peer = peers_.find(message.sender);
-             peer != nullptr && (channel == nullptr || channel->peer == peer->id)) {
-    core_.message_arrived(peer->id, message.body, time_);
+void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& message,
+                         base::UniqueFd& file) {
+  if (const auto* hello = std::get_if<wire::Hello>(&message.body))
+    return receive(channel, message.sender, *hello);
+  Peer* const peer = peers_.find(message.sender);
+  if (peer == nullptr || (channel != nullptr && channel->peer != peer->id))
+    return base::log_debug("a control message of an unknown peer was dropped");
+  if (const auto* region = std::get_if<wire::FetchedRegion>(&message.body)) {
+    fetches_.arrived(*peer, *region, file);
+  } else if (const auto* fetch = std::get_if<wire::Fetch>(&message.body)) {
+    if (channel != nullptr && peer->greeted_us) hand_over(*channel, *fetch);
   } else {
-    base::log_debug("a control message of an unknown peer was dropped");
+    core_.message_arrived(peer->id, message.body, time_);
   }
+}
+
+// At once or never, so that no files pile up for a peer that does not take them.
+void Dispatcher::hand_over(LocalChannel& channel, const wire::Fetch& fetch) {
+  const base::UniqueFd file = file_for(fetch, resources_.leases);
+  base::Bytes payload;
+  wire::append_to_payload(payload,
+                          {resources_.instance, wire::FetchedRegion{fetch.what, true}});
+  if (file.get() >= 0 && channels_->send_file(channel, payload, file.get())) return;
+  payload.clear();
+  wire::append_to_payload(
+      payload, {resources_.instance, wire::FetchedRegion{fetch.what, false}});
+  channels_->send(channel, std::move(payload));
 }
 
 void Dispatcher::receive(LocalChannel* channel, const wire::InstanceId& sender,
@@ -117,6 +138,7 @@ void Dispatcher::greet(Peer& peer, const wire::Extension& extension) {
               wire::Hello{resources_.registrations.agent_name(), worker_.address(),
                           std::string(version()), resources_.context.library().version},
               time_);
+  fetches_.ask_for_leases(peer, extension, time_);
 }
 
 }  // namespace nixl_connect::runtime

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/exports.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 #include "base/exported_memory.h"
+#include "runtime/lease_words.h"
 
 namespace nixl_connect::runtime {
 
@@ -22,6 +25,12 @@ std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors) {
     if (exports.size() == wire::kMaxExports) break;
   }
   return exports;
+}
+
+base::UniqueFd file_for(const wire::Fetch& fetch, const LeaseWords& leases) {
+  if (!leases.holds(fetch.lease, fetch.token)) return {};
+  if (fetch.what == 0) return base::UniqueFd(::fcntl(leases.fd(), F_DUPFD_CLOEXEC, 0));
+  return base::ExportedMemory::file_of(fetch.what);
 }
 
 }  // namespace nixl_connect::runtime

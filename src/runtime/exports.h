@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the exposing side tells of its memory to peers that may map it.
+// What the exposing side tells of its memory to peers that may map it, and hands over
+// to those who cannot open it by themselves.
 #pragma once
 
 #include <span>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "nixl_connect/descriptor.h"
+#include "wire/control.h"
 #include "wire/extension.h"
 
 namespace nixl_connect::runtime {
@@ -14,5 +17,11 @@ namespace nixl_connect::runtime {
 // Of the memory that Connector::allocate() gave, among these descriptors; the rest, and
 // what is more than fits, is reached by other paths. Any thread.
 std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors);
+
+class LeaseWords;
+
+// A descriptor of what was asked for; none (-1) if the lease is not alive, the token
+// not its own, or there is no such thing. Any thread.
+base::UniqueFd file_for(const wire::Fetch& fetch, const LeaseWords& leases);
 
 }  // namespace nixl_connect::runtime

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/place.h"
 #include "paths/host/cma_copy.h"
 #include "paths/host/mapped_copy.h"
 #include "paths/local/exposures.h"
@@ -92,6 +93,21 @@ bool is_exposed_here(const Movement& movement) {
 
 }  // namespace
 
+// As far as the peer tells where it is.
+void compare_places(const base::Place& theirs, Facts& facts) {
+  const base::Place ours = base::place_of_this_process();
+  // What is unknown is zero, and counts as the same.
+  const auto is_same = [](std::uint64_t a, std::uint64_t b) {
+    return a == 0 || b == 0 || a == b;
+  };
+  if (theirs.boot == base::Place().boot || ours.boot == base::Place().boot) return;
+  facts.where =
+      theirs.boot == ours.boot ? Facts::Where::kThisHost : Facts::Where::kElsewhere;
+  facts.is_same_user = theirs.user == ours.user;
+  facts.is_same_pid_namespace = is_same(theirs.pid_namespace, ours.pid_namespace);
+  facts.is_same_network = is_same(theirs.network_namespace, ours.network_namespace);
+}
+
 Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   Facts facts;
   const auto& extension = movement.agent.extension();
@@ -104,6 +120,8 @@ Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
     facts.is_exposed_here = is_exposed_here(movement);
   } else if (pid) {
     facts.where = Facts::Where::kThisHost;
+  } else if (extension->place) {
+    compare_places(*extension->place, facts);
   }
   facts.exported = exported_of(movement);
   facts.are_leases_seen = peer.leases.is_valid(*extension).has_value();
@@ -145,8 +163,7 @@ HostPaths::CopyPtr HostPaths::local_copy(const Movement& movement,
 HostPaths::CopyPtr HostPaths::mapped_copy(const Movement& movement, Peer& peer,
                                           std::atomic<std::uint64_t>& progress) const {
   const wire::Extension& extension = *movement.agent.extension();
-  const auto pid = peer.pid();
-  if (!pid || !peer.leases.is_valid(extension)) return nullptr;
+  if (!peer.leases.is_valid(extension)) return nullptr;
   MappedCopy::Maps maps;
   std::vector<Range> ranges = ranges_of(movement);
   ExportOfRange exports(extension);
@@ -155,8 +172,8 @@ HostPaths::CopyPtr HostPaths::mapped_copy(const Movement& movement, Peer& peer,
     const wire::Export* const exported = exports.find(range.remote, range.size);
     if (exported == nullptr) return nullptr;
     if (exported != mapped) {
-      auto map =
-          peer.memory.map(*pid, *exported, base::SharedMemory::Access::kReadWrite);
+      auto map = peer.memory.map(peer.pid(), *exported,
+                                 base::SharedMemory::Access::kReadWrite);
       if (!map) return nullptr;
       maps.push_back(std::move(map));
       mapped = exported;

@@ -20,7 +20,8 @@ constexpr std::size_t kBytes =
 
 LeaseWords::LeaseWords(const paths::ucx::Context& context,
                        const wire::InstanceId& instance)
-    : memory_(kLeaseTableName, kBytes),
+    : memory_(kLeaseTableName, kBytes, base::SharedMemory::PageSize::kUsual,
+              base::SharedMemory::Writers::kOnlyThisProcess),
       words_(reinterpret_cast<std::uint64_t*>(memory_.data() + kLeaseTableHeadBytes)),
       registration_(context, reinterpret_cast<std::uintptr_t>(words_),
                     kSlots * sizeof(std::uint64_t)),
@@ -51,6 +52,10 @@ wire::LeaseTable LeaseWords::table_of(const wire::LeaseRecord& lease) const noex
   return {static_cast<std::uint32_t>(::getpid()),
           static_cast<std::uint32_t>(memory_.fd()),
           kLeaseTableHeadBytes + lease.id % kSlots * sizeof(std::uint64_t)};
+}
+
+bool LeaseWords::holds(core::LeaseId lease, std::uint64_t token) const noexcept {
+  return token != 0 && std::atomic_ref(words_[lease % kSlots]).load() == token;
 }
 
 void LeaseWords::end(core::LeaseId lease) noexcept {

@@ -32,12 +32,18 @@ class LeaseWords {
   // Error(kNoResources) when kSlots leases are alive.
   wire::LeaseRecord grant();
 
+  // Whether the lease is alive, and that its token.
+  bool holds(core::LeaseId lease, std::uint64_t token) const noexcept;
+
   // Clears the word. Once this has returned, no reader takes data for valid that it
   // gets later, and no copy within this process is under way (paths/local/exposures.h).
   void end(core::LeaseId lease) noexcept;
 
   // Where peers find the word of a lease.
   wire::LeaseTable table_of(const wire::LeaseRecord& lease) const noexcept;
+
+  // Of the table's file.
+  int fd() const noexcept { return memory_.fd(); }
 
   static constexpr std::size_t kSlots = 1 << 16;
 

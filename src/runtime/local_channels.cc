@@ -27,6 +27,9 @@ constexpr int kAcceptedAtOnce = 16;
 // Taken from one channel before the others have their turn.
 constexpr int kMessagesAtOnce = 64;
 
+constexpr const char* kDoesNotRead = "it does not take its messages";
+constexpr const char* kTooLarge = "a message to it is too large for the socket";
+
 std::string name_of(const wire::InstanceId& instance) {
   return "nixl_connect/" + base::to_hex(instance);
 }
@@ -128,6 +131,7 @@ void LocalChannels::close(LocalChannel& channel) {
   if (std::exchange(channel.is_closed, true)) return;
   has_closed_ = true;
   channel.unsent.clear();
+  channel.unsent_bytes = 0;
   // A child process may keep copies of these: closing ours would end nothing.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, channel.socket.fd(), nullptr);
   if (channel.process.get() >= 0)
@@ -147,19 +151,58 @@ bool LocalChannels::has_open(core::PeerId peer) const noexcept {
 }
 
 void LocalChannels::send(LocalChannel& channel, base::Bytes message) {
+  if (channel.failure != nullptr || channel.is_closed) return;
   const bool is_waiting = !channel.unsent.empty();
-  if (!is_waiting && channel.socket.send(message) != Result::kNotNow) return;
+  if (!is_waiting) {
+    const Result result = channel.socket.send(message);
+    if (result == Result::kRefused) fail(channel, kTooLarge);
+    if (result != Result::kNotNow) return;
+  }
+  channel.unsent_bytes += message.capacity();
   channel.unsent.push_back(std::move(message));
-  if (!is_waiting) watch(channel, EPOLL_CTL_MOD);
+  if (channel.unsent_bytes > kMaxUnsentBytes)
+    fail(channel, kDoesNotRead);
+  else if (!is_waiting)
+    watch(channel, EPOLL_CTL_MOD);
+}
+
+bool LocalChannels::send_file(LocalChannel& channel, base::BytesView message,
+                              int fd) noexcept {
+  return channel.failure == nullptr && !channel.is_closed && channel.unsent.empty() &&
+         channel.socket.send(message, fd) == Result::kDone;
 }
 
 void LocalChannels::send_unsent(LocalChannel& channel) {
   if (channel.unsent.empty()) return;
   while (!channel.unsent.empty()) {
-    if (channel.socket.send(channel.unsent.front()) == Result::kNotNow) return;
+    const Result result = channel.socket.send(channel.unsent.front());
+    if (result == Result::kNotNow) return;
+    if (result == Result::kRefused) return fail(channel, kTooLarge);
+    channel.unsent_bytes -= channel.unsent.front().capacity();
     channel.unsent.pop_front();
   }
   watch(channel, EPOLL_CTL_MOD);
+}
+
+// The end of a channel tells the peer that nobody touches its memory any more, which is
+// not for this class to say.
+void LocalChannels::fail(LocalChannel& channel, const char* why) {
+  channel.failure = why;
+  channel.unsent.clear();
+  channel.unsent_bytes = 0;
+  has_failed_ = true;
+  watch(channel, EPOLL_CTL_MOD);
+}
+
+bool LocalChannels::report_failed() {
+  if (!std::exchange(has_failed_, false)) return false;
+  // Handlers may open channels, which moves the list.
+  std::vector<LocalChannel*> failed;
+  for (const auto& channel : channels_)
+    if (channel->failure != nullptr && !channel->is_closed)
+      failed.push_back(channel.get());
+  for (LocalChannel* const channel : failed) handlers_.failed(*channel);
+  return true;
 }
 
 bool LocalChannels::is_empty() const noexcept {
@@ -186,11 +229,11 @@ bool LocalChannels::accept_some() {
 void LocalChannels::receive_from(LocalChannel& channel, bool has_process_ended) {
   Result result = Result::kDone;
   for (int i = 0; i < kMessagesAtOnce && !channel.is_closed; ++i) {
-    const auto received = channel.socket.receive(buffer_);
+    auto received = channel.socket.receive(buffer_);
     result = received.result;
     if (result != Result::kDone) break;
     channel.has_heard = true;
-    handlers_.message(channel, received.message);
+    handlers_.message(channel, received.message, std::move(received.fd));
   }
   const bool is_over =
       result == Result::kClosed || (has_process_ended && result == Result::kNotNow);
@@ -201,10 +244,10 @@ void LocalChannels::receive_from(LocalChannel& channel, bool has_process_ended) 
 
 bool LocalChannels::progress() {
   listen();
+  bool is_active = report_failed();
   std::array<epoll_event, 32> events;
   const int count =
       ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
-  bool is_active = false;
   for (int i = 0; i < count; ++i) {
     const Source source = Source::of(events[static_cast<std::size_t>(i)]);
     if (source.channel == nullptr) {

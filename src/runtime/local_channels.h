@@ -27,17 +27,23 @@ struct LocalChannel {
   wire::InstanceId opened_to{};  // if this end did; else zero
   bool has_heard = false;        // anything at all
   std::deque<base::Bytes> unsent{};
-  bool is_closed = false;  // and goes with the next progress()
+  std::size_t unsent_bytes = 0;   // the memory of `unsent`
+  const char* failure = nullptr;  // why no more is sent; null: all is well
+  bool is_closed = false;         // and goes with the next progress()
 };
 
 class LocalChannels {
  public:
   static constexpr std::size_t kMaxMessageBytes = 128 << 10;
+  // Kept of what the other side does not take.
+  static constexpr std::size_t kMaxUnsentBytes = 16 << 20;
 
+  // All of them may close channels, and open them.
   struct Handlers {
-    // Both may close channels, and open them.
-    std::function<void(LocalChannel&, base::BytesView message)> message;
-    std::function<void(LocalChannel&)> ended;  // by the other side
+    // With the file that came along, if one did.
+    std::function<void(LocalChannel&, base::BytesView message, base::UniqueFd)> message;
+    std::function<void(LocalChannel&)> ended;   // by the other side
+    std::function<void(LocalChannel&)> failed;  // stays open: to be closed when it may
   };
 
   // Listens under a name made of the instance. Throws Error(kNoResources).
@@ -53,14 +59,21 @@ class LocalChannels {
   bool has_open(core::PeerId peer) const noexcept;
 
   // At most kMaxMessageBytes. They arrive in the order of the calls; those to an end
-  // that is closed are lost.
+  // that is closed are lost. If the other side leaves too many of them, or one can
+  // never leave, the channel has failed.
   void send(LocalChannel& channel, base::Bytes message);
+
+  // A message that brings a file: now or not at all. True if it is on its way.
+  bool send_file(LocalChannel& channel, base::BytesView message, int fd) noexcept;
 
   // Takes what has come, and sends what waits. True if anything happened.
   bool progress();
 
   // Nothing waits to be sent.
   bool is_empty() const noexcept;
+
+  // progress() is due, though no event asks for it.
+  bool is_due() const noexcept { return has_failed_; }
 
   // Readable when progress() is due.
   int event_fd() const noexcept { return epoll_.get(); }
@@ -72,6 +85,8 @@ class LocalChannels {
   bool accept_some();
   void receive_from(LocalChannel& channel, bool has_process_ended);
   void send_unsent(LocalChannel& channel);
+  void fail(LocalChannel& channel, const char* why);
+  bool report_failed();
   void watch(LocalChannel& channel, int operation) const noexcept;
   void close(LocalChannel& channel);
 
@@ -82,6 +97,7 @@ class LocalChannels {
   bool is_listening_ = false;
   std::vector<std::unique_ptr<LocalChannel>> channels_;
   bool has_closed_ = false;  // among them
+  bool has_failed_ = false;  // and was not told of
   base::Bytes buffer_;
 };
 

@@ -11,14 +11,24 @@ namespace nixl_connect::runtime {
 
 void RemoteLeases::open(const wire::Extension& peer) {
   if (!peer.lease_table) return;
-  auto table = base::SharedMemory::of_process(peer.lease_table->pid,
-                                              peer.lease_table->fd, kLeaseTableName);
-  // The numbers may mean another process here.
+  if (take(base::SharedMemory::of_process(peer.lease_table->pid, peer.lease_table->fd,
+                                          kLeaseTableName),
+           peer.instance))
+    pid_ = peer.lease_table->pid;
+}
+
+void RemoteLeases::open(const wire::InstanceId& peer, const base::UniqueFd& file) {
+  take(base::SharedMemory::of_fd(file, kLeaseTableName), peer);
+}
+
+bool RemoteLeases::take(std::optional<base::SharedMemory> table,
+                        const wire::InstanceId& peer) {
+  // Numbers may mean another process here.
   if (!table || table->size() < kLeaseTableHeadBytes ||
-      std::memcmp(table->data(), peer.instance.data(), peer.instance.size()) != 0)
-    return;
+      std::memcmp(table->data(), peer.data(), peer.size()) != 0)
+    return false;
   table_.emplace(*std::move(table));
-  pid_ = peer.lease_table->pid;
+  return true;
 }
 
 std::optional<bool> RemoteLeases::is_valid(const wire::Extension& peer) const noexcept {

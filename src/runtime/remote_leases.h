@@ -18,7 +18,12 @@ class RemoteLeases {
   // cannot be reached: another host, another pid namespace, another user.
   void open(const wire::Extension& peer);
 
-  // Whose table it is, as this process sees it. Nothing if it is not open.
+  // The same of the file that the peer of that instance has handed over.
+  void open(const wire::InstanceId& peer, const base::UniqueFd& file);
+
+  bool is_open() const noexcept { return table_.has_value(); }
+
+  // Whose table it is, as this process sees it. Nothing if it was not found so.
   std::optional<std::uint32_t> pid() const noexcept { return pid_; }
 
   // Whether the lease is alive, for a reader who has its data. Nothing if its word is
@@ -26,6 +31,8 @@ class RemoteLeases {
   std::optional<bool> is_valid(const wire::Extension& peer) const noexcept;
 
  private:
+  bool take(std::optional<base::SharedMemory> table, const wire::InstanceId& peer);
+
   std::optional<base::SharedMemory> table_;
   std::optional<std::uint32_t> pid_;
 };

@@ -33,9 +33,8 @@ std::shared_ptr<const View> map_view(Peer& peer, const RemoteAgent& agent,
                                      std::span<const RemoteRange> ranges) {
   const auto& extension = agent.extension();
   if (!extension) refuse("a NIXL agent's memory can only be read");
-  const auto pid = peer.pid();
   // Over UCX alone, the loss of a connection would free memory that is looked at.
-  if (peer.channel == nullptr || !pid)
+  if (peer.channel == nullptr)
     refuse(
         "only a peer on the same host, of the same user and network namespace, can "
         "be viewed, and this one is none, or gone; read from it instead");
@@ -52,7 +51,8 @@ std::shared_ptr<const View> map_view(Peer& peer, const RemoteAgent& agent,
     }
     if (exported == nullptr || !exported->covers(range.address, range.size)) {
       exported = &export_of(range, extension->exports);
-      auto map = peer.memory.map(*pid, *exported, base::SharedMemory::Access::kRead);
+      auto map =
+          peer.memory.map(peer.pid(), *exported, base::SharedMemory::Access::kRead);
       if (!map)
         refuse(
             "the peer's memory is gone, or this process may not look into that one "

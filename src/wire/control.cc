@@ -68,13 +68,15 @@ bool read(base::BytesView bytes, std::uint64_t& value) {
 }
 constexpr AccessKind last_of(AccessKind) { return AccessKind::kView; }
 constexpr DoneStatus last_of(DoneStatus) { return DoneStatus::kFailed; }
-template <typename Enum>
-requires std::is_enum_v<Enum>
-bool read(base::BytesView bytes, Enum& value) {
+constexpr bool last_of(bool) { return true; }
+// Enumerations and bool.
+template <typename Choice>
+requires(std::is_enum_v<Choice> ||
+         std::is_same_v<Choice, bool>) bool read(base::BytesView bytes, Choice& value) {
   const std::uint8_t number = base::Reader(bytes).u8().value_or(0);
   if (bytes.size() != 1 || number > static_cast<std::uint8_t>(last_of(value)))
     return false;
-  value = static_cast<Enum>(number);
+  value = static_cast<Choice>(number);
   return true;
 }
 bool read(base::BytesView bytes, base::Bytes& value) {

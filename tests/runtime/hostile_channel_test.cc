@@ -9,6 +9,7 @@
 #include "base/local_socket.h"
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
+#include "runtime/fake_peer.h"
 #include "runtime/resources.h"
 #include "wire/control.h"
 #include "wire/envelope.h"
@@ -115,6 +116,39 @@ TEST_F(HostileChannel, GarbageIsDropped) {
     EXPECT_NE(socket.send(base::Bytes(size, std::byte(size))),
               base::LocalSocket::Result::kClosed);
   expect_honest_peers_to_be_served();
+}
+
+// It lives, and takes no messages: what is kept for it would never end.
+TEST(DeafPeer, IsLostWhenTooMuchWaitsForIt) {
+  std::promise<void> is_over;
+  const std::shared_future<void> end = is_over.get_future().share();
+  Connector exposer(testing::with_every_path());
+  Buffer exposed(64, 5);
+  auto readable = exposer.create_readable(exposed.descriptor());
+  auto writable = exposer.create_writable(exposed.descriptor());
+  testing::FakePeer peer(
+      exposer, [end](testing::FakePeer&, const wire::ControlBody&) { end.wait(); });
+  Connector initiator(testing::with_every_path());
+  Buffer local(64);
+  auto write = initiator.begin_write(local.descriptor(), peer.metadata_of(writable));
+  const RdmaMetadata metadata = peer.metadata_of(readable);
+  constexpr int kTooMany = 10'000;
+  for (int i = 0; i < kTooMany && !is_terminal(write.status()); ++i) {
+    std::vector<ReadOperation> reads;
+    for (int k = 0; k < 100; ++k)
+      reads.push_back(initiator.begin_read(metadata, local.descriptor()));
+    while (!is_terminal(reads.back().status())) std::this_thread::yield();
+  }
+  is_over.set_value();
+  try {
+    EXPECT_FALSE(write.wait_for(std::chrono::seconds(1)));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kDisconnected);
+    EXPECT_NE(std::string(error.what()).find("it does not take its messages"),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_TRUE(is_terminal(write.status()));
 }
 
 }  // namespace

@@ -6,9 +6,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <vector>
@@ -40,14 +43,18 @@ struct End {
 
   wire::InstanceId instance = random_instance();
   std::vector<std::string> heard;
-  LocalChannel* last = nullptr;  // from which something was heard
+  std::vector<base::UniqueFd> files;  // that came with them
+  LocalChannel* last = nullptr;       // from which something was heard
   int ended = 0;
-  LocalChannels channels{instance,
-                         {[this](LocalChannel& channel, base::BytesView message) {
-                            heard.emplace_back(base::as_text(message));
-                            last = &channel;
-                          },
-                          [this](LocalChannel&) { ++ended; }}};
+  int failed = 0;
+  LocalChannels channels{
+      instance,
+      {[this](LocalChannel& channel, base::BytesView message, base::UniqueFd file) {
+         heard.emplace_back(base::as_text(message));
+         files.push_back(std::move(file));
+         last = &channel;
+       },
+       [this](LocalChannel&) { ++ended; }, [this](LocalChannel&) { ++failed; }}};
 };
 
 TEST(LocalChannels, CarryMessagesBothWaysInOrder) {
@@ -79,6 +86,70 @@ TEST(LocalChannels, KeepWhatTheOtherEndDoesNotTakeYet) {
   });
   EXPECT_TRUE(here.channels.is_empty());
   for (const std::string& each : there.heard) EXPECT_EQ(each, large);
+}
+
+TEST(LocalChannels, BoundWhatTheOtherEndDoesNotTake) {
+  End here;
+  End there;
+  LocalChannel* channel = here.channels.connect(there.instance);
+  ASSERT_NE(channel, nullptr);
+  const std::string large(100'000, 'x');
+  constexpr std::size_t kTooMany = LocalChannels::kMaxUnsentBytes / 100'000 + 10;
+  for (std::size_t i = 0; i < kTooMany; ++i)
+    here.channels.send(*channel, bytes_of(large));
+  EXPECT_TRUE(here.channels.is_empty()) << "what waited is gone";
+  EXPECT_TRUE(here.channels.is_due());
+  here.channels.progress();
+  EXPECT_EQ(here.failed, 1);
+  EXPECT_STREQ(channel->failure, "it does not take its messages");
+  EXPECT_FALSE(here.channels.is_due());
+  // Its end would tell the other side more than is true.
+  const std::size_t before = there.heard.size();
+  there.run_until([&] { return there.heard.size() > before; });
+  EXPECT_EQ(there.ended, 0);
+  here.channels.send(*channel, bytes_of("more"));
+  here.channels.progress();
+  EXPECT_EQ(here.failed, 1) << "told once";
+  there.channels.progress();
+  EXPECT_EQ(there.heard.back(), large) << "nothing follows";
+}
+
+TEST(LocalChannels, FailAtAMessageThatCanNeverLeave) {
+  End here;
+  End there;
+  LocalChannel* channel = here.channels.connect(there.instance);
+  ASSERT_NE(channel, nullptr);
+  const int smallest = 1;
+  ASSERT_EQ(::setsockopt(channel->socket.fd(), SOL_SOCKET, SO_SNDBUF, &smallest,
+                         sizeof(smallest)),
+            0);
+  here.channels.send(*channel, base::Bytes(100'000));
+  here.channels.progress();
+  EXPECT_EQ(here.failed, 1);
+  EXPECT_STREQ(channel->failure, "a message to it is too large for the socket");
+}
+
+TEST(LocalChannels, HandOverAFileAtOnceOrNotAtAll) {
+  End here;
+  End there;
+  LocalChannel* channel = here.channels.connect(there.instance);
+  ASSERT_NE(channel, nullptr);
+  const base::UniqueFd file(::memfd_create("local_channels_test", MFD_CLOEXEC));
+  EXPECT_TRUE(
+      here.channels.send_file(*channel, base::as_view("with a file"), file.get()));
+  while (here.channels.is_empty())
+    here.channels.send(*channel, bytes_of(std::string(100'000, 'x')));
+  EXPECT_FALSE(here.channels.send_file(*channel, base::as_view("later"), file.get()));
+  here.channels.send(*channel, bytes_of("last"));
+  there.run_until([&] {
+    here.channels.progress();
+    return !there.heard.empty() && there.heard.back() == "last";
+  });
+  EXPECT_EQ(there.heard.front(), "with a file");
+  EXPECT_GE(there.files.front().get(), 0);
+  EXPECT_EQ(std::count(there.heard.begin(), there.heard.end(), "later"), 0);
+  for (std::size_t i = 1; i < there.files.size(); ++i)
+    EXPECT_EQ(there.files[i].get(), -1);
 }
 
 TEST(LocalChannels, ReachNobodyUnderAnotherInstance) {

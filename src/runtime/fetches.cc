@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/fetches.h"
+
+#include <algorithm>
+
+namespace nixl_connect::runtime {
+namespace {
+
+constexpr std::size_t kMostKnown = 1024;
+
+// What the lease table is asked for as.
+constexpr wire::Export kLeaseTable{};
+
+bool has_all(const Peer& peer, const wire::Extension& extension) {
+  return peer.leases.is_open() &&
+         std::all_of(
+             extension.exports.begin(), extension.exports.end(),
+             [&](const wire::Export& each) { return peer.memory.has(each.id); });
+}
+
+// Those in which the ranges lie, each once; nothing if some range lies in none.
+std::vector<const wire::Export*> exports_behind(
+    const std::vector<wire::Export>& exports, const std::vector<Descriptor>& local,
+    const std::vector<RemoteRange>& remote) {
+  std::vector<const wire::Export*> found;
+  for (std::size_t i = 0; i < local.size(); ++i) {
+    const auto covers = [&](const wire::Export& each) {
+      return each.covers(remote[i].address, local[i].size());
+    };
+    if (local[i].size() == 0 ||
+        std::any_of(found.rbegin(), found.rend(),
+                    [&](const wire::Export* each) { return covers(*each); }))
+      continue;
+    const auto at = std::find_if(exports.begin(), exports.end(), covers);
+    if (at == exports.end()) return {};
+    found.push_back(&*at);
+  }
+  return found;
+}
+
+}  // namespace
+
+void Fetches::ask_for_leases(const Peer& peer, const wire::Extension& extension,
+                             core::Time now) {
+  if (peer.channel == nullptr || peer.leases.is_open() || !extension.lease_table ||
+      is_late(peer.id) || !may_wait_for(peer.id, kLeaseTable, extension.lease.id))
+    return;
+  ask(peer.id, extension, kLeaseTable, now);
+}
+
+bool Fetches::may_have_leases(const Peer& peer,
+                              const wire::Extension& extension) const {
+  return peer.leases.is_open() ||
+         (peer.channel != nullptr && extension.lease_table && !is_late(peer.id) &&
+          may_wait_for(peer.id, kLeaseTable, extension.lease.id));
+}
+
+bool Fetches::hold(core::OperationId operation, Peer& peer,
+                   const wire::Extension& extension,
+                   const std::vector<Descriptor>& local,
+                   const std::vector<RemoteRange>& remote, core::Time now) {
+  if (peer.channel == nullptr || !extension.lease_table || extension.exports.empty() ||
+      has_all(peer, extension) || is_late(peer.id))
+    return false;
+  auto missing = exports_behind(extension.exports, local, remote);
+  if (missing.empty()) return false;
+  std::erase_if(missing, [&](const wire::Export* each) {
+    return peer.memory.map(peer.pid(), *each, base::SharedMemory::Access::kReadWrite) !=
+           nullptr;
+  });
+  if (!peer.leases.is_open())
+    missing.push_back(&kLeaseTable);
+  else if (!peer.leases.is_valid(extension).value_or(false))
+    return false;
+  const auto may_come = [&](const wire::Export* each) {
+    // If it is there, it is smaller than the metadata says.
+    return !peer.memory.has(each->id) &&
+           may_wait_for(peer.id, *each, extension.lease.id);
+  };
+  if (missing.empty() || !std::all_of(missing.begin(), missing.end(), may_come))
+    return false;
+  Waiting& waiting = waiting_[operation];
+  waiting.peer = peer.id;
+  for (const wire::Export* const each : missing) {
+    ask(peer.id, extension, *each, now);
+    waiting.missing.push_back(each->id);
+  }
+  outbox_.send(peer.id);
+  return true;
+}
+
+void Fetches::arrived(Peer& peer, const wire::FetchedRegion& region,
+                      const base::UniqueFd& file) {
+  const Key key{peer.id, region.what};
+  const auto at = asked_.find(key);
+  if (at == asked_.end() || at->second.state == State::kRefused) return;
+  bool is_here = region.is_granted && file.get() >= 0;
+  if (is_here && region.what == 0) {
+    peer.leases.open(*peer.instance, file);
+    is_here = peer.leases.is_open();
+  } else if (is_here) {
+    is_here = peer.memory.add(at->second.exported, file);
+  }
+  if (is_here)
+    asked_.erase(at);
+  else
+    at->second.state = State::kRefused;
+  find_next_deadline();
+  settle(key, is_here);
+}
+
+void Fetches::drop_all_of(core::PeerId peer) {
+  asked_.erase(asked_.lower_bound({peer, 0}), asked_.lower_bound({peer + 1, 0}));
+  find_next_deadline();
+}
+
+void Fetches::tick(core::Time now) {
+  if (now < next_deadline_) return;
+  std::vector<Key> late;
+  for (auto& [key, asked] : asked_) {
+    if (asked.state != State::kAsked || asked.deadline > now) continue;
+    asked.state = State::kLate;
+    late.push_back(key);
+  }
+  find_next_deadline();
+  for (const Key& key : late) settle(key, false);
+}
+
+// Another lease may be granted what was refused under an ended one.
+bool Fetches::may_wait_for(core::PeerId peer, const wire::Export& exported,
+                           core::LeaseId lease) const {
+  const auto at = asked_.find({peer, exported.id});
+  return at == asked_.end() || at->second.state == State::kAsked ||
+         (at->second.state == State::kRefused && at->second.lease != lease);
+}
+
+bool Fetches::is_late(core::PeerId peer) const {
+  for (auto at = asked_.lower_bound({peer, 0});
+       at != asked_.end() && at->first.first == peer; ++at)
+    if (at->second.state == State::kLate) return true;
+  return false;
+}
+
+// Unless it is on its way already.
+void Fetches::ask(core::PeerId peer, const wire::Extension& extension,
+                  const wire::Export& exported, core::Time now) {
+  if (asked_.size() >= kMostKnown)
+    std::erase_if(
+        asked_, [&](const auto& each) { return each.second.state == State::kRefused; });
+  const auto [at, is_new] = asked_.try_emplace({peer, exported.id});
+  if (!is_new && at->second.state == State::kAsked) return;
+  at->second = {State::kAsked, extension.lease.id, exported, now + patience_};
+  next_deadline_ = std::min(next_deadline_, at->second.deadline);
+  outbox_.add(peer, wire::Fetch{extension.lease.id, extension.lease.token, exported.id},
+              now);
+}
+
+// Those who miss it go on: with it if that was the last one, without it in any case.
+void Fetches::settle(const Key& key, bool is_here) {
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    Waiting& waiting = at->second;
+    const bool is_missed =
+        waiting.peer == key.first && std::erase(waiting.missing, key.second) > 0;
+    if (!is_missed || (is_here && !waiting.missing.empty())) {
+      ++at;
+      continue;
+    }
+    ready_.push_back(at->first);
+    at = waiting_.erase(at);
+  }
+}
+
+void Fetches::find_next_deadline() noexcept {
+  next_deadline_ = core::kNever;
+  for (const auto& [key, asked] : asked_)
+    if (asked.state == State::kAsked)
+      next_deadline_ = std::min(next_deadline_, asked.deadline);
+}
+
+}  // namespace nixl_connect::runtime

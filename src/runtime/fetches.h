@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory of peers of this host that they are asked to hand over on the local channel,
+// since this process cannot open it in /proc: the peer is in another pid namespace, or
+// not to be traced. The operations that need it wait here. Used by whoever has the
+// turn.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "core/terms.h"
+#include "nixl_connect/descriptor.h"
+#include "runtime/outbox.h"
+#include "runtime/peers.h"
+
+namespace nixl_connect::runtime {
+
+class Fetches {
+ public:
+  // After `patience` without an answer the operations go on without what they miss.
+  Fetches(Outbox& outbox, core::Time patience) : outbox_(outbox), patience_(patience) {}
+
+  // Asks for the lease table of a peer that was greeted, if it is not open.
+  void ask_for_leases(const Peer& peer, const wire::Extension& extension,
+                      core::Time now);
+
+  // Whether the lease table is open, or may be by the time it is needed.
+  bool may_have_leases(const Peer& peer, const wire::Extension& extension) const;
+
+  // True: the operation has to wait for exports in which its ranges lie, or for the
+  // lease table, and comes out of take_ready() when it need not. False: all of that is
+  // mapped, or not to be had.
+  bool hold(core::OperationId operation, Peer& peer, const wire::Extension& extension,
+            const std::vector<Descriptor>& local,
+            const std::vector<RemoteRange>& remote, core::Time now);
+
+  // What the peer answers.
+  void arrived(Peer& peer, const wire::FetchedRegion& region,
+               const base::UniqueFd& file);
+
+  // The operation waits no more. False if it has not waited.
+  bool drop(core::OperationId operation) {
+    return waiting_.erase(operation) + std::erase(ready_, operation) != 0;
+  }
+  void drop_all_of(core::PeerId peer);
+
+  std::vector<core::OperationId> take_ready() { return std::exchange(ready_, {}); }
+
+  void tick(core::Time now);
+  core::Time next_deadline() const noexcept { return next_deadline_; }
+
+ private:
+  // Which peer, and which export of it; 0 is its lease table.
+  using Key = std::pair<core::PeerId, std::uint64_t>;
+  enum class State {
+    kAsked,
+    kLate,     // and may still come; nothing else is asked of that peer until then
+    kRefused,  // under that lease
+  };
+  struct Asked {
+    State state = State::kAsked;
+    core::LeaseId lease = 0;
+    wire::Export exported;
+    core::Time deadline{0};
+  };
+  struct Waiting {
+    core::PeerId peer = 0;
+    std::vector<std::uint64_t> missing;
+  };
+
+  bool may_wait_for(core::PeerId peer, const wire::Export& exported,
+                    core::LeaseId lease) const;
+  bool is_late(core::PeerId peer) const;
+  void ask(core::PeerId peer, const wire::Extension& extension,
+           const wire::Export& exported, core::Time now);
+  void settle(const Key& key, bool is_here);
+  void find_next_deadline() noexcept;
+
+  Outbox& outbox_;
+  const core::Time patience_;
+  std::map<Key, Asked> asked_;
+  std::unordered_map<core::OperationId, Waiting> waiting_;
+  std::vector<core::OperationId> ready_;
+  core::Time next_deadline_ = core::kNever;
+};
+
+}  // namespace nixl_connect::runtime

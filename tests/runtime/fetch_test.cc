@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Operations whose peer has to hand over its memory first: how they wait, and for how
+// long.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "nixl_connect/connector.h"
+#include "runtime/buffers.h"
+#include "runtime/fake_peer.h"
+
+namespace nixl_connect {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using testing::Buffer;
+using testing::FakePeer;
+using testing::finish;
+using testing::kind_of;
+using testing::on_fetch;
+
+constexpr std::size_t kSize = 10'000;
+
+class Fetching : public ::testing::Test {
+ protected:
+  Fetching() {
+    for (std::size_t i = 0; i < kSize; ++i)
+      memory_.data()[i] = static_cast<std::byte>(i * 31 + 1);
+  }
+
+  static ConnectorOptions with_patience(milliseconds patience) {
+    ConnectorOptions options = testing::with_every_path();
+    options.drain_timeout = patience;
+    return options;
+  }
+  ReadOperation begin_read(FakePeer& peer, OperationOptions options = {}) {
+    target_.assign(kSize, std::byte{0});
+    return initiator_.begin_read(peer.metadata_of(readable_), {target_.data(), kSize},
+                                 options);
+  }
+  void expect_read(ReadOperation& read, const char* path) {
+    ASSERT_EQ(finish(read), OperationStatus::kComplete);
+    EXPECT_EQ(read.path(), path);
+    EXPECT_EQ(read.bytes_transferred(), kSize);
+    for (std::size_t i = 0; i < kSize; ++i)
+      ASSERT_EQ(target_[i], memory_.data()[i]) << i;
+  }
+  // Until the peer has been asked, so that the operation waits.
+  void await_fetches(int count) const {
+    while (asked_ < count) std::this_thread::yield();
+  }
+
+  std::atomic<int> asked_{0};
+  const FakePeer::Listener counts_ =
+      on_fetch([this](FakePeer&, const wire::Fetch&) { ++asked_; });
+  const Allocation memory_ = Connector::allocate(kSize);
+  std::vector<std::byte> target_;
+  Connector exposer_{testing::with_every_path()};
+  ReadableOperation readable_ =
+      exposer_.create_readable(memory_.descriptor(), {.readers = 100});
+  Connector initiator_{with_patience(std::chrono::minutes(1))};
+};
+
+TEST_F(Fetching, BringsMemoryThatCannotBeOpened) {
+  FakePeer peer(exposer_, on_fetch([this](FakePeer& self, const wire::Fetch& fetch) {
+                  ++asked_;
+                  self.grant(fetch);
+                }));
+  auto read = begin_read(peer);
+  expect_read(read, "host.map");
+  EXPECT_EQ(asked_, 2) << "the lease table and the memory";
+  auto again = begin_read(peer);
+  expect_read(again, "host.map");
+  EXPECT_EQ(asked_, 2) << "both are kept";
+}
+
+TEST_F(Fetching, BringsMemoryToWriteTo) {
+  FakePeer peer(exposer_, [](FakePeer& self, const wire::ControlBody& body) {
+    if (const auto* fetch = std::get_if<wire::Fetch>(&body)) self.grant(*fetch);
+    if (const auto* attach = std::get_if<wire::Attach>(&body))
+      self.say(wire::Grant{attach->operation});
+  });
+  auto writable = exposer_.create_writable(memory_.descriptor());
+  std::vector<std::byte> source(kSize, std::byte{0x55});
+  auto write =
+      initiator_.begin_write({source.data(), kSize}, peer.metadata_of(writable));
+  ASSERT_EQ(finish(write), OperationStatus::kComplete);
+  EXPECT_EQ(write.path(), "host.map");
+  EXPECT_EQ(std::memcmp(memory_.data(), source.data(), kSize), 0);
+}
+
+TEST_F(Fetching, AsksOnceForAllThatWait) {
+  std::mutex mutex;
+  std::vector<wire::Fetch> asked;
+  std::promise<void> go_on;
+  FakePeer peer(exposer_, on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
+                  asked.push_back(fetch);
+                  ++asked_;
+                  if (asked.size() < 2) return;
+                  go_on.get_future().wait();
+                  for (const wire::Fetch& each : asked) self.grant(each);
+                }));
+  std::vector<ReadOperation> reads;
+  std::vector<Buffer> targets(20, Buffer(kSize));
+  for (Buffer& target : targets) {
+    target = Buffer(kSize);
+    reads.push_back(
+        initiator_.begin_read(peer.metadata_of(readable_), target.descriptor()));
+  }
+  await_fetches(2);
+  for (ReadOperation& read : reads) EXPECT_FALSE(is_terminal(read.status()));
+  go_on.set_value();
+  for (ReadOperation& read : reads) {
+    ASSERT_EQ(finish(read), OperationStatus::kComplete);
+    EXPECT_EQ(read.path(), "host.map");
+  }
+  EXPECT_EQ(asked_, 2);
+}
+
+TEST_F(Fetching, OfSeveralAllocationsWaitsForTheLast) {
+  FakePeer peer(exposer_, on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
+                  self.grant(fetch);
+                }));
+  const Allocation second = Connector::allocate(kSize);
+  std::memset(second.data(), 0x33, kSize);
+  const std::array both{memory_.descriptor(), second.descriptor()};
+  auto readable = exposer_.create_readable(both);
+  Buffer first_target(kSize);
+  Buffer second_target(kSize);
+  const std::array targets{first_target.descriptor(), second_target.descriptor()};
+  auto read = initiator_.begin_read(peer.metadata_of(readable), targets);
+  ASSERT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(read.path(), "host.map");
+  EXPECT_EQ(std::memcmp(first_target.data(), memory_.data(), kSize), 0);
+  EXPECT_EQ(std::memcmp(second_target.data(), second.data(), kSize), 0);
+}
+
+TEST_F(Fetching, IsNotDoneWhereThePathIsForbidden) {
+  ConnectorOptions options = with_patience(std::chrono::minutes(1));
+  options.forbid = {"host.map"};
+  Connector without(options);
+  std::atomic<bool> is_memory_asked{false};
+  FakePeer peer(exposer_, on_fetch([&](FakePeer&, const wire::Fetch& fetch) {
+                  if (fetch.what != 0) is_memory_asked = true;
+                }));
+  target_.resize(kSize);
+  auto read = without.begin_read(peer.metadata_of(readable_), {target_.data(), kSize});
+  expect_read(read, "host.cma");
+  EXPECT_FALSE(is_memory_asked);
+}
+
+TEST_F(Fetching, EndsAtOnceWhenTheOperationIsCancelled) {
+  FakePeer peer(exposer_, counts_);
+  auto read = begin_read(peer);
+  await_fetches(2);
+  EXPECT_EQ(read.status(), OperationStatus::kInProgress);
+  read.cancel();
+  EXPECT_EQ(finish(read), OperationStatus::kCancelled);
+  EXPECT_EQ(read.bytes_transferred(), 0U);
+}
+
+TEST_F(Fetching, EndsAtTheDeadlineOfTheOperation) {
+  FakePeer peer(exposer_, counts_);
+  auto read = begin_read(peer, {.timeout = milliseconds(50)});
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(testing::kSoon); }),
+            ErrorKind::kTimedOut);
+  EXPECT_EQ(asked_, 2);
+}
+
+TEST_F(Fetching, EndsWhenTheExposingSideRevokes) {
+  FakePeer peer(exposer_, [](FakePeer& self, const wire::ControlBody& body) {
+    if (const auto* attach = std::get_if<wire::Attach>(&body))
+      self.say(wire::Revoke{attach->operation, "changed its mind"});
+  });
+  auto read = begin_read(peer);
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(testing::kSoon); }),
+            ErrorKind::kCancelled);
+  EXPECT_NE(read.path(), "host.map");
+}
+
+TEST_F(Fetching, EndsWhenThePeerIsLost) {
+  FakePeer peer(exposer_,
+                on_fetch([](FakePeer& self, const wire::Fetch&) { self.hang_up(); }));
+  auto read = begin_read(peer);
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(testing::kSoon); }),
+            ErrorKind::kDisconnected);
+}
+
+TEST_F(Fetching, DoesNotKeepAConnectorFromClosing) {
+  FakePeer peer(exposer_, counts_);
+  auto initiator = std::make_unique<Connector>(with_patience(std::chrono::minutes(1)));
+  target_.resize(kSize);
+  auto read =
+      initiator->begin_read(peer.metadata_of(readable_), {target_.data(), kSize});
+  await_fetches(2);
+  const auto start = steady_clock::now();
+  initiator.reset();
+  EXPECT_LT(steady_clock::now() - start, std::chrono::seconds(10));
+  EXPECT_EQ(read.status(), OperationStatus::kCancelled);
+}
+
+class ImpatientFetching : public Fetching {
+ protected:
+  ImpatientFetching() { initiator_.close(); }
+
+  ReadOperation begin_read(FakePeer& peer) {
+    target_.assign(kSize, std::byte{0});
+    return impatient_.begin_read(peer.metadata_of(readable_), {target_.data(), kSize});
+  }
+
+  Connector impatient_{with_patience(milliseconds(100))};
+};
+
+TEST_F(ImpatientFetching, TakesTheNextPathWhereNoAnswerComes) {
+  FakePeer peer(exposer_, counts_);
+  const auto start = steady_clock::now();
+  auto read = begin_read(peer);
+  expect_read(read, "host.cma");
+  EXPECT_GE(steady_clock::now() - start, milliseconds(100)) << "it has waited";
+  auto next = begin_read(peer);
+  expect_read(next, "host.cma");
+  EXPECT_EQ(asked_, 2) << "nothing more is asked of such a peer";
+}
+
+TEST_F(ImpatientFetching, UsesWhatComesLate) {
+  std::vector<wire::Fetch> asked;
+  std::atomic<bool> is_late{false};
+  FakePeer peer(exposer_, [&](FakePeer& self, const wire::ControlBody& body) {
+    if (const auto* fetch = std::get_if<wire::Fetch>(&body)) asked.push_back(*fetch);
+    // The Attach of the second read.
+    if (!is_late || !std::holds_alternative<wire::Attach>(body)) return;
+    for (const wire::Fetch& each : std::exchange(asked, {})) self.grant(each);
+  });
+  auto read = begin_read(peer);
+  expect_read(read, "host.cma");
+  is_late = true;
+  const auto limit = steady_clock::now() + testing::kSoon;
+  std::string path;
+  while (path != "host.map" && steady_clock::now() < limit) {
+    auto next = begin_read(peer);
+    ASSERT_EQ(finish(next), OperationStatus::kComplete);
+    path = next.path();
+  }
+  EXPECT_EQ(path, "host.map");
+}
+
+TEST_F(ImpatientFetching, AsksAgainUnderAnotherLease) {
+  std::atomic<bool> may_have{false};
+  FakePeer peer(exposer_, on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
+                  if (may_have || fetch.what == 0)
+                    self.grant(fetch);
+                  else
+                    self.say(wire::FetchedRegion{fetch.what, false});
+                }));
+  auto read = begin_read(peer);
+  expect_read(read, "host.cma");
+  may_have = true;
+  auto same_lease = begin_read(peer);
+  expect_read(same_lease, "host.cma");
+  readable_ = exposer_.create_readable(memory_.descriptor(), {.readers = 100});
+  auto another_lease = begin_read(peer);
+  expect_read(another_lease, "host.map");
+}
+
+}  // namespace
+}  // namespace nixl_connect
