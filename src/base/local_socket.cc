@@ -101,10 +101,16 @@ LocalSocket::Credentials LocalSocket::peer() const noexcept {
 }
 
 LocalSocket::Result LocalSocket::send(BytesView message, int fd) const noexcept {
-  // sendmsg() only reads the message.
-  Envelope envelope(const_cast<std::byte*>(message.data()), message.size());
-  if (fd >= 0) envelope.enclose(fd);
-  if (::sendmsg(fd_.get(), envelope.header(), MSG_NOSIGNAL) >= 0) return Result::kDone;
+  ssize_t sent = -1;
+  if (fd < 0) {
+    sent = ::send(fd_.get(), message.data(), message.size(), MSG_NOSIGNAL);
+  } else {
+    // sendmsg() only reads the message.
+    Envelope envelope(const_cast<std::byte*>(message.data()), message.size());
+    envelope.enclose(fd);
+    sent = ::sendmsg(fd_.get(), envelope.header(), MSG_NOSIGNAL);
+  }
+  if (sent >= 0) return Result::kDone;
   switch (errno) {
     case EAGAIN:
     case EINTR:

@@ -14,11 +14,11 @@
 
 namespace nixl_connect::runtime {
 
+class LeaseWords;
+
 // Of the memory that Connector::allocate() gave, among these descriptors; the rest, and
 // what is more than fits, is reached by other paths. Any thread.
 std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors);
-
-class LeaseWords;
 
 // A descriptor of what was asked for; none (-1) if the lease is not alive, the token
 // not its own, or there is no such thing. Any thread.

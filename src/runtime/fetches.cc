@@ -3,6 +3,10 @@
 
 #include <algorithm>
 
+#include "runtime/outbox.h"
+#include "runtime/peers.h"
+#include "runtime/remote_agent.h"
+
 namespace nixl_connect::runtime {
 namespace {
 

@@ -15,10 +15,14 @@
 #include "base/unique_fd.h"
 #include "core/terms.h"
 #include "nixl_connect/descriptor.h"
-#include "runtime/outbox.h"
-#include "runtime/peers.h"
+#include "wire/control.h"
+#include "wire/extension.h"
 
 namespace nixl_connect::runtime {
+
+class Outbox;
+struct Peer;
+struct RemoteRange;
 
 class Fetches {
  public:

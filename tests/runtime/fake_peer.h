@@ -36,8 +36,7 @@ class FakePeer {
   // Called on the peer's own thread, for every message but Hello.
   using Listener = std::function<void(FakePeer&, const wire::ControlBody&)>;
 
-  FakePeer(Connector& exposer, Listener listener)
-      : exposer_(exposer), listener_(std::move(listener)) {
+  explicit FakePeer(Listener listener) : listener_(std::move(listener)) {
     std::memcpy(table_.data(), instance_.data(), instance_.size());
     thread_ = std::thread([this] { run(); });
   }
@@ -115,7 +114,6 @@ class FakePeer {
     }
   }
 
-  Connector& exposer_;
   const Listener listener_;
   const wire::InstanceId instance_ = runtime::random_instance();
   const base::LocalListener listening_{"nixl_connect/" + base::to_hex(instance_)};

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -69,10 +68,10 @@ class Fetching : public ::testing::Test {
 };
 
 TEST_F(Fetching, BringsMemoryThatCannotBeOpened) {
-  FakePeer peer(exposer_, on_fetch([this](FakePeer& self, const wire::Fetch& fetch) {
-                  ++asked_;
-                  self.grant(fetch);
-                }));
+  FakePeer peer(on_fetch([this](FakePeer& self, const wire::Fetch& fetch) {
+    ++asked_;
+    self.grant(fetch);
+  }));
   auto read = begin_read(peer);
   expect_read(read, "host.map");
   EXPECT_EQ(asked_, 2) << "the lease table and the memory";
@@ -82,7 +81,7 @@ TEST_F(Fetching, BringsMemoryThatCannotBeOpened) {
 }
 
 TEST_F(Fetching, BringsMemoryToWriteTo) {
-  FakePeer peer(exposer_, [](FakePeer& self, const wire::ControlBody& body) {
+  FakePeer peer([](FakePeer& self, const wire::ControlBody& body) {
     if (const auto* fetch = std::get_if<wire::Fetch>(&body)) self.grant(*fetch);
     if (const auto* attach = std::get_if<wire::Attach>(&body))
       self.say(wire::Grant{attach->operation});
@@ -97,16 +96,15 @@ TEST_F(Fetching, BringsMemoryToWriteTo) {
 }
 
 TEST_F(Fetching, AsksOnceForAllThatWait) {
-  std::mutex mutex;
   std::vector<wire::Fetch> asked;
   std::promise<void> go_on;
-  FakePeer peer(exposer_, on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
-                  asked.push_back(fetch);
-                  ++asked_;
-                  if (asked.size() < 2) return;
-                  go_on.get_future().wait();
-                  for (const wire::Fetch& each : asked) self.grant(each);
-                }));
+  FakePeer peer(on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
+    asked.push_back(fetch);
+    ++asked_;
+    if (asked.size() < 2) return;
+    go_on.get_future().wait();
+    for (const wire::Fetch& each : asked) self.grant(each);
+  }));
   std::vector<ReadOperation> reads;
   std::vector<Buffer> targets(20, Buffer(kSize));
   for (Buffer& target : targets) {
@@ -125,9 +123,8 @@ TEST_F(Fetching, AsksOnceForAllThatWait) {
 }
 
 TEST_F(Fetching, OfSeveralAllocationsWaitsForTheLast) {
-  FakePeer peer(exposer_, on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
-                  self.grant(fetch);
-                }));
+  FakePeer peer(
+      on_fetch([](FakePeer& self, const wire::Fetch& fetch) { self.grant(fetch); }));
   const Allocation second = Connector::allocate(kSize);
   std::memset(second.data(), 0x33, kSize);
   const std::array both{memory_.descriptor(), second.descriptor()};
@@ -147,9 +144,9 @@ TEST_F(Fetching, IsNotDoneWhereThePathIsForbidden) {
   options.forbid = {"host.map"};
   Connector without(options);
   std::atomic<bool> is_memory_asked{false};
-  FakePeer peer(exposer_, on_fetch([&](FakePeer&, const wire::Fetch& fetch) {
-                  if (fetch.what != 0) is_memory_asked = true;
-                }));
+  FakePeer peer(on_fetch([&](FakePeer&, const wire::Fetch& fetch) {
+    if (fetch.what != 0) is_memory_asked = true;
+  }));
   target_.resize(kSize);
   auto read = without.begin_read(peer.metadata_of(readable_), {target_.data(), kSize});
   expect_read(read, "host.cma");
@@ -157,7 +154,7 @@ TEST_F(Fetching, IsNotDoneWhereThePathIsForbidden) {
 }
 
 TEST_F(Fetching, EndsAtOnceWhenTheOperationIsCancelled) {
-  FakePeer peer(exposer_, counts_);
+  FakePeer peer(counts_);
   auto read = begin_read(peer);
   await_fetches(2);
   EXPECT_EQ(read.status(), OperationStatus::kInProgress);
@@ -167,7 +164,7 @@ TEST_F(Fetching, EndsAtOnceWhenTheOperationIsCancelled) {
 }
 
 TEST_F(Fetching, EndsAtTheDeadlineOfTheOperation) {
-  FakePeer peer(exposer_, counts_);
+  FakePeer peer(counts_);
   auto read = begin_read(peer, {.timeout = milliseconds(50)});
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(testing::kSoon); }),
             ErrorKind::kTimedOut);
@@ -175,7 +172,7 @@ TEST_F(Fetching, EndsAtTheDeadlineOfTheOperation) {
 }
 
 TEST_F(Fetching, EndsWhenTheExposingSideRevokes) {
-  FakePeer peer(exposer_, [](FakePeer& self, const wire::ControlBody& body) {
+  FakePeer peer([](FakePeer& self, const wire::ControlBody& body) {
     if (const auto* attach = std::get_if<wire::Attach>(&body))
       self.say(wire::Revoke{attach->operation, "changed its mind"});
   });
@@ -186,15 +183,14 @@ TEST_F(Fetching, EndsWhenTheExposingSideRevokes) {
 }
 
 TEST_F(Fetching, EndsWhenThePeerIsLost) {
-  FakePeer peer(exposer_,
-                on_fetch([](FakePeer& self, const wire::Fetch&) { self.hang_up(); }));
+  FakePeer peer(on_fetch([](FakePeer& self, const wire::Fetch&) { self.hang_up(); }));
   auto read = begin_read(peer);
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(testing::kSoon); }),
             ErrorKind::kDisconnected);
 }
 
 TEST_F(Fetching, DoesNotKeepAConnectorFromClosing) {
-  FakePeer peer(exposer_, counts_);
+  FakePeer peer(counts_);
   auto initiator = std::make_unique<Connector>(with_patience(std::chrono::minutes(1)));
   target_.resize(kSize);
   auto read =
@@ -219,7 +215,7 @@ class ImpatientFetching : public Fetching {
 };
 
 TEST_F(ImpatientFetching, TakesTheNextPathWhereNoAnswerComes) {
-  FakePeer peer(exposer_, counts_);
+  FakePeer peer(counts_);
   const auto start = steady_clock::now();
   auto read = begin_read(peer);
   expect_read(read, "host.cma");
@@ -232,7 +228,7 @@ TEST_F(ImpatientFetching, TakesTheNextPathWhereNoAnswerComes) {
 TEST_F(ImpatientFetching, UsesWhatComesLate) {
   std::vector<wire::Fetch> asked;
   std::atomic<bool> is_late{false};
-  FakePeer peer(exposer_, [&](FakePeer& self, const wire::ControlBody& body) {
+  FakePeer peer([&](FakePeer& self, const wire::ControlBody& body) {
     if (const auto* fetch = std::get_if<wire::Fetch>(&body)) asked.push_back(*fetch);
     // The Attach of the second read.
     if (!is_late || !std::holds_alternative<wire::Attach>(body)) return;
@@ -253,12 +249,12 @@ TEST_F(ImpatientFetching, UsesWhatComesLate) {
 
 TEST_F(ImpatientFetching, AsksAgainUnderAnotherLease) {
   std::atomic<bool> may_have{false};
-  FakePeer peer(exposer_, on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
-                  if (may_have || fetch.what == 0)
-                    self.grant(fetch);
-                  else
-                    self.say(wire::FetchedRegion{fetch.what, false});
-                }));
+  FakePeer peer(on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
+    if (may_have || fetch.what == 0)
+      self.grant(fetch);
+    else
+      self.say(wire::FetchedRegion{fetch.what, false});
+  }));
   auto read = begin_read(peer);
   expect_read(read, "host.cma");
   may_have = true;

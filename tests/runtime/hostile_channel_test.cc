@@ -127,7 +127,7 @@ TEST(DeafPeer, IsLostWhenTooMuchWaitsForIt) {
   auto readable = exposer.create_readable(exposed.descriptor());
   auto writable = exposer.create_writable(exposed.descriptor());
   testing::FakePeer peer(
-      exposer, [end](testing::FakePeer&, const wire::ControlBody&) { end.wait(); });
+      [end](testing::FakePeer&, const wire::ControlBody&) { end.wait(); });
   Connector initiator(testing::with_every_path());
   Buffer local(64);
   auto write = initiator.begin_write(local.descriptor(), peer.metadata_of(writable));
@@ -135,6 +135,7 @@ TEST(DeafPeer, IsLostWhenTooMuchWaitsForIt) {
   constexpr int kTooMany = 10'000;
   for (int i = 0; i < kTooMany && !is_terminal(write.status()); ++i) {
     std::vector<ReadOperation> reads;
+    reads.reserve(100);
     for (int k = 0; k < 100; ++k)
       reads.push_back(initiator.begin_read(metadata, local.descriptor()));
     while (!is_terminal(reads.back().status())) std::this_thread::yield();

@@ -126,13 +126,12 @@ class HostileRegion : public ::testing::TestWithParam<Trick> {
     const Allocation memory = Connector::allocate(kSize);
     std::memset(memory.data(), 0x44, kSize);
     auto readable = exposer.create_readable(memory.descriptor(), {.readers = 5});
-    FakePeer peer(exposer,
-                  testing::on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
-                    if (fetch.what == 0)
-                      self.grant(fetch);
-                    else
-                      trick.answer(self, fetch);
-                  }));
+    FakePeer peer(testing::on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
+      if (fetch.what == 0)
+        self.grant(fetch);
+      else
+        trick.answer(self, fetch);
+    }));
     Connector initiator(impatient());
     for (int i = 0; i < 3; ++i) {
       std::vector<std::byte> target(kSize);
@@ -162,12 +161,11 @@ TEST(HostileLeaseTable, IsNotUsed) {
   Connector exposer(testing::with_every_path());
   const Allocation memory = Connector::allocate(kSize);
   auto readable = exposer.create_readable(memory.descriptor());
-  FakePeer peer(exposer,
-                testing::on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
-                  if (fetch.what != 0) return self.grant(fetch);
-                  const base::SharedMemory other(runtime::kLeaseTableName, 4096);
-                  self.say(wire::FetchedRegion{0, true}, other.fd());
-                }));
+  FakePeer peer(testing::on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
+    if (fetch.what != 0) return self.grant(fetch);
+    const base::SharedMemory other(runtime::kLeaseTableName, 4096);
+    self.say(wire::FetchedRegion{0, true}, other.fd());
+  }));
   Connector initiator(testing::with_every_path());
   std::vector<std::byte> target(kSize);
   auto read = initiator.begin_read(peer.metadata_of(readable), {target.data(), kSize});
@@ -181,13 +179,12 @@ TEST(HostileFiles, SeveralInOneMessageEndTheChannel) {
     Connector exposer(testing::with_every_path());
     const Allocation memory = Connector::allocate(kSize);
     auto readable = exposer.create_readable(memory.descriptor());
-    FakePeer peer(
-        exposer, testing::on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
-          const UniqueFd file = self.file_of(fetch.what);
-          testing::send_with_files(
-              self.socket(), self.payload({wire::FetchedRegion{fetch.what, true}}),
-              {file.get(), file.get()});
-        }));
+    FakePeer peer(testing::on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
+      const UniqueFd file = self.file_of(fetch.what);
+      testing::send_with_files(self.socket(),
+                               self.payload({wire::FetchedRegion{fetch.what, true}}),
+                               {file.get(), file.get()});
+    }));
     Connector initiator(testing::with_every_path());
     std::vector<std::byte> target(kSize);
     auto read =
