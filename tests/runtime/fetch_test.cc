@@ -53,7 +53,9 @@ class Fetching : public ::testing::Test {
   }
   // Until the peer has been asked, so that the operation waits.
   void await_fetches(int count) const {
-    while (asked_ < count) std::this_thread::yield();
+    const auto limit = steady_clock::now() + testing::kSoon;
+    while (asked_ < count && steady_clock::now() < limit) std::this_thread::yield();
+    ASSERT_EQ(asked_, count);
   }
 
   std::atomic<int> asked_{0};

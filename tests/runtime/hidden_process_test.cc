@@ -170,6 +170,7 @@ class Hidden {
 
   // On return it stands still.
   void stop() const {
+    if (process_ == 0) return;
     ::kill(process_, SIGSTOP);
     char state = 0;
     while (state != 'T') {
@@ -180,7 +181,7 @@ class Hidden {
   }
   void go_on() const { ::kill(process_, SIGCONT); }
   void die() {
-    ::kill(process_, SIGKILL);
+    if (process_ != 0) ::kill(process_, SIGKILL);
     child_.kill_and_reap();
   }
 

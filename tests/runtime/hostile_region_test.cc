@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,10 @@ struct Trick {
   const char* name;
   void (*answer)(const FakePeer& peer, const wire::Fetch& fetch);
   const char* path = "host.cma";
+
+  friend std::ostream& operator<<(std::ostream& out, const Trick& trick) {
+    return out << trick.name;
+  }
 };
 
 const Trick kTricks[] = {
