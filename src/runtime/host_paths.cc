@@ -12,6 +12,7 @@
 #include "paths/host/mapped_copy.h"
 #include "paths/local/exposures.h"
 #include "paths/local/local_copy.h"
+#include "runtime/peers.h"
 
 namespace nixl_connect::runtime {
 namespace {

@@ -14,10 +14,11 @@
 #include "nixl_connect/descriptor.h"
 #include "nixl_connect/metadata.h"
 #include "paths/host/copy.h"
-#include "runtime/peers.h"
 #include "runtime/remote_agent.h"
 
 namespace nixl_connect::runtime {
+
+struct Peer;
 
 // What an operation of the initiating side is about. A view.
 struct Movement {

@@ -51,9 +51,12 @@ constexpr std::tuple kMembers<FetchedRegion>{&FetchedRegion::what,
 // One write and one read for each type a member has. read() gives false for bytes that
 // no write() makes.
 void write(base::Writer& out, std::uint64_t value) { out.u64(value); }
-template <typename Enum>
-requires std::is_enum_v<Enum>
-void write(base::Writer& out, Enum value) { out.u8(static_cast<std::uint8_t>(value)); }
+// Enumerations and bool.
+template <typename Choice>
+concept IsChoice = std::is_enum_v<Choice> || std::is_same_v<Choice, bool>;
+void write(base::Writer& out, IsChoice auto value) {
+  out.u8(static_cast<std::uint8_t>(value));
+}
 void write(base::Writer& out, const base::Bytes& value) { out.raw(value); }
 void write(base::Writer& out, const std::string& value) {
   if (value.size() <= kMaxTextBytes && is_utf8(value))
@@ -69,14 +72,11 @@ bool read(base::BytesView bytes, std::uint64_t& value) {
 constexpr AccessKind last_of(AccessKind) { return AccessKind::kView; }
 constexpr DoneStatus last_of(DoneStatus) { return DoneStatus::kFailed; }
 constexpr bool last_of(bool) { return true; }
-// Enumerations and bool.
-template <typename Choice>
-requires(std::is_enum_v<Choice> ||
-         std::is_same_v<Choice, bool>) bool read(base::BytesView bytes, Choice& value) {
+bool read(base::BytesView bytes, IsChoice auto& value) {
   const std::uint8_t number = base::Reader(bytes).u8().value_or(0);
   if (bytes.size() != 1 || number > static_cast<std::uint8_t>(last_of(value)))
     return false;
-  value = static_cast<Choice>(number);
+  value = static_cast<std::remove_reference_t<decltype(value)>>(number);
   return true;
 }
 bool read(base::BytesView bytes, base::Bytes& value) {

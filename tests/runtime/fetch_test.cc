@@ -35,7 +35,7 @@ class Fetching : public ::testing::Test {
   }
 
   static ConnectorOptions with_patience(milliseconds patience) {
-    ConnectorOptions options = testing::with_every_path();
+    ConnectorOptions options = testing::across_processes();
     options.drain_timeout = patience;
     return options;
   }
@@ -63,7 +63,7 @@ class Fetching : public ::testing::Test {
       on_fetch([this](FakePeer&, const wire::Fetch&) { ++asked_; });
   const Allocation memory_ = Connector::allocate(kSize);
   std::vector<std::byte> target_;
-  Connector exposer_{testing::with_every_path()};
+  Connector exposer_{testing::across_processes()};
   ReadableOperation readable_ =
       exposer_.create_readable(memory_.descriptor(), {.readers = 100});
   Connector initiator_{with_patience(std::chrono::minutes(1))};

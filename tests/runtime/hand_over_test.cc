@@ -78,7 +78,7 @@ class HandOver : public ::testing::Test {
 
   // Whoever asks later is answered later.
   void wait_until_all_was_heard() {
-    Connector another(testing::with_every_path());
+    Connector another(testing::across_processes());
     testing::Buffer source(64, 6);
     testing::Buffer target(64);
     auto writable = exposer_.create_writable(target.descriptor());
@@ -91,7 +91,7 @@ class HandOver : public ::testing::Test {
   std::uint64_t export_id() const { return extension().exports.at(0).id; }
 
   const wire::InstanceId sender_ = random_instance();
-  Connector exposer_{testing::with_every_path()};
+  Connector exposer_{testing::across_processes()};
   const Allocation memory_ = Connector::allocate(10'000);
   ReadableOperation readable_ = exposer_.create_readable(memory_.descriptor());
   const wire::AgentMetadata agent_;

@@ -87,7 +87,7 @@ void hide(const std::string& how) {
 
 int expose_role(const std::string& how) {
   hide(how);
-  Connector connector(testing::with_every_path());
+  Connector connector(testing::across_processes());
   const Allocation memory = Connector::allocate(kSize);
   for (std::size_t i = 0; i < kSize; ++i) memory.data()[i] = pattern(i);
   const Allocation inbox = Connector::allocate(kSize);
@@ -123,7 +123,7 @@ std::string how_it_ended(Operation& operation) {
 
 int transfer_role(const std::string& how) {
   hide(how);
-  ConnectorOptions options = testing::with_every_path();
+  ConnectorOptions options = testing::across_processes();
   options.drain_timeout = std::chrono::seconds(20);
   Connector connector(options);
   std::cout << "ready" << std::endl;

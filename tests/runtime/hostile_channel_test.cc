@@ -122,13 +122,13 @@ TEST_F(HostileChannel, GarbageIsDropped) {
 TEST(DeafPeer, IsLostWhenTooMuchWaitsForIt) {
   std::promise<void> is_over;
   const std::shared_future<void> end = is_over.get_future().share();
-  Connector exposer(testing::with_every_path());
+  Connector exposer(testing::across_processes());
   Buffer exposed(64, 5);
   auto readable = exposer.create_readable(exposed.descriptor());
   auto writable = exposer.create_writable(exposed.descriptor());
   testing::FakePeer peer(
       [end](testing::FakePeer&, const wire::ControlBody&) { end.wait(); });
-  Connector initiator(testing::with_every_path());
+  Connector initiator(testing::across_processes());
   Buffer local(64);
   auto write = initiator.begin_write(local.descriptor(), peer.metadata_of(writable));
   const RdmaMetadata metadata = peer.metadata_of(readable);

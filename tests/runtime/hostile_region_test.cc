@@ -120,14 +120,14 @@ const Trick kTricks[] = {
 class HostileRegion : public ::testing::TestWithParam<Trick> {
  protected:
   static ConnectorOptions impatient() {
-    ConnectorOptions options = testing::with_every_path();
+    ConnectorOptions options = testing::across_processes();
     options.drain_timeout = std::chrono::milliseconds(500);
     return options;
   }
 
   // Two Connectors, from their begin to their end.
   static void read_once(const Trick& trick) {
-    Connector exposer(testing::with_every_path());
+    Connector exposer(testing::across_processes());
     const Allocation memory = Connector::allocate(kSize);
     std::memset(memory.data(), 0x44, kSize);
     auto readable = exposer.create_readable(memory.descriptor(), {.readers = 5});
@@ -163,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(Tricks, HostileRegion, ::testing::ValuesIn(kTricks),
 
 // As the memory itself, or the leases, of another process would be.
 TEST(HostileLeaseTable, IsNotUsed) {
-  Connector exposer(testing::with_every_path());
+  Connector exposer(testing::across_processes());
   const Allocation memory = Connector::allocate(kSize);
   auto readable = exposer.create_readable(memory.descriptor());
   FakePeer peer(testing::on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
@@ -171,7 +171,7 @@ TEST(HostileLeaseTable, IsNotUsed) {
     const base::SharedMemory other(runtime::kLeaseTableName, 4096);
     self.say(wire::FetchedRegion{0, true}, other.fd());
   }));
-  Connector initiator(testing::with_every_path());
+  Connector initiator(testing::across_processes());
   std::vector<std::byte> target(kSize);
   auto read = initiator.begin_read(peer.metadata_of(readable), {target.data(), kSize});
   ASSERT_EQ(finish(read), OperationStatus::kComplete);
@@ -181,7 +181,7 @@ TEST(HostileLeaseTable, IsNotUsed) {
 // No Connector sends such a message: whoever does is done with.
 TEST(HostileFiles, SeveralInOneMessageEndTheChannel) {
   const auto read_once = [] {
-    Connector exposer(testing::with_every_path());
+    Connector exposer(testing::across_processes());
     const Allocation memory = Connector::allocate(kSize);
     auto readable = exposer.create_readable(memory.descriptor());
     FakePeer peer(testing::on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
@@ -190,7 +190,7 @@ TEST(HostileFiles, SeveralInOneMessageEndTheChannel) {
                                self.payload({wire::FetchedRegion{fetch.what, true}}),
                                {file.get(), file.get()});
     }));
-    Connector initiator(testing::with_every_path());
+    Connector initiator(testing::across_processes());
     std::vector<std::byte> target(kSize);
     auto read =
         initiator.begin_read(peer.metadata_of(readable), {target.data(), kSize});

@@ -30,7 +30,7 @@ constexpr std::byte kContent{0x33};
 constexpr milliseconds kDrainTimeout{20};
 
 ConnectorOptions with_short_drain() {
-  ConnectorOptions options = testing::with_every_path();
+  ConnectorOptions options = testing::across_processes();
   options.drain_timeout = kDrainTimeout;
   return options;
 }

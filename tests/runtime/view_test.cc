@@ -26,7 +26,7 @@ using testing::kind_of;
 using testing::kSoon;
 
 ConnectorOptions with_short_drain() {
-  ConnectorOptions options = testing::with_every_path();
+  ConnectorOptions options = testing::across_processes();
   options.drain_timeout = milliseconds(20);
   return options;
 }
@@ -284,7 +284,7 @@ TEST_F(View, OfHeapMemoryIsRefusedAndItCanStillBeRead) {
 }
 
 TEST_F(View, IsRefusedWhereItsPathIsForbidden) {
-  ConnectorOptions options = testing::with_every_path();
+  ConnectorOptions options = testing::across_processes();
   options.forbid = {"host.map"};
   Connector without(options);
   auto readable = exposer_.create_readable(source_.descriptor());
