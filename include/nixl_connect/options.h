@@ -97,8 +97,8 @@ struct ConnectorOptions {
 
   // File with what the paths cost on this machine, as `nixl-connect doctor --calibrate`
   // writes it. Empty: usual figures. One that cannot be read is refused. Environment:
-  // NIXL_CONNECT_COSTS; else ~/.config/nixl_connect/costs.json (XDG_CONFIG_HOME is
-  // heeded), if it is there.
+  // NIXL_CONNECT_COSTS, which may be set to nothing for those; if it is not set,
+  // ~/.config/nixl_connect/costs.json (XDG_CONFIG_HOME is heeded), if it is there.
   std::string costs_file{};
 
   // Lowest level that reaches the log (standard error, or set_log_sink()) of the whole

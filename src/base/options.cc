@@ -114,8 +114,9 @@ ConnectorOptions ConnectorOptions::from_environment() {
   options.paths = read_list("NIXL_CONNECT_PATHS");
   options.require = variable("NIXL_CONNECT_REQUIRE");
   options.forbid = read_list("NIXL_CONNECT_FORBID");
-  options.costs_file = variable("NIXL_CONNECT_COSTS");
-  if (options.costs_file.empty()) options.costs_file = usual_costs_file();
+  // One that is set and empty means no file.
+  const char* const costs_file = std::getenv("NIXL_CONNECT_COSTS");
+  options.costs_file = costs_file == nullptr ? usual_costs_file() : costs_file;
   read_log_level(options);
   return options;
 }

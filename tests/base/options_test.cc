@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -32,7 +34,10 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   const Variable network("NIXL_CONNECT_NETWORK", "off");
   const Variable spin("NIXL_CONNECT_SPIN_US", "0");
   const Variable threads("NIXL_CONNECT_COPY_THREADS", "3");
+  const Variable paths("NIXL_CONNECT_PATHS", "ucx,host.cma");
+  const Variable require("NIXL_CONNECT_REQUIRE", "ucx");
   const Variable forbid("NIXL_CONNECT_FORBID", "host.cma,else");
+  const Variable costs("NIXL_CONNECT_COSTS", "/somewhere/costs.json");
   const Variable log("NIXL_CONNECT_LOG", "error");
   const ConnectorOptions options = ConnectorOptions::from_environment();
   EXPECT_EQ(options.ucx_directory, "/somewhere");
@@ -40,8 +45,25 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   EXPECT_FALSE(options.network);
   EXPECT_EQ(options.spin.count(), 0);
   EXPECT_EQ(options.copy_threads, 3U);
+  EXPECT_EQ(options.paths, (std::vector<std::string>{"ucx", "host.cma"}));
+  EXPECT_EQ(options.require, "ucx");
   EXPECT_EQ(options.forbid, (std::vector<std::string>{"host.cma", "else"}));
+  EXPECT_EQ(options.costs_file, "/somewhere/costs.json");
   EXPECT_EQ(options.log_level, LogLevel::kError);
+}
+
+TEST(Options, TakeTheUsualCostsFileIfItIsThereAndNoVariableIsSet) {
+  const std::filesystem::path home = ::testing::TempDir() + "options_test";
+  const Variable config("XDG_CONFIG_HOME", home.c_str());
+  ::unsetenv("NIXL_CONNECT_COSTS");
+  EXPECT_EQ(ConnectorOptions::from_environment().costs_file, "");
+  const std::filesystem::path file = home / "nixl_connect/costs.json";
+  std::filesystem::create_directories(file.parent_path());
+  std::ofstream(file) << "{}";
+  EXPECT_EQ(ConnectorOptions::from_environment().costs_file, file);
+  const Variable none("NIXL_CONNECT_COSTS", "");
+  EXPECT_EQ(ConnectorOptions::from_environment().costs_file, "");
+  std::filesystem::remove_all(home);
 }
 
 TEST(Options, NameTheVariableThatCannotBeRead) {
