@@ -100,5 +100,7 @@ void log_info(std::string_view message) { write(LogLevel::kInfo, message); }
 void log_warning(std::string_view message) { write(LogLevel::kWarning, message); }
 void log_error(std::string_view message) { write(LogLevel::kError, message); }
 
+bool is_debugging() { return logger().should_log(to_spdlog(LogLevel::kDebug)); }
+
 }  // namespace base
 }  // namespace nixl_connect

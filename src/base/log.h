@@ -15,4 +15,7 @@ void log_info(std::string_view message);
 void log_warning(std::string_view message);
 void log_error(std::string_view message);
 
+// Whether log_debug() writes anything, for messages that take long to make.
+bool is_debugging();
+
 }  // namespace nixl_connect::base

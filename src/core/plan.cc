@@ -101,4 +101,13 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   return choice;
 }
 
+bool is_only_ucx_left(const Choice& choice, const PathRules& rules) {
+  if (choice.path != Path::kUcx || !rules.required.is_empty() || !rules.ordered.empty())
+    return false;
+  return std::none_of(kAllPaths.begin(), kAllPaths.end(), [&](Path path) {
+    return path != Path::kUcx &&
+           choice.verdicts[index_of(path)].obstacle == Obstacle::kNone;
+  });
+}
+
 }  // namespace nixl_connect::core

@@ -87,4 +87,14 @@ Plan to_plan(const Choice& choice, const PathRules& rules);
 // help.
 std::string why_none(const Plan& plan);
 
+// Whether it goes by ucx though nobody asked for that: no path of one host can be used.
+bool is_only_ucx_left(const Choice& choice, const PathRules& rules);
+
+// What keeps it from the paths of one host, of what could be changed.
+std::string why_only_ucx(const Plan& plan);
+
+// Without the bytes: "host.cma (2.9 us); ucx (4.9 us); local: the peer is another
+// process; ...", the path taken first.
+std::string in_one_line(const Plan& plan);
+
 }  // namespace nixl_connect::core

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "core/plan.h"
 
@@ -97,6 +98,12 @@ PathEstimate to_estimate(Path path, const Verdict& verdict) {
   return estimate;
 }
 
+std::string reason_of(const PathEstimate& each) {
+  std::string text = each.path + ": " + each.obstacle;
+  if (!each.remedy.empty()) text += " (" + each.remedy + ")";
+  return text;
+}
+
 }  // namespace
 
 Plan to_plan(const Choice& choice, const PathRules& rules) {
@@ -122,11 +129,16 @@ Plan to_plan(const Choice& choice, const PathRules& rules) {
 std::string why_none(const Plan& plan) {
   std::string text = "no path may be taken";
   const char* mark = ": ";
-  for (const PathEstimate& each : plan.paths) {
-    text += mark + each.path + ": " + each.obstacle;
-    if (!each.remedy.empty()) text += " (" + each.remedy + ")";
-    mark = "; ";
-  }
+  for (const PathEstimate& each : plan.paths)
+    text += std::exchange(mark, "; ") + reason_of(each);
+  return text;
+}
+
+std::string why_only_ucx(const Plan& plan) {
+  std::string text;
+  const char* mark = "";
+  for (const PathEstimate& each : plan.paths)
+    if (!each.remedy.empty()) text += std::exchange(mark, "; ") + reason_of(each);
   return text;
 }
 
@@ -166,6 +178,17 @@ std::string Plan::to_text() const {
                      (path.empty() ? "no path" : path);
   for (const PathEstimate& each : paths)
     text += "\n" + line_of(each, each.path == path);
+  return text;
+}
+
+std::string core::in_one_line(const Plan& plan) {
+  std::string text;
+  const char* mark = "";
+  for (const PathEstimate& each : plan.paths) {
+    text += std::exchange(mark, "; ") + each.path;
+    text +=
+        each.is_usable() ? " (" + duration_text(each.time) + ")" : ": " + each.obstacle;
+  }
   return text;
 }
 

@@ -171,6 +171,8 @@ class Dispatcher {
                       const core::PathRules& rules, core::PathSet failed) const;
   bool plan(BeginRequest& request, Peer& peer);
   void choose_again(Running& running);
+  void settle(OperationState& state, Peer& peer, const core::Choice& choice,
+              const core::PathRules& rules) const;
   static Movement movement_of(const Running& running);
   bool try_start_copy(core::OperationId operation, Running& running);
   bool map_for_view(BeginRequest& request, Peer& peer);

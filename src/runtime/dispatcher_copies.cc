@@ -69,7 +69,7 @@ bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
   const core::Choice choice = choose(
       {state.identity().kind, state.descriptors(), *request.agent, request.remote},
       peer, request.rules, {});
-  state.set_plan(choice, request.rules);
+  settle(state, peer, choice, request.rules);
   if (choice.path) {
     request.path = *choice.path;
     return true;
@@ -77,6 +77,20 @@ bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
   refuse(request, {ErrorKind::kUnsupported,
                    state.description() + ": " + core::why_none(state.explain())});
   return false;
+}
+
+// A slow path that nobody asked for is not to be silent, of each peer.
+void Dispatcher::settle(OperationState& state, Peer& peer, const core::Choice& choice,
+                        const core::PathRules& rules) const {
+  state.set_plan(choice, rules);
+  if (base::is_debugging())
+    base::log_debug(state.description() + ": " + core::in_one_line(state.explain()));
+  if (!resources_.may_use_host || !peer.pid() || peer.is_slowness_told ||
+      !core::is_only_ucx_left(choice, rules))
+    return;
+  peer.is_slowness_told = true;
+  base::log_info("peer " + peer.agent + " is on this host, but goes by ucx: " +
+                 core::why_only_ucx(state.explain()));
 }
 
 // The path that was taken is closed. Throws Error(kUnsupported) if no other may be
@@ -87,7 +101,7 @@ void Dispatcher::choose_again(Running& running) {
     throw Error(ErrorKind::kDisconnected, "the peer is gone; ask it for new metadata");
   const core::Choice choice =
       choose(movement_of(running), *peer, running.rules, running.failed_paths);
-  running.state->set_plan(choice, running.rules);
+  settle(*running.state, *peer, choice, running.rules);
   if (!choice.path)
     throw Error(ErrorKind::kUnsupported, core::why_none(running.state->explain()));
   running.path = *choice.path;
@@ -145,9 +159,6 @@ void Dispatcher::start_over(core::OperationId operation) {
   Running& running = running_.at(operation);
   if (Peer* const peer = peers_.find(running.peer); peer != nullptr)
     peer->is_cma_refused = true;
-  base::log_info(
-      "host.cma: the kernel forbids it towards a peer of this host (another user, a "
-      "container, or kernel.yama.ptrace_scope)");
   running.failed_paths.add(core::Path::kHostCma);
   carry_out(core::StartTransfer{operation});
 }

@@ -33,6 +33,7 @@ struct Peer {
   RemoteMemory memory;                       // the same
   bool is_cma_tried = false;                 // the kernel was asked
   bool is_cma_refused = false;               // by the kernel
+  bool is_slowness_told = false;             // that it is on this host, but uses UCX
   bool knows_us = false;                     // we have sent it a Hello
   bool greeted_us = false;                   // it has sent us a Hello
 

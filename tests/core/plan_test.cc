@@ -271,5 +271,45 @@ TEST(PlanText, OfNoPathTellsWhyAndWhatWouldHelp) {
   EXPECT_NE(text.find("change `require`"), std::string::npos);
 }
 
+TEST(PlanText, InOneLineBeginsWithThePathTaken) {
+  Facts facts = neighbour();
+  facts.exported = Exported::kNone;
+  const std::string line = in_one_line(to_plan(choose(kSmall, facts, {}, {}), {}));
+  EXPECT_EQ(line.find("host.cma ("), 0U) << line;
+  EXPECT_NE(line.find("; ucx ("), std::string::npos) << line;
+  EXPECT_NE(line.find("; host.map: the peer's memory"), std::string::npos) << line;
+  EXPECT_EQ(line.find('\n'), std::string::npos) << line;
+}
+
+TEST(OnlyUcx, IsLeftWhereNoPathOfOneHostCanBeUsed) {
+  Facts facts = neighbour();
+  facts.exported = Exported::kNone;
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
+  facts.is_cma_refused = true;
+  const Choice choice = choose(kLarge, facts, {}, {});
+  EXPECT_TRUE(is_only_ucx_left(choice, {}));
+  const std::string why = why_only_ucx(to_plan(choice, {}));
+  EXPECT_NE(why.find("host.map: the peer's memory"), std::string::npos) << why;
+  EXPECT_NE(why.find("ptrace_scope"), std::string::npos) << why;
+  // Nothing to be done about that.
+  EXPECT_EQ(why.find("local"), std::string::npos) << why;
+}
+
+TEST(OnlyUcx, IsNotWhatIsLeftIfItIsAskedForOrFaster) {
+  Facts facts = neighbour();
+  PathRules required;
+  required.required.add(Path::kUcx);
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, required, {}), required));
+  PathRules ordered;
+  ordered.ordered = {Path::kUcx};
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, ordered, {}), ordered));
+  Costs costs;
+  for (const Path path : {Path::kHostMap, Path::kHostCma})
+    costs.paths[index_of(path)].start_ns = 1e12;
+  const Choice faster = choose(kLarge, facts, {}, costs);
+  EXPECT_EQ(faster.path, Path::kUcx);
+  EXPECT_FALSE(is_only_ucx_left(faster, {}));
+}
+
 }  // namespace
 }  // namespace nixl_connect::core

@@ -143,7 +143,7 @@ TEST_F(Fetching, OfSeveralAllocationsWaitsForTheLast) {
 
 TEST_F(Fetching, IsNotDoneWhereThePathIsForbidden) {
   ConnectorOptions options = with_patience(std::chrono::minutes(1));
-  options.forbid = {"host.map"};
+  options.forbid = {"local", "host.map"};
   Connector without(options);
   std::atomic<bool> is_memory_asked{false};
   FakePeer peer(on_fetch([&](FakePeer&, const wire::Fetch& fetch) {
