@@ -41,6 +41,7 @@ from ._metadata import RdmaMetadata, RemotePages, SerializedDescriptor
 from ._native import version as __version__
 from ._operation import AbstractOperation
 from ._passive import PassiveOperation, ReadableOperation, WritableOperation
+from ._plan import PathEstimate, Plan
 from ._remote import Remote
 from ._waiting import as_completed, wait_all
 
@@ -63,6 +64,8 @@ __all__ = [
     "OperationKind",
     "OperationStatus",
     "PassiveOperation",
+    "PathEstimate",
+    "Plan",
     "RdmaMetadata",
     "ReadOperation",
     "ReadableOperation",

@@ -4,7 +4,7 @@ begin_read() and begin_write(), or directly. Any thread."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _native
@@ -15,13 +15,15 @@ from ._arguments import (
     memory_of,
     wrong_kind,
 )
-from ._descriptor import Descriptor
+from ._descriptor import Descriptor, connection_of
 from ._enums import OperationKind, OperationStatus
 from ._errors import InvalidArgument
 from ._log import is_debugging, logger
 from ._metadata import RdmaMetadata, RemotePages, remote_of
 from ._numbers import nanoseconds
 from ._operation import AbstractOperation
+from ._paths import NativeRules, rules_of
+from ._plan import Plan, plan_of
 from ._remote import Remote
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class ActiveOperation(AbstractOperation):
         local: Descriptors,
         theirs: Descriptors | None,
         timeout: float | None,
+        rules: NativeRules | None = None,
     ) -> None:
         if isinstance(local, list) and len(local) == 1:
             local = local[0]
@@ -92,8 +95,11 @@ class ActiveOperation(AbstractOperation):
         _native.check_matched(memory, kind is OperationKind.READ, remote)
         self._peer_remote = None
         self._set(connection, kind, local, theirs)
-        self._native = self._connection._native.begin(kind, remote, memory, deadline)
-        if is_debugging():
+        is_told = is_debugging()  # before the library tells of its path
+        self._native = self._connection._native.begin(
+            kind, remote, memory, deadline, rules
+        )
+        if is_told:
             logger.debug("begun %s on %s", repr(self), str(self._connection))
 
     @property
@@ -139,6 +145,7 @@ class _OfMetadata(ActiveOperation):
         metadata: RdmaMetadata | RemotePages,
         local: Descriptors,
         timeout: float | None,
+        rules: NativeRules | None,
     ) -> None:
         check_metadata(metadata)
         if not isinstance(local, Descriptor):
@@ -146,7 +153,7 @@ class _OfMetadata(ActiveOperation):
         if metadata.operation_kind != kind:
             raise InvalidArgument(wrong_kind(metadata, kind))
         self._remote_metadata = metadata
-        self._begin(connection, kind, remote_of(metadata), local, None, timeout)
+        self._begin(connection, kind, remote_of(metadata), local, None, timeout, rules)
 
     def close(self) -> None:
         super().close()
@@ -172,8 +179,9 @@ class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
 
     TypeError, and ValueError for metadata without its parts, for descriptors that
     differ in number or sizes, and for a target that overlaps itself; InvalidArgument,
-    which is one too, for metadata of another kind. Nothing is begun then. Error if the
-    metadata is damaged or the peer cannot be used. `timeout` in seconds.
+    which is one too, for metadata of another kind and names that are no path. Nothing
+    is begun then. Error if the metadata is damaged or the peer cannot be used.
+    `timeout` in seconds; for the paths see Connector.begin_read().
 
     >>> with connector.begin_read(metadata, Descriptor(target)) as read:
     ...     await read.wait_for_completion()
@@ -188,6 +196,10 @@ class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
         local_descriptors: Descriptors,
         *,
         timeout: float | None = None,
+        paths: Sequence[str] | None = None,
+        require: str | None = None,
+        forbid: Sequence[str] | None = None,
+        min_gbps: float | None = None,
     ) -> None:
         self._begin_of(
             connection,
@@ -195,6 +207,7 @@ class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
             remote_metadata,
             local_descriptors,
             timeout,
+            rules_of(paths, require, forbid, min_gbps),
         )
 
     async def wait_for_completion(self) -> None:
@@ -232,6 +245,10 @@ class WriteOperation(_OfMetadata, Coroutine[Any, Any, "WriteOperation"]):
         remote_metadata: RdmaMetadata | RemotePages,
         *,
         timeout: float | None = None,
+        paths: Sequence[str] | None = None,
+        require: str | None = None,
+        forbid: Sequence[str] | None = None,
+        min_gbps: float | None = None,
     ) -> None:
         self._begin_of(
             connection,
@@ -239,8 +256,27 @@ class WriteOperation(_OfMetadata, Coroutine[Any, Any, "WriteOperation"]):
             remote_metadata,
             local_descriptors,
             timeout,
+            rules_of(paths, require, forbid, min_gbps),
         )
 
     async def wait_for_completion(self) -> None:
         """Until all is written and visible at the peer: see AbstractOperation."""
         await self._wait()
+
+
+def explain(
+    connection: Connection | Connector,
+    metadata: RdmaMetadata | RemotePages,
+    local: Descriptors,
+    rules: NativeRules | None,
+) -> Plan:
+    """What Connector.explain() gives."""
+    check_metadata(metadata)
+    memory = memory_of(check_descriptors(local))
+    kind = metadata.operation_kind
+    if kind not in (OperationKind.READ, OperationKind.WRITE):
+        raise InvalidArgument(wrong_kind(metadata, OperationKind.READ))
+    remote = remote_of(metadata)
+    _native.check_matched(memory, kind == OperationKind.READ, remote)
+    native = connection_of(connection)._native
+    return plan_of(native.explain(remote, memory, rules))

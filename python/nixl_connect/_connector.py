@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import socket
 import threading
 import uuid
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from ._active import ReadOperation, WriteOperation
+from ._active import ReadOperation, WriteOperation, explain
 from ._allocation import allocate
 from ._arguments import Descriptors
 from ._closing import AsyncClosing
@@ -23,6 +24,8 @@ from ._metadata import RdmaMetadata, RemotePages
 from ._old_order import or_in_old_order
 from ._options import Options
 from ._passive import ReadableOperation, WritableOperation
+from ._paths import PathRules, rules_of
+from ._plan import Plan
 
 
 class Connector(AsyncClosing):
@@ -35,9 +38,11 @@ class Connector(AsyncClosing):
     of libucp.so.0. `spin` (seconds): how long the library's thread stays awake after
     activity; `drain_timeout` (seconds): how long an operation that has ended waits for
     a silent peer; `copy_threads`: how many threads copy at once on one host, by default
-    one for each core but one, at most 8; `forbid`: paths not to take, as `path` names
-    them (``["host.cma"]``). TypeError for a worker_id that is empty or no str, and for
-    options of other types; ValueError for those out of range.
+    one for each core but one, at most 8. `paths`, `require`, `forbid`, `min_gbps`:
+    which paths every operation may take, see begin_read(); `costs_file`: what they cost
+    on this machine, as ``nixl-connect doctor --calibrate`` writes it, or ``""`` for
+    usual figures. TypeError for a worker_id that is empty or no str, and for options of
+    other types; ValueError for those out of range.
 
     The oldest callers say ``Connector(namespace, runtime, worker_id)``, by place or by
     name. Both of the first two are only kept; TypeError for a namespace that is no str.
@@ -62,7 +67,11 @@ class Connector(AsyncClosing):
         spin: float | None = None,
         drain_timeout: float | None = None,
         copy_threads: int | None = None,
+        paths: Sequence[str] | None = None,
+        require: str | None = None,
         forbid: Sequence[str] | None = None,
+        min_gbps: float | None = None,
+        costs_file: str | os.PathLike[str] | None = None,
     ) -> None:
         if worker_id is None:
             worker_id = uuid.uuid4().hex
@@ -82,7 +91,8 @@ class Connector(AsyncClosing):
             spin=spin,
             drain_timeout=drain_timeout,
             copy_threads=copy_threads,
-            forbid=forbid,
+            rules=PathRules(paths, require, forbid, min_gbps),
+            costs_file=costs_file,
         )
         self._lock = threading.Lock()
         self._connection: Connection | None = None
@@ -161,10 +171,31 @@ class Connector(AsyncClosing):
         local_descriptors: Descriptors,
         *,
         timeout: float | None = None,
+        paths: Sequence[str] | None = None,
+        require: str | None = None,
+        forbid: Sequence[str] | None = None,
+        min_gbps: float | None = None,
     ) -> ReadOperation:
         """Starts to read a peer's memory. The transfer has begun when the call returns;
-        the result may be awaited, which gives it again. Errors: see ReadOperation."""
-        return ReadOperation(self, remote_metadata, local_descriptors, timeout=timeout)
+        the result may be awaited, which gives it again. Errors: see ReadOperation.
+
+        It takes the path that is predicted to be the fastest of those that it may take:
+        only those of `paths`, of which it takes the first that can be used; only
+        `require`; none of `forbid`; only those predicted to move `min_gbps` GB (1e9
+        bytes) a second. They are named as in Plan, and ``host`` stands for local,
+        host.map and host.cma. What is said here replaces what the Connector was told,
+        but what that forbids stays forbidden. Unsupported, with the reasons, ends an
+        operation that may take no path, before it has moved a byte."""
+        return ReadOperation(
+            self,
+            remote_metadata,
+            local_descriptors,
+            timeout=timeout,
+            paths=paths,
+            require=require,
+            forbid=forbid,
+            min_gbps=min_gbps,
+        )
 
     def begin_write(
         self,
@@ -172,10 +203,44 @@ class Connector(AsyncClosing):
         remote_metadata: RdmaMetadata | RemotePages,
         *,
         timeout: float | None = None,
+        paths: Sequence[str] | None = None,
+        require: str | None = None,
+        forbid: Sequence[str] | None = None,
+        min_gbps: float | None = None,
     ) -> WriteOperation:
         """Starts to write into a peer's memory; note the order of the arguments. As
         begin_read() otherwise."""
-        return WriteOperation(self, local_descriptors, remote_metadata, timeout=timeout)
+        return WriteOperation(
+            self,
+            local_descriptors,
+            remote_metadata,
+            timeout=timeout,
+            paths=paths,
+            require=require,
+            forbid=forbid,
+            min_gbps=min_gbps,
+        )
+
+    def explain(
+        self,
+        remote_metadata: RdmaMetadata | RemotePages,
+        local_descriptors: Descriptors,
+        *,
+        paths: Sequence[str] | None = None,
+        require: str | None = None,
+        forbid: Sequence[str] | None = None,
+        min_gbps: float | None = None,
+    ) -> Plan:
+        """Which path the read or write that the metadata is for would take, and why,
+        without moving a byte; the peer may learn of this Connector. Takes some
+        microseconds, without the GIL; the first time it opens the connection. Errors as
+        begin_read(), and Disconnected if the peer is gone."""
+        return explain(
+            self,
+            remote_metadata,
+            local_descriptors,
+            rules_of(paths, require, forbid, min_gbps),
+        )
 
     async def initialize(self) -> None:
         """Does nothing: a Connector works from the beginning."""

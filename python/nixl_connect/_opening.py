@@ -30,7 +30,8 @@ def open_connector(name: str, options: Options) -> _native.Connector:
             spin_us=_scaled(options.spin, 1e6),
             drain_timeout_ms=_scaled(options.drain_timeout, 1e3),
             copy_threads=_copy_threads(options.copy_threads),
-            forbid=None if options.forbid is None else list(options.forbid),
+            rules=options.rules.native(),
+            costs_file=_file_name(options.costs_file),
             log_level=library_level(),
         )
     except Unsupported as error:
@@ -44,6 +45,10 @@ def open_connector(name: str, options: Options) -> _native.Connector:
 
 def _scaled(seconds: float | None, units: float) -> int | None:
     return None if seconds is None else int(seconds * units)
+
+
+def _file_name(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(path)
 
 
 def _copy_threads(wanted: int | None) -> int | None:

@@ -22,6 +22,7 @@ from ._enums import OperationKind, OperationStatus
 from ._errors import Cancelled, Error, Unsupported, error_of
 from ._log import logger
 from ._numbers import check_seconds
+from ._plan import Plan, plan_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -123,6 +124,12 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         """How the bytes went; empty before any moved, and where this side is not
         told."""
         return self._native.path
+
+    def explain(self) -> Plan:
+        """Which path it takes and why. Settled when the operation begins, and again if
+        that path turns out to be closed; the exposing side knows the peer's path only,
+        once it is told. Does not wait."""
+        return plan_of(self._native.explain())
 
     def done(self) -> bool:
         """Whether it is terminal."""

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
-from typing import cast
 
 from ._numbers import check_count, check_seconds
+from ._paths import PathRules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,8 @@ class Options:
     spin: float | None
     drain_timeout: float | None
     copy_threads: int | None
-    forbid: Sequence[str] | None
+    rules: PathRules
+    costs_file: str | os.PathLike[str] | None
 
     def __post_init__(self) -> None:
         check_seconds(self.timeout)
@@ -37,18 +38,13 @@ class Options:
         check_seconds(self.drain_timeout, "drain_timeout", 3600)
         if self.copy_threads is not None:
             check_count(self.copy_threads, "copy_threads", 1024)
-        if not _are_paths(self.forbid):
-            raise TypeError(f"forbid is a list of paths, not {self.forbid!r}")
+        _check_type(
+            "costs_file", self.costs_file, (str, os.PathLike), "the name of a file"
+        )
 
 
-def _check_type(name: str, value: object, wanted: type, form: str) -> None:
-    if not isinstance(value, (wanted, type(None))):
+def _check_type(
+    name: str, value: object, wanted: type | tuple[type, ...], form: str
+) -> None:
+    if value is not None and not isinstance(value, wanted):
         raise TypeError(f"{name} is {form}, not {value!r}")
-
-
-def _are_paths(value: object) -> bool:
-    if value is None:
-        return True
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return False
-    return all(isinstance(each, str) for each in cast("Sequence[object]", value))

@@ -16,6 +16,7 @@ void bind_remote(nanobind::module_& module);
 void bind_completion_queue(nanobind::module_& module);
 void bind_operation(nanobind::module_& module);
 void bind_connector(nanobind::module_& module);
+void bind_plan(nanobind::module_& module);
 void bind_checks(nanobind::module_& module);
 void bind_threads(nanobind::module_& module);
 void bind_pins(nanobind::module_& module);

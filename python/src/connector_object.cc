@@ -20,6 +20,8 @@
 #include "memory.h"
 #include "nixl_connect/connector.h"
 #include "operation_object.h"
+#include "path_rules.h"
+#include "plan.h"
 #include "remote.h"
 #include "without_gil.h"
 
@@ -62,9 +64,8 @@ void open(ConnectorObject* self, std::optional<std::string> worker_id,
           std::optional<std::string> net_devices, std::optional<bool> network,
           std::optional<std::int64_t> spin_us,
           std::optional<std::int64_t> drain_timeout_ms,
-          std::optional<unsigned> copy_threads,
-          std::optional<std::vector<std::string>> forbid,
-          std::optional<int> log_level) {
+          std::optional<unsigned> copy_threads, std::optional<PathRules> rules,
+          std::optional<std::string> costs_file, std::optional<int> log_level) {
   ConnectorOptions options = ConnectorOptions::from_environment();
   options.worker_id = std::move(worker_id);
   options.timeout = duration_of(timeout_ns);
@@ -75,7 +76,8 @@ void open(ConnectorObject* self, std::optional<std::string> worker_id,
   if (drain_timeout_ms)
     options.drain_timeout = std::chrono::milliseconds(*drain_timeout_ms);
   if (copy_threads) options.copy_threads = *copy_threads;
-  if (forbid) options.forbid = *std::move(forbid);
+  apply(std::move(rules), options);
+  if (costs_file) options.costs_file = *std::move(costs_file);
   if (log_level) options.log_level = static_cast<LogLevel>(*log_level);
   const WithoutGil release;
   new (self) ConnectorObject(options);
@@ -105,13 +107,15 @@ OperationObject create(ConnectorObject& self, int kind, nb::handle memory,
 }
 
 OperationObject begin(ConnectorObject& self, int kind, const Remote& remote,
-                      nb::handle memory, std::optional<std::int64_t> timeout_ns) {
+                      nb::handle memory, std::optional<std::int64_t> timeout_ns,
+                      std::optional<PathRules> rules) {
   release_due_pins();
   const auto memories = memories_of(memory);
   const Match matched = match(remote, memories);
   const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
   Pins pins = pins_of(memories);
-  const OperationOptions options{duration_of(timeout_ns)};
+  OperationOptions options{duration_of(timeout_ns)};
+  apply(std::move(rules), options);
   const auto make = [&]() -> ActiveOperation {
     const WithoutGil release;
     if (static_cast<OperationKind>(kind) == OperationKind::kRead)
@@ -119,6 +123,20 @@ OperationObject begin(ConnectorObject& self, int kind, const Remote& remote,
     return (*self).begin_write(matched.local, metadata, options);
   };
   return {make(), std::move(pins)};
+}
+
+PlainPlan explain(ConnectorObject& self, const Remote& remote, nb::handle memory,
+                  std::optional<PathRules> rules) {
+  const auto memories = memories_of(memory);
+  const Match matched = match(remote, memories);
+  const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
+  OperationOptions options;
+  apply(std::move(rules), options);
+  const auto make = [&]() -> Plan {
+    const WithoutGil release;
+    return (*self).explain(metadata, matched.local, options);
+  };
+  return plain(make());
 }
 
 }  // namespace
@@ -130,10 +148,13 @@ void bind_connector(nb::module_& module) {
       .def("__init__", &open, nb::kw_only(), "worker_id"_a.none(),
            "timeout_ns"_a.none(), "ucx_directory"_a.none(), "net_devices"_a.none(),
            "network"_a.none(), "spin_us"_a.none(), "drain_timeout_ms"_a.none(),
-           "copy_threads"_a.none(), "forbid"_a.none(), "log_level"_a.none())
+           "copy_threads"_a.none(), "rules"_a.none(), "costs_file"_a.none(),
+           "log_level"_a.none())
       .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(),
            "readers"_a = 1, "stays_open"_a = false)
-      .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none())
+      .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none(),
+           "rules"_a.none())
+      .def("explain", &explain, "remote"_a, "memory"_a, "rules"_a.none())
       .def("close", &ConnectorObject::close)
       .def("transport", [](ConnectorObject& self) { return (*self).transport(); });
 }

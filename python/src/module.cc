@@ -27,6 +27,7 @@ NB_MODULE(_native, module) {
   bind_log(module);
   bind_operation(module);
   bind_connector(module);
+  bind_plan(module);
 }
 
 }  // namespace nixl_connect::python

@@ -18,6 +18,7 @@
 #include "bindings.h"
 #include "completion_queue.h"
 #include "nixl_connect/error.h"
+#include "plan.h"
 #include "remote.h"
 #include "waiting.h"
 
@@ -149,6 +150,8 @@ void bind_operation(nb::module_& module) {
       .def_prop_ro("is_quiet",
                    [](OperationObject& self) { return self.operation().is_quiet(); })
       .def("cancel", [](OperationObject& self) { self.operation().cancel(); })
+      .def("explain",
+           [](OperationObject& self) { return plain(self.operation().explain()); })
       .def("failure", &failure)
       .def("wait", &wait, "timeout"_a.none())
       .def("wait_quiet", &wait_quiet, "timeout"_a.none())

@@ -74,6 +74,8 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   Choice choice;
   choice.bytes = work.bytes;
   choice.ranges = work.ranges;
+  choice.is_neighbour = facts.is_ours && (facts.where == Facts::Where::kThisProcess ||
+                                          facts.where == Facts::Where::kThisHost);
   for (const Path path : kAllPaths) {
     Verdict& verdict = choice.verdicts[index_of(path)];
     verdict.prediction = predict(work, costs.of(path));
@@ -102,7 +104,8 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
 }
 
 bool is_only_ucx_left(const Choice& choice, const PathRules& rules) {
-  if (choice.path != Path::kUcx || !rules.required.is_empty() || !rules.ordered.empty())
+  if (!choice.is_neighbour || choice.path != Path::kUcx || !rules.required.is_empty() ||
+      !rules.ordered.empty())
     return false;
   return std::none_of(kAllPaths.begin(), kAllPaths.end(), [&](Path path) {
     return path != Path::kUcx &&

@@ -75,6 +75,7 @@ struct Choice {
   std::array<Verdict, kPaths> verdicts;
   std::uint64_t bytes = 0;
   std::size_t ranges = 0;
+  bool is_neighbour = false;  // the peer is one of ours on this host
 };
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
@@ -87,7 +88,8 @@ Plan to_plan(const Choice& choice, const PathRules& rules);
 // help.
 std::string why_none(const Plan& plan);
 
-// Whether it goes by ucx though nobody asked for that: no path of one host can be used.
+// Whether it goes by ucx to a peer on this host though nobody asked for that: no path
+// of one host can be used.
 bool is_only_ucx_left(const Choice& choice, const PathRules& rules);
 
 // What keeps it from the paths of one host, of what could be changed.

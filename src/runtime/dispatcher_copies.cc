@@ -85,9 +85,7 @@ void Dispatcher::settle(OperationState& state, Peer& peer, const core::Choice& c
   state.set_plan(choice, rules);
   if (base::is_debugging())
     base::log_debug(state.description() + ": " + core::in_one_line(state.explain()));
-  if (!resources_.may_use_host || !peer.pid() || peer.is_slowness_told ||
-      !core::is_only_ucx_left(choice, rules))
-    return;
+  if (peer.is_slowness_told || !core::is_only_ucx_left(choice, rules)) return;
   peer.is_slowness_told = true;
   base::log_info("peer " + peer.agent + " is on this host, but goes by ucx: " +
                  core::why_only_ucx(state.explain()));

@@ -4,9 +4,11 @@ programs that do so in processes of their own."""
 
 import base64
 import inspect
+import threading
 import zlib
 
 import nixl_connect as nc
+from sides import SECONDS, memory
 
 
 def refuse(here: nc.Connector, there: nc.Connector, times: int = 1) -> None:
@@ -28,6 +30,16 @@ def refuse(here: nc.Connector, there: nc.Connector, times: int = 1) -> None:
                 )
                 read.wait()
             assert readable.wait(30)
+
+
+def deliver_all(connector: nc.Connector) -> None:
+    """Waits for a call on the thread that makes the records, behind those of all lines
+    that have been written."""
+    delivered = threading.Event()
+    readable = connector.create_readable(memory())
+    readable.add_done_callback(lambda _: delivered.set())
+    readable.cancel()
+    assert delivered.wait(SECONDS)
 
 
 REFUSING = f"""

@@ -120,7 +120,8 @@ def test_connector_has_metadata_in_bytes(peer: Connector) -> None:
 
 
 @pytest.mark.parametrize(
-    ("forbid", "path"), [([], "host.cma"), (["host.cma"], "ucx: ")]
+    ("forbid", "path"),
+    [([], "local"), (["local"], "host.cma"), (["local", "host.cma"], "ucx: ")],
 )
 def test_forbidden_path_is_not_taken(forbid: list[str], path: str) -> None:
     with Connector(forbid=forbid) as there, Connector(forbid=forbid) as here:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nixl_connect as nc
 import pytest
-from lines import BUSY, REFUSING, refuse
+from lines import BUSY, REFUSING, deliver_all, refuse
 from sides import SECONDS, memory, run_alone, sent
 from watched import is_gone
 
@@ -107,16 +107,6 @@ def test_records_hold_texts_only(
         assert record.exc_info is None
         assert isinstance(record.args, tuple)
         assert all(type(each) is str for each in record.args)
-
-
-def deliver_all(connector: nc.Connector) -> None:
-    """Waits for a call on the thread that makes the records, behind those of all lines
-    that have been written."""
-    delivered = threading.Event()
-    readable = connector.create_readable(memory())
-    readable.add_done_callback(lambda _: delivered.set())
-    readable.cancel()
-    assert delivered.wait(SECONDS)
 
 
 def open_another() -> None:

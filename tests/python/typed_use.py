@@ -31,4 +31,8 @@ async def use(metadata: nc.RdmaMetadata, memory: bytearray) -> None:
         assert_type(Descriptor(memory).metadata(), nc.SerializedDescriptor)
         assert_type(await connector._create_connection(), nc.Connection)
         pages = metadata.pages(4096, range(3))
+        plan = connector.explain(metadata, Descriptor(memory), forbid=["ucx"])
+        assert_type(plan, nc.Plan)
+        assert_type(plan.paths, tuple[nc.PathEstimate, ...])
+        assert_type(begun.explain(), nc.Plan)
         connector.begin_read(pages, Descriptor.pages(memory, 4096, [1, 2, 3])).close()

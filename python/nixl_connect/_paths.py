@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which paths may be taken, as a Connector and an operation are told it. A value; any
+thread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import cast
+
+NativeRules = tuple[list[str] | None, str | None, list[str] | None, float | None]
+
+
+@dataclass(frozen=True)
+class PathRules:
+    """Of the options `paths`, `require`, `forbid` and `min_gbps` those that were given;
+    None says nothing. TypeError, ValueError; the names are the library's to check."""
+
+    paths: Sequence[str] | None = None
+    require: str | None = None
+    forbid: Sequence[str] | None = None
+    min_gbps: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_names("paths", self.paths)
+        if not isinstance(self.require, (str, type(None))):
+            raise TypeError(f"require is the name of a path, not {self.require!r}")
+        _check_names("forbid", self.forbid)
+        _check_rate(self.min_gbps)
+
+    def native(self) -> NativeRules:
+        """As the extension module takes them."""
+        return (
+            _listed(self.paths),
+            self.require,
+            _listed(self.forbid),
+            None if self.min_gbps is None else float(self.min_gbps),
+        )
+
+
+def rules_of(
+    paths: Sequence[str] | None,
+    require: str | None,
+    forbid: Sequence[str] | None,
+    min_gbps: float | None,
+) -> NativeRules | None:
+    """The same, of an operation. None if nothing is said, as mostly."""
+    if paths is None and require is None and forbid is None and min_gbps is None:
+        return None
+    return PathRules(paths, require, forbid, min_gbps).native()
+
+
+def _listed(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else list(names)
+
+
+def _check_names(option: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        names = cast("Sequence[object]", value)
+        if all(isinstance(each, str) for each in names):
+            return
+    raise TypeError(f"{option} is a list of paths, not {value!r}")
+
+
+def _check_rate(value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"min_gbps is a number of GB a second, not {value!r}")
+    if not 0 <= float(value) < math.inf:  # nor is NaN
+        raise ValueError(f"min_gbps is {value}; it is a number of GB a second from 0")

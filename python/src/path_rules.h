@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which paths may be taken, as Python says it: `paths`, `require`, `forbid` and
+// `min_gbps`, of which None leaves an option as it is. The types of the casters are
+// included for whoever binds it.
+#pragma once
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace nixl_connect::python {
+
+using PathRules =
+    std::tuple<std::optional<std::vector<std::string>>, std::optional<std::string>,
+               std::optional<std::vector<std::string>>, std::optional<double>>;
+
+// For ConnectorOptions and OperationOptions.
+template <typename Options>
+void apply(std::optional<PathRules> rules, Options& options) {
+  if (!rules) return;
+  auto& [paths, require, forbid, min_gbps] = *rules;
+  if (paths) options.paths = *std::move(paths);
+  if (require) options.require = *std::move(require);
+  if (forbid) options.forbid = *std::move(forbid);
+  if (min_gbps) options.min_gbps = *min_gbps;
+}
+
+}  // namespace nixl_connect::python
