@@ -17,11 +17,14 @@ _USAGE = """\
 usage: nixl-connect run -m MODULE [ARGUMENT ...]
        nixl-connect run SCRIPT [ARGUMENT ...]
        nixl-connect demo [FILE]
+       nixl-connect doctor [--calibrate]
        nixl-connect --version
 
 run: runs a module or a script as python itself does, except that
 `import dynamo.nixl_connect` gives nixl_connect, whether or not ai-dynamo is installed.
 demo: moves a file into another process and back; `pip install 'nixl-connect[cli]'`.
+doctor: tells what this machine has, which paths work on it and what would help; needs
+the same.
 """
 _HELP = ("-h", "--help")
 

@@ -29,7 +29,7 @@ def open_connector(name: str, options: Options) -> _native.Connector:
             network=options.network,
             spin_us=_scaled(options.spin, 1e6),
             drain_timeout_ms=_scaled(options.drain_timeout, 1e3),
-            copy_threads=_copy_threads(options.copy_threads),
+            copy_threads=copy_threads(options.copy_threads),
             rules=options.rules.native(),
             costs_file=_file_name(options.costs_file),
             log_level=library_level(),
@@ -51,7 +51,7 @@ def _file_name(path: str | os.PathLike[str] | None) -> str | None:
     return None if path is None else os.fspath(path)
 
 
-def _copy_threads(wanted: int | None) -> int | None:
+def copy_threads(wanted: int | None) -> int | None:
     """Leaves a core to Python, whose event loop would wait for milliseconds until the
     system takes one away from the copying threads."""
     if wanted is not None or os.environ.get("NIXL_CONNECT_COPY_THREADS"):

@@ -158,7 +158,8 @@ TEST(ForeignPeer, IsReadOverUcxWhereTheKernelForbidsOurs) {
   ::testing::internal::CaptureStderr();
   auto read = connector.begin_read(metadata_from(child), target.descriptor());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
-  EXPECT_NE(::testing::internal::GetCapturedStderr().find("the kernel does not let this process touch"),
+  EXPECT_NE(::testing::internal::GetCapturedStderr().find(
+                "the kernel does not let this process touch"),
             std::string::npos);
   EXPECT_EQ(read.path().substr(0, 5), "ucx: ");
   target.expect_pattern(kSeed);

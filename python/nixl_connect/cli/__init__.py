@@ -5,6 +5,8 @@ Runs on the main thread.
   _app.py              what can be typed
   _exposing_side.py    the demo's process that owns the memory
   _copying_side.py     the one that reads and writes it
+  _doctor.py           what this machine has, and which paths work on it
+  _calibration.py      what they cost, measured and kept
 """
 
 from __future__ import annotations

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .._errors import Error
+from ._calibration import calibrate
+from ._doctor import examine
 from ._exposing_side import move
 from ._failure import Failure
 from ._source import file_source, random_source
@@ -58,11 +62,50 @@ def demo(
     """
     if file is not None and size is not None:
         raise typer.BadParameter("--size is for random bytes, without a FILE")
-    try:
+    with _failures_told():
         if file is not None:
             move(file_source(file))
         else:
             move(random_source(256 << 20 if size is None else size))
+
+
+@app.command()
+def doctor(
+    is_calibrating: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Measures what the paths cost here, which takes 10 to 20 seconds, and "
+            "keeps it for all Connectors.",
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Where that is kept; else where Connectors look for it, "
+            "~/.config/nixl_connect/costs.json.",
+        ),
+    ] = None,
+    is_json: Annotated[
+        bool, typer.Option("--json", help="Prints one JSON object.")
+    ] = False,
+) -> None:
+    """Tells what this machine has, which paths work on it and what would help."""
+    if output is not None and not is_calibrating:
+        raise typer.BadParameter("--output goes with --calibrate")
+    with _failures_told():
+        if is_calibrating:
+            calibrate(output, is_json)
+        else:
+            examine(is_json)
+
+
+@contextmanager
+def _failures_told() -> Generator[None, None, None]:
+    try:
+        yield
     except (Failure, Error, ImportError) as error:
         _end(str(error), 1)
     except (MemoryError, OverflowError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo prints, but for its progress. Main thread."""
+"""What the commands print, but for their progress. Main thread."""
 
 from __future__ import annotations
 
@@ -42,12 +42,19 @@ def readable_size(size: float) -> str:
     return f"{size / 1024:.1f} TiB"
 
 
+def table_with(texts: list[str], numbers: list[str]) -> Table:
+    """One with these columns, and no lines yet."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in texts:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, no_wrap=True, justify="right")
+    return table
+
+
 def table_of(rows: list[Row]) -> Table:
     """A line for each."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("direction", no_wrap=True)
-    for name in ("bytes", "time", "GB/s"):
-        table.add_column(name, no_wrap=True, justify="right")
+    table = table_with(["direction"], ["bytes", "time", "GB/s"])
     table.add_column("path", overflow="fold")
     for row in rows:
         table.add_row(
