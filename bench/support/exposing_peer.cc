@@ -12,6 +12,7 @@
 
 #include "nixl_connect/connector.h"
 #include "peer_process.h"
+#include "support/contents.h"
 #include "support/measure.h"
 #include "support/memory.h"
 
@@ -29,6 +30,7 @@ class ExposingPeer {
   Json open(const Json& command);
   Json expose(const Json& command);
   Json wait(const Json& command);
+  Json check(const Json& command);
   Json release(const Json& command);
   Json cpu(const Json& command);
 
@@ -40,11 +42,9 @@ class ExposingPeer {
 
 Json ExposingPeer::answer(const Json& command) {
   static const std::map<std::string, Json (ExposingPeer::*)(const Json&)> commands = {
-      {"open", &ExposingPeer::open},
-      {"expose", &ExposingPeer::expose},
-      {"wait", &ExposingPeer::wait},
-      {"release", &ExposingPeer::release},
-      {"cpu", &ExposingPeer::cpu}};
+      {"open", &ExposingPeer::open},       {"expose", &ExposingPeer::expose},
+      {"wait", &ExposingPeer::wait},       {"check", &ExposingPeer::check},
+      {"release", &ExposingPeer::release}, {"cpu", &ExposingPeer::cpu}};
   return (this->*commands.at(command.at("do").get<std::string>()))(command);
 }
 
@@ -60,11 +60,13 @@ Json ExposingPeer::expose(const Json& command) {
                         is_mapped_                      ? Registration::kMapped
                         : command.value("apart", false) ? Registration::kApart
                                                         : Registration::kTogether);
+  const bool is_read = command.at("kind") == "READ";
+  if (is_read && command.value("check", false)) fill_with_offsets(pieces_.descriptors);
   OperationOptions options;
   options.readers = command.value("readers", 1U);
 
   const Stopwatch create;
-  if (command.at("kind") == "READ") {
+  if (is_read) {
     operation_ = connector_.value().create_readable(pieces_.descriptors, options);
   } else {
     operation_ = connector_.value().create_writable(pieces_.descriptors, options);
@@ -80,7 +82,12 @@ Json ExposingPeer::expose(const Json& command) {
 Json ExposingPeer::wait(const Json&) {
   const Stopwatch watch;
   operation_.value().wait();
-  return {{"wait_ms", watch.ms()}};
+  return {{"wait_ms", watch.ms()}, {"woke_us", now_us()}};
+}
+
+Json ExposingPeer::check(const Json&) {
+  check_offsets(pieces_.descriptors);
+  return Json::object();
 }
 
 Json ExposingPeer::release(const Json&) {

@@ -5,12 +5,15 @@
 //
 //   command  takes                                    answers
 //   open                                              connector_ms
-//   expose   kind, count, size, readers, apart        create_ms, metadata_ms, metadata
-//   wait                                              wait_ms
+//   expose   kind, count, size, readers, apart,       create_ms, metadata_ms, metadata
+//            check (fill memory to be read)
+//   wait                                              wait_ms, woke_us
+//   check    (what was written there, contents.h)
 //   release  (drops the operation and its memory)
 //   cpu      (processor time of the process so far)   cpu_s
 //
-// `kind` is READ or WRITE; count, readers and apart may be left out.
+// `kind` is READ or WRITE; count, readers, apart and check may be left out. woke_us is
+// the time of the steady clock, which is the same in all processes, behind the wait.
 #pragma once
 
 #include <string>

@@ -25,6 +25,12 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
+// Time of the steady clock, CLOCK_MONOTONIC, which all processes of a host share.
+inline double now_us() {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double, std::micro>(since).count();
+}
+
 // The smallest value that is not below `share` of all; `values` is not empty.
 inline double percentile(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());

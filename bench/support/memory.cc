@@ -26,6 +26,16 @@ std::shared_ptr<std::byte> make_memory(std::size_t size) {
           [](std::byte* memory) { std::free(memory); }};
 }
 
+std::shared_ptr<std::byte> make_fresh_memory(std::size_t size,
+                                             bool advises_huge_pages) {
+  void* const address =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (address == MAP_FAILED) throw std::bad_alloc();
+  if (advises_huge_pages) ::madvise(address, size, MADV_HUGEPAGE);
+  return {static_cast<std::byte*>(address),
+          [size](std::byte* memory) { ::munmap(memory, size); }};
+}
+
 namespace {
 
 Descriptor make_plain_memory(std::size_t size) {

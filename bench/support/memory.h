@@ -14,6 +14,10 @@ namespace nixl_connect::bench {
 
 std::shared_ptr<std::byte> make_memory(std::size_t size);
 
+// The exception: never touched, so that its pages come while it is written. On huge
+// pages only if `advises_huge_pages` and the system grants them.
+std::shared_ptr<std::byte> make_fresh_memory(std::size_t size, bool advises_huge_pages);
+
 enum class Registration {
   kTogether,  // the pieces are slices of one piece of memory, registered once
   kApart,     // each piece is registered by itself, by each operation

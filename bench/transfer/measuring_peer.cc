@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See the header. One at a time, the thread that begins an operation spins on its
-// status: what is measured is the library without the time that waking a sleeping
-// thread takes. With several under way it waits without using the CPU, as a program
-// would.
+// See the header. A caller that spins measures the library without the time that waking
+// a sleeping thread takes. With several under way it waits without using the CPU, as a
+// program would.
 #include "transfer/measuring_peer.h"
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include "nixl_connect/connector.h"
 #include "peer_process.h"
+#include "support/contents.h"
 #include "support/measure.h"
 #include "support/memory.h"
 
@@ -40,21 +40,40 @@ class Transfers {
   Transfers(Connector& connector, const Json& command)
       : connector_(connector),
         is_read_(command.at("kind") == "READ"),
+        is_fresh_(command.value("fresh", false)),
+        waits_(command.value("waits", false)),
         remote_(RdmaMetadata::from_json(command.at("metadata").get<std::string>())),
-        local_(make_pieces(1, command.at("size"), Registration::kTogether)) {}
+        local_(make_pieces(command.value("count", 1), command.at("size"),
+                           Registration::kTogether)) {}
 
   ActiveOperation begin() {
     if (is_read_) return connector_.begin_read(remote_, local_.descriptors);
     return connector_.begin_write(local_.descriptors, remote_);
   }
 
+  void check() {
+    if (is_read_) {
+      clear(local_.descriptors);
+    } else {
+      fill_with_offsets(local_.descriptors);
+    }
+    one_at_a_time(1);
+    if (is_read_) check_offsets(local_.descriptors);
+  }
+
   std::vector<double> one_at_a_time(unsigned operations) {
     std::vector<double> latencies_us;
     for (unsigned i = 0; i < operations; ++i) {
+      if (is_fresh_) refresh();
       const Stopwatch watch;
       ActiveOperation operation = begin();
-      spin(operation);
+      if (waits_) {
+        wait(operation);
+      } else {
+        spin(operation);
+      }
       latencies_us.push_back(watch.us());
+      if (i + 1 == operations) path_ = operation.path();
     }
     return latencies_us;
   }
@@ -75,21 +94,38 @@ class Transfers {
     return watch.seconds();
   }
 
+  // Of the last one.
+  const std::string& path() const { return path_; }
+
  private:
+  void refresh() {
+    const std::size_t size = local_.descriptors.at(0).size();
+    auto memory = make_fresh_memory(size, false);
+    local_.descriptors = {{memory.get(), size, {}, memory}};
+    local_.memory = std::move(memory);
+  }
+
   Connector& connector_;
   bool is_read_;
+  bool is_fresh_;
+  bool waits_;
   RdmaMetadata remote_;
   Pieces local_;
+  std::string path_;
 };
 
 Json measure(Connector& connector, const Json& command) {
   Transfers transfers(connector, command);
+  if (command.value("check", false)) transfers.check();
   const unsigned operations = command.at("operations");
   transfers.one_at_a_time(std::max(1U, operations / 10));  // To warm up.
   const auto latencies_us = transfers.one_at_a_time(operations);
-  const double seconds = transfers.side_by_side(operations, command.at("window"));
-  const double bytes = command.at("size").get<double>() * operations;
-  return {{"latencies_us", latencies_us}, {"gbps", bytes / seconds / 1e9}};
+  Json answer{{"latencies_us", latencies_us}, {"path", transfers.path()}};
+  if (const unsigned window = command.at("window"); window > 0) {
+    const double seconds = transfers.side_by_side(operations, window);
+    answer["gbps"] = command.at("size").get<double>() * operations / seconds / 1e9;
+  }
+  return answer;
 }
 
 }  // namespace
