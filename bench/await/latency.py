@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from session import Bytes, Session, check_stamp, memory, now_us, stamp
 
 WARM_UP = 5
@@ -94,7 +93,7 @@ async def expose(session: Session) -> None:
 
 
 async def exposure(
-    session: Session, source: tuple[torch.Tensor, Bytes], number: int
+    session: Session, source: tuple[Any, Bytes], number: int
 ) -> tuple[Any, asyncio.Task[float], float]:
     """A readable, the task that awaits its end, and how long it took to make."""
     stamp(source[1], number)

@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from channel import Channel
+
+try:
+    import torch
+except ModuleNotFoundError:  # Ours alone can be measured without it.
+    torch = None  # type: ignore[assignment]
 
 MODULES = {"ours": "nixl_connect", "upstream": "dynamo.nixl_connect"}
 
@@ -49,8 +53,12 @@ class Session:
         return self.nixl.RdmaMetadata.model_validate_json(text)
 
 
-def memory(size: int) -> tuple[torch.Tensor, Bytes]:
-    """Host memory whose pages are present, as torch and as numpy see it."""
+def memory(size: int) -> tuple[Any, Bytes]:
+    """Host memory whose pages are present, as torch and as numpy see it; as numpy alone
+    where there is no torch."""
+    if torch is None:
+        array = np.ones(size, dtype=np.uint8)
+        return array, array
     tensor = torch.zeros(size, dtype=torch.uint8)
     tensor.fill_(1)
     return tensor, tensor.numpy()

@@ -8,15 +8,15 @@ the exposing side, and a caller that spins on the state. pair_column.h gives the
 
 import collections
 import json
-import mmap
 import os
 import sys
 import time
 import uuid
+from pathlib import Path
 
-import numpy as np
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
-HUGE_PAGE = 2 << 20
+from memory import make_memory
 
 
 def make_agent():
@@ -27,15 +27,10 @@ def make_agent():
 
 
 class Memory:
-    """Touched memory on huge pages, registered with an agent."""
+    """Registered with an agent."""
 
     def __init__(self, agent, size):
-        mapping = mmap.mmap(-1, (size + HUGE_PAGE - 1) // HUGE_PAGE * HUGE_PAGE + HUGE_PAGE)
-        mapping.madvise(mmap.MADV_HUGEPAGE)
-        pages = np.frombuffer(mapping, dtype=np.uint8)
-        start = -pages.ctypes.data % HUGE_PAGE
-        self.bytes = pages[start : start + size]
-        self.bytes[:] = 1
+        self.bytes = make_memory(size)
         self.range = (self.bytes.ctypes.data, size, 0)
         self._agent = agent
         self._registered = agent.register_memory([(*self.range, "")], "DRAM")
