@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "base/shared_memory.h"
@@ -51,7 +52,10 @@ class Exposing {
     const auto memory = command.value("mapped", false) ? make_shared_memory(size, fd)
                                                        : make_memory(size);
     memory_ = Descriptor(memory.get(), size, {}, memory);
-    if (command.value("check", false)) fill_with_offsets({&memory_.value(), 1});
+    const std::string kind = command.at("kind");
+    if (kind == "READ" && command.value("check", false)) {
+      fill_with_offsets({&memory_.value(), 1});
+    }
     return {{"metadata",
              Json{{"pid", ::getpid()}, {"address", memory_->ptr()}, {"fd", fd}}}};
   }
