@@ -75,6 +75,13 @@ struct ConnectorOptions {
   // NIXL_CONNECT_COPY_THREADS.
   std::optional<unsigned> copy_threads{};
 
+  // Whether the target of a large read that was never touched is advised to have huge
+  // pages (MADV_HUGEPAGE), without which to make its pages takes longer than to fill
+  // them. Only from 4 MiB on, for private anonymous memory, and where the system gives
+  // huge pages to whom asks (THP "madvise"); the advice stays with that memory until it
+  // is unmapped. Environment: NIXL_CONNECT_HUGE_PAGES=off.
+  bool advise_huge_pages = true;
+
   // The next four say which paths (plan.h names them) may be taken; "host" stands for
   // all of one host: local, host.map and host.cma. Of those left, an operation takes
   // the one that is predicted to be the fastest. If it can take none, it ends ERRORED,

@@ -38,7 +38,8 @@ class Connector(AsyncClosing):
     of libucp.so.0. `spin` (seconds): how long the library's thread stays awake after
     activity; `drain_timeout` (seconds): how long an operation that has ended waits for
     a silent peer; `copy_threads`: how many threads copy at once on one host, by default
-    one for each core but one, at most 8. `paths`, `require`, `forbid`, `min_gbps`:
+    one for each core but one, at most 8; `advise_huge_pages` False asks for no huge
+    pages where the target of a large read was never touched. `paths`, `require`, `forbid`, `min_gbps`:
     which paths every operation may take, see begin_read(); `costs_file`: what they cost
     on this machine, as ``nixl-connect doctor --calibrate`` writes it, or ``""`` for
     usual figures. TypeError for a worker_id that is empty or no str, and for options of
@@ -67,6 +68,7 @@ class Connector(AsyncClosing):
         spin: float | None = None,
         drain_timeout: float | None = None,
         copy_threads: int | None = None,
+        advise_huge_pages: bool | None = None,
         paths: Sequence[str] | None = None,
         require: str | None = None,
         forbid: Sequence[str] | None = None,
@@ -91,6 +93,7 @@ class Connector(AsyncClosing):
             spin=spin,
             drain_timeout=drain_timeout,
             copy_threads=copy_threads,
+            advise_huge_pages=advise_huge_pages,
             rules=PathRules(paths, require, forbid, min_gbps),
             costs_file=costs_file,
         )

@@ -119,6 +119,7 @@ class Connector:
         spin_us: int | None,
         drain_timeout_ms: int | None,
         copy_threads: int | None,
+        advise_huge_pages: bool | None,
         rules: tuple[
             Sequence[str] | None, str | None, Sequence[str] | None, float | None
         ]

@@ -30,6 +30,7 @@ def open_connector(name: str, options: Options) -> _native.Connector:
             spin_us=_scaled(options.spin, 1e6),
             drain_timeout_ms=_scaled(options.drain_timeout, 1e3),
             copy_threads=copy_threads(options.copy_threads),
+            advise_huge_pages=options.advise_huge_pages,
             rules=options.rules.native(),
             costs_file=_file_name(options.costs_file),
             log_level=library_level(),

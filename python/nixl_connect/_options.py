@@ -22,6 +22,7 @@ class Options:
     spin: float | None
     drain_timeout: float | None
     copy_threads: int | None
+    advise_huge_pages: bool | None
     rules: PathRules
     costs_file: str | os.PathLike[str] | None
 
@@ -38,6 +39,9 @@ class Options:
         check_seconds(self.drain_timeout, "drain_timeout", 3600)
         if self.copy_threads is not None:
             check_count(self.copy_threads, "copy_threads", 1024)
+        _check_type(
+            "advise_huge_pages", self.advise_huge_pages, bool, "True or False"
+        )
         _check_type(
             "costs_file", self.costs_file, (str, os.PathLike), "the name of a file"
         )

@@ -26,12 +26,11 @@ std::string_view variable(const char* name) {
                                                " is not understood; say " + accepted);
 }
 
-void read_network(ConnectorOptions& options) {
-  constexpr const char* kName = "NIXL_CONNECT_NETWORK";
-  const std::string_view value = variable(kName);
+void read_switch(const char* name, bool& option) {
+  const std::string_view value = variable(name);
   if (value.empty()) return;
-  if (value != "on" && value != "off") refuse(kName, value, "on or off");
-  options.network = value == "on";
+  if (value != "on" && value != "off") refuse(name, value, "on or off");
+  option = value == "on";
 }
 
 // None if the variable is not set.
@@ -108,9 +107,10 @@ ConnectorOptions ConnectorOptions::from_environment() {
   ConnectorOptions options;
   options.ucx_directory = variable("NIXL_CONNECT_UCX_DIRECTORY");
   options.net_devices = variable("NIXL_CONNECT_NET_DEVICES");
-  read_network(options);
+  read_switch("NIXL_CONNECT_NETWORK", options.network);
   read_spin(options);
   read_copy_threads(options);
+  read_switch("NIXL_CONNECT_HUGE_PAGES", options.advise_huge_pages);
   options.paths = read_list("NIXL_CONNECT_PATHS");
   options.require = variable("NIXL_CONNECT_REQUIRE");
   options.forbid = read_list("NIXL_CONNECT_FORBID");

@@ -118,6 +118,8 @@ bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
   running.copy =
       host_paths_.copy(running.path, movement_of(running), *peer, state.bytes());
   if (!running.copy) return false;
+  if (running.state->identity().kind == OperationKind::kRead)
+    running.copy->prepare_target();
   if (running.copy->pieces() > 1 || running.copy->bytes() > kInlineBytes) {
     copies_.add(operation, running.copy);
     return true;

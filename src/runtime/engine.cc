@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "paths/host/fresh_memory.h"
 #include "paths/local/exposures.h"
 #include "runtime/checks.h"
 #include "runtime/driver.h"
@@ -147,6 +148,8 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
                                                               : Access::kReadsLocal);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
   driver_->mailbox().check_usable();
+  if (kind == OperationKind::kRead && resources_->options.advise_huge_pages)
+    paths::host::prepare(descriptors);
   auto agent = remote_agents_.load(remote.nixl_metadata);
   auto ranges = resolve(remote, *agent);
   RegistrationHold hold = resources_->registrations.acquire(descriptors);

@@ -115,6 +115,7 @@ def test_indices_are_whole_numbers(indices: Any, error: type[Exception]) -> None
         ("copy_threads", 1.5, TypeError),
         ("copy_threads", 0, ValueError),
         ("copy_threads", 2**40, ValueError),
+        ("advise_huge_pages", "off", TypeError),
         ("forbid", "host.cma", TypeError),
         ("forbid", [5], TypeError),
     ],

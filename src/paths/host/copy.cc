@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "paths/host/fresh_memory.h"
+
 namespace nixl_connect::paths::host {
 namespace {
 
@@ -18,9 +20,14 @@ std::uint64_t sum(const std::vector<Range>& ranges) noexcept {
 Copy::Copy(std::vector<Range> ranges, std::atomic<std::uint64_t>& progress)
     : ranges_(std::move(ranges)), bytes_(sum(ranges_)), progress_(progress) {}
 
+void Copy::prepare_target() noexcept {
+  is_target_fresh_ = bytes_ >= kLeastFreshBytes && is_fresh(ranges_);
+}
+
 Copy::Step Copy::move_piece() noexcept {
   Piece piece;
   if (!take(piece)) return Step::kNothingLeft;
+  if (is_target_fresh_) populate({piece.ranges.data(), piece.count});
   const Moved moved = move({piece.ranges.data(), piece.count});
   const std::lock_guard lock(mutex_);
   --under_way_;
@@ -39,7 +46,7 @@ Copy::Step Copy::stop() noexcept {
 bool Copy::take(Piece& piece) noexcept {
   const std::lock_guard lock(mutex_);
   if (is_all_taken()) return false;
-  std::uint64_t left = kPieceBytes;
+  std::uint64_t left = most_bytes();
   while (next_ < ranges_.size() && piece.count < kPieceRanges && left > 0) {
     const Range& range = ranges_[next_];
     const std::uint64_t size = std::min(range.size - offset_, left);
@@ -54,7 +61,12 @@ bool Copy::take(Piece& piece) noexcept {
   return true;
 }
 
-// With the mutex, as the next one.
+// Of the next piece. With the mutex, as the next two.
+std::uint64_t Copy::most_bytes() const noexcept {
+  if (!is_target_fresh_) return kPieceBytes;
+  return kHugePageBytes - (ranges_[next_].local + offset_) % kHugePageBytes;
+}
+
 Copy::Step Copy::ended_if_last() noexcept {
   const bool is_over = under_way_ == 0 && is_all_taken();
   if (!is_over || std::exchange(has_ended_, true)) return Step::kGoesOn;

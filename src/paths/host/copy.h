@@ -46,6 +46,11 @@ class Copy {
   Copy& operator=(const Copy&) = delete;
   virtual ~Copy() = default;
 
+  // The local side is what will be written. If it was never touched, each piece gets
+  // its pages first, and none of its huge pages is filled by two threads, of which one
+  // would make it in vain. Before the first move_piece().
+  void prepare_target() noexcept;
+
   // As Operation::path() names it.
   virtual const char* path() const noexcept = 0;
 
@@ -73,7 +78,7 @@ class Copy {
   bool was_stopped() const noexcept { return was_stopped_; }
 
   std::uint64_t bytes() const noexcept { return bytes_; }
-  // There may be some more of them. At least 1.
+  // About: there may be some more, or fewer. At least 1.
   std::size_t pieces() const noexcept;
 
  protected:
@@ -91,12 +96,14 @@ class Copy {
   virtual Moved move(std::span<const Range> piece) noexcept = 0;
 
   bool take(Piece& piece) noexcept;
+  std::uint64_t most_bytes() const noexcept;
   Step ended_if_last() noexcept;
   bool is_all_taken() const noexcept;
 
   const std::vector<Range> ranges_;
   const std::uint64_t bytes_;
   std::atomic<std::uint64_t>& progress_;
+  bool is_target_fresh_ = false;
 
   std::mutex mutex_;
   // Guarded by mutex_, but constant since the end.
