@@ -82,6 +82,14 @@ struct ConnectorOptions {
   // is unmapped. Environment: NIXL_CONNECT_HUGE_PAGES=off.
   bool advise_huge_pages = true;
 
+  // Whether processes of this user on this host may reach into the memory of this one
+  // where the kernel asks the process itself (kernel.yama.ptrace_scope 1): UCX gives
+  // that permission to all of them when it is opened, and without it neither host.cma
+  // nor UCX's CMA leads here. False takes it back and keeps UCX from CMA; of several
+  // Connectors of a process one that is true is enough. Without effect under other
+  // scopes. Environment: NIXL_CONNECT_PTRACE=off.
+  bool allow_ptrace = true;
+
   // The next four say which paths (plan.h names them) may be taken; "host" stands for
   // all of one host: local, host.map and host.cma. Of those left, an operation takes
   // the one that is predicted to be the fastest. If it can take none, it ends ERRORED,

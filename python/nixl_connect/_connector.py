@@ -39,11 +39,13 @@ class Connector(AsyncClosing):
     activity; `drain_timeout` (seconds): how long an operation that has ended waits for
     a silent peer; `copy_threads`: how many threads copy at once on one host, by default
     one for each core but one, at most 8; `advise_huge_pages` False asks for no huge
-    pages where the target of a large read was never touched. `paths`, `require`, `forbid`, `min_gbps`:
-    which paths every operation may take, see begin_read(); `costs_file`: what they cost
-    on this machine, as ``nixl-connect doctor --calibrate`` writes it, or ``""`` for
-    usual figures. TypeError for a worker_id that is empty or no str, and for options of
-    other types; ValueError for those out of range.
+    pages where the target of a large read was never touched; `allow_ptrace` False
+    keeps other processes of this user out of the memory of this one where the kernel
+    asks (kernel.yama.ptrace_scope 1). `paths`, `require`, `forbid`, `min_gbps`: which
+    paths every operation may take, see begin_read(); `costs_file`: what they cost on
+    this machine, as ``nixl-connect doctor --calibrate`` writes it, or ``""`` for usual
+    figures. TypeError for a worker_id that is empty or no str, and for options of other
+    types; ValueError for those out of range.
 
     The oldest callers say ``Connector(namespace, runtime, worker_id)``, by place or by
     name. Both of the first two are only kept; TypeError for a namespace that is no str.
@@ -69,6 +71,7 @@ class Connector(AsyncClosing):
         drain_timeout: float | None = None,
         copy_threads: int | None = None,
         advise_huge_pages: bool | None = None,
+        allow_ptrace: bool | None = None,
         paths: Sequence[str] | None = None,
         require: str | None = None,
         forbid: Sequence[str] | None = None,
@@ -94,6 +97,7 @@ class Connector(AsyncClosing):
             drain_timeout=drain_timeout,
             copy_threads=copy_threads,
             advise_huge_pages=advise_huge_pages,
+            allow_ptrace=allow_ptrace,
             rules=PathRules(paths, require, forbid, min_gbps),
             costs_file=costs_file,
         )

@@ -120,6 +120,7 @@ class Connector:
         drain_timeout_ms: int | None,
         copy_threads: int | None,
         advise_huge_pages: bool | None,
+        allow_ptrace: bool | None,
         rules: tuple[
             Sequence[str] | None, str | None, Sequence[str] | None, float | None
         ]

@@ -31,6 +31,7 @@ def open_connector(name: str, options: Options) -> _native.Connector:
             drain_timeout_ms=_scaled(options.drain_timeout, 1e3),
             copy_threads=copy_threads(options.copy_threads),
             advise_huge_pages=options.advise_huge_pages,
+            allow_ptrace=options.allow_ptrace,
             rules=options.rules.native(),
             costs_file=_file_name(options.costs_file),
             log_level=library_level(),

@@ -23,6 +23,7 @@ class Options:
     drain_timeout: float | None
     copy_threads: int | None
     advise_huge_pages: bool | None
+    allow_ptrace: bool | None
     rules: PathRules
     costs_file: str | os.PathLike[str] | None
 
@@ -42,6 +43,7 @@ class Options:
         _check_type(
             "advise_huge_pages", self.advise_huge_pages, bool, "True or False"
         )
+        _check_type("allow_ptrace", self.allow_ptrace, bool, "True or False")
         _check_type(
             "costs_file", self.costs_file, (str, os.PathLike), "the name of a file"
         )

@@ -111,6 +111,7 @@ ConnectorOptions ConnectorOptions::from_environment() {
   read_spin(options);
   read_copy_threads(options);
   read_switch("NIXL_CONNECT_HUGE_PAGES", options.advise_huge_pages);
+  read_switch("NIXL_CONNECT_PTRACE", options.allow_ptrace);
   options.paths = read_list("NIXL_CONNECT_PATHS");
   options.require = variable("NIXL_CONNECT_REQUIRE");
   options.forbid = read_list("NIXL_CONNECT_FORBID");

@@ -27,6 +27,7 @@
 #include "runtime/outbox.h"
 #include "runtime/peers.h"
 #include "runtime/resources.h"
+#include "runtime/tracing_permission.h"
 
 namespace nixl_connect::runtime {
 
@@ -199,6 +200,7 @@ class Dispatcher {
   LandingWords landing_words_;
   core::Engine core_;
   const std::unique_ptr<LocalChannels> channels_;  // null: there are none
+  TracingPermission tracing_permission_;
   Peers peers_;
   Outbox outbox_;
   Fetches fetches_;

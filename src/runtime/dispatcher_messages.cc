@@ -89,6 +89,7 @@ void Dispatcher::receive(LocalChannel* channel, const wire::InstanceId& sender,
   Peer& peer = peers_.meet(sender, hello);
   if (channel != nullptr) {
     channel->peer = peer.id;
+    tracing_permission_.came(peer.id, channel->pid);
     // Messages that we have sent by UCX must not be overtaken.
     if (peer.channel == nullptr && !peer.knows_us) peer.channel = channel;
   } else {

@@ -6,8 +6,10 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "base/ptrace_permission.h"
 #include "base/random.h"
 #include "core/commands.h"
 #include "core/path_rules.h"
@@ -31,11 +33,13 @@ struct Resources {
   Resources(const ConnectorOptions& chosen, std::string agent_base_name)
       : options(chosen),
         context(paths::ucx::open_library(options.ucx_directory),
-                {options.net_devices, options.network}),
+                {options.net_devices, options.network,
+                 options.allow_ptrace || yama_scope != 1}),
         registrations(context, std::move(agent_base_name)),
         leases(context, instance) {}
 
   const ConnectorOptions options;
+  const std::optional<int> yama_scope = base::yama_scope();
   const core::PathRules path_rules = core::rules_of(options);
   const core::Costs costs = costs_of(options.costs_file);
   const bool may_use_host = !core::is_host_forbidden(options);

@@ -35,6 +35,7 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   const Variable spin("NIXL_CONNECT_SPIN_US", "0");
   const Variable threads("NIXL_CONNECT_COPY_THREADS", "3");
   const Variable huge_pages("NIXL_CONNECT_HUGE_PAGES", "off");
+  const Variable ptrace("NIXL_CONNECT_PTRACE", "off");
   const Variable paths("NIXL_CONNECT_PATHS", "ucx,host.cma");
   const Variable require("NIXL_CONNECT_REQUIRE", "ucx");
   const Variable forbid("NIXL_CONNECT_FORBID", "host.cma,else");
@@ -47,6 +48,7 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   EXPECT_EQ(options.spin.count(), 0);
   EXPECT_EQ(options.copy_threads, 3U);
   EXPECT_FALSE(options.advise_huge_pages);
+  EXPECT_FALSE(options.allow_ptrace);
   EXPECT_EQ(options.paths, (std::vector<std::string>{"ucx", "host.cma"}));
   EXPECT_EQ(options.require, "ucx");
   EXPECT_EQ(options.forbid, (std::vector<std::string>{"host.cma", "else"}));
@@ -73,7 +75,7 @@ TEST(Options, NameTheVariableThatCannotBeRead) {
       {"NIXL_CONNECT_NETWORK", "maybe"},     {"NIXL_CONNECT_SPIN_US", "-1"},
       {"NIXL_CONNECT_SPIN_US", "1e3"},       {"NIXL_CONNECT_COPY_THREADS", "0"},
       {"NIXL_CONNECT_COPY_THREADS", "many"}, {"NIXL_CONNECT_LOG", "verbose"},
-      {"NIXL_CONNECT_HUGE_PAGES", "yes"}};
+      {"NIXL_CONNECT_HUGE_PAGES", "yes"},    {"NIXL_CONNECT_PTRACE", "0"}};
   for (const auto& [name, value] : cases) {
     const Variable variable(name, value);
     try {

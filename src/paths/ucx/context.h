@@ -16,6 +16,7 @@ namespace nixl_connect::paths::ucx {
 struct ContextOptions {
   std::string net_devices;  // empty: all
   bool network = true;      // false: loopback only, whatever else is said
+  bool cma = true;          // false: no CMA, in either direction
 };
 
 class Context {

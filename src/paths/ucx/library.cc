@@ -75,7 +75,8 @@ Library make_library(void* handle) {
   if (library.major != kOldestMajor || library.minor < kOldestMinor)
     throw Error(ErrorKind::kUnsupported, "is version " + library.version +
                                              ", and 1.19 or a later 1.x is needed");
-  library.has_infiniband = has_infiniband_module(library.directory);
+  library.has_infiniband = has_module(library.directory, "ib");
+  library.has_cma = has_module(library.directory, "cma");
   library.fork_generation = base::fork_generation();
   return library;
 }

@@ -87,8 +87,8 @@ std::string library_file(const std::string& directory, const std::string& name) 
   return hashed.empty() ? std::string() : hashed.front().string();
 }
 
-bool has_infiniband_module(const std::string& directory) {
-  return !entries(fs::path(directory) / "ucx", "libuct_ib.so").empty();
+bool has_module(const std::string& directory, const std::string& name) {
+  return !entries(fs::path(directory) / "ucx", "libuct_" + name + ".so").empty();
 }
 
 }  // namespace nixl_connect::paths::ucx

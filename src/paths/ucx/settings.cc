@@ -99,6 +99,8 @@ Config make_config(const Library& library, const ContextOptions& options) {
     for (const Setting& setting : kWithInfiniband) applier.apply(setting);
   else
     for (const Setting& setting : kHostOnly) applier.apply(setting);
+  if (!options.cma)
+    applier.apply({"TLS", library.has_infiniband ? "tcp,self,rc" : "tcp,self"});
   if (!options.network) {
     applier.apply_net_devices("lo");
   } else if (!options.net_devices.empty()) {

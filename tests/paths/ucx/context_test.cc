@@ -29,10 +29,10 @@ class Variable {
 };
 
 // The lanes to a peer after a transfer.
-std::string lanes() {
+std::string lanes(const ContextOptions& options = {}) {
   Peer peer;
   const RemoteMemory remote = peer.expose(4096, 1);
-  Session session;
+  Session session(options);
   const Pages local(4096);
   const Registration registration(session.context, local.address(), 4096);
   Endpoint& endpoint = session.worker.connect(peer.address(), nullptr);
@@ -48,6 +48,12 @@ TEST(Context, GivesWayToTheVariablesOfTheUser) {
   EXPECT_NE(lanes().find("cma"), std::string::npos);
   const Variable transports("UCX_TLS", "tcp,self");
   EXPECT_EQ(lanes().find("cma"), std::string::npos);
+}
+
+TEST(Context, DoesWithoutCma) {
+  ContextOptions options;
+  options.cma = false;
+  EXPECT_EQ(lanes(options).find("cma"), std::string::npos);
 }
 
 bool has_other_device() {
