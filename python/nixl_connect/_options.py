@@ -40,9 +40,7 @@ class Options:
         check_seconds(self.drain_timeout, "drain_timeout", 3600)
         if self.copy_threads is not None:
             check_count(self.copy_threads, "copy_threads", 1024)
-        _check_type(
-            "advise_huge_pages", self.advise_huge_pages, bool, "True or False"
-        )
+        _check_type("advise_huge_pages", self.advise_huge_pages, bool, "True or False")
         _check_type("allow_ptrace", self.allow_ptrace, bool, "True or False")
         _check_type(
             "costs_file", self.costs_file, (str, os.PathLike), "the name of a file"
