@@ -11,19 +11,19 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
-#include "runtime/child.h"
+#include "support/child.h"
 
 namespace nixl_connect {
 namespace {
 
 using testing::Buffer;
+using testing::Channel;
 using testing::Child;
 using testing::finish;
 using testing::kind_of;
@@ -45,10 +45,11 @@ void drop_tracing(Dropped dropped) {
   ASSERT_EQ(::syscall(SYS_capset, &header, sets.data()), 0);
 }
 
-// Roles of the second process. Each ends with its standard input.
+// Roles of the second process. Each ends when the test hangs up.
 
-int expose_role(std::size_t size, bool is_writable) {
+int expose_role(const Channel& test, bool is_writable) {
   drop_tracing(Dropped::kForGood);
+  const std::size_t size = std::stoul(test.receive_text());
   Connector connector;
   Buffer buffer = size <= kMaxPattern ? Buffer(size, kSeed) : Buffer(size);
   std::unique_ptr<PassiveOperation> operation;
@@ -59,19 +60,16 @@ int expose_role(std::size_t size, bool is_writable) {
     operation = std::make_unique<PassiveOperation>(
         connector.create_readable(buffer.descriptor()));
   }
-  std::cout << operation->metadata().to_json() << std::endl;
-  std::string line;
-  std::getline(std::cin, line);
+  test.send(operation->metadata().to_json());
+  test.wait_for_hang_up();
   return 0;
 }
 
 // So many reads at once take long enough to be killed in.
 constexpr std::uint32_t kReads = 16;
 
-int read_role() {
-  std::string line;
-  std::getline(std::cin, line);
-  const RdmaMetadata metadata = RdmaMetadata::from_json(line);
+int read_role(const Channel& test) {
+  const RdmaMetadata metadata = RdmaMetadata::from_json(test.receive_text());
   Connector connector;
   Buffer target(metadata.descriptors[0].size);
   std::vector<ReadOperation> reads;
@@ -79,17 +77,25 @@ int read_role() {
     reads.push_back(connector.begin_read(metadata, target.descriptor()));
   while (reads[0].bytes_transferred() == 0 && !is_terminal(reads[0].status()))
     std::this_thread::yield();
-  std::cout << "begun" << std::endl;
-  std::getline(std::cin, line);
+  test.send("begun");
+  test.wait_for_hang_up();
   return 0;
 }
 
-RdmaMetadata metadata_from(Child& child) {
-  return RdmaMetadata::from_json(child.hear());
+// Exposes so many bytes.
+class ExposingChild : public Child {
+ public:
+  ExposingChild(const char* role, std::size_t size) : Child(role) {
+    channel().send(std::to_string(size));
+  }
+};
+
+RdmaMetadata metadata_from(const Child& child) {
+  return RdmaMetadata::from_json(child.channel().receive_text());
 }
 
 TEST(TwoProcesses, ReadArrivesWhole) {
-  Child child("expose", "1000000");
+  ExposingChild child("expose", 1000000);
   Connector connector;
   Buffer target(1'000'000);
   auto read = connector.begin_read(metadata_from(child), target.descriptor());
@@ -99,12 +105,12 @@ TEST(TwoProcesses, ReadArrivesWhole) {
 
 TEST(DeadPeer, EndsARunningRead) {
   constexpr std::size_t kSize = 256 << 20;
-  Child child("expose", std::to_string(kSize));
+  ExposingChild child("expose", kSize);
   Connector connector;
   Buffer target(kSize);
   auto read = connector.begin_read(metadata_from(child), target.descriptor());
   while (read.bytes_transferred() == 0) std::this_thread::yield();
-  child.kill_and_reap();
+  child.kill();
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
   EXPECT_EQ(read.status(), OperationStatus::kErrored);
 }
@@ -114,7 +120,7 @@ TEST(DeadPeer, FailsALaterReadAndThenAnotherPeerStillWorks) {
   Buffer target(4096);
   RdmaMetadata old;
   {
-    Child child("expose", "4096");
+    ExposingChild child("expose", 4096);
     old = metadata_from(child);
     auto read = connector.begin_read(old, target.descriptor());
     ASSERT_EQ(finish(read), OperationStatus::kComplete);
@@ -122,7 +128,7 @@ TEST(DeadPeer, FailsALaterReadAndThenAnotherPeerStillWorks) {
   auto read = connector.begin_read(old, target.descriptor(),
                                    {.timeout = std::chrono::seconds(5)});
   EXPECT_NE(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kInternal);
-  Child child("expose", "4096");
+  ExposingChild child("expose", 4096);
   auto next = connector.begin_read(metadata_from(child), target.descriptor());
   EXPECT_EQ(finish(next), OperationStatus::kComplete);
 }
@@ -133,12 +139,12 @@ TEST(DeadPeer, ReaderThatDiesEndsTheReadable) {
   Buffer source(kSize);
   auto readable = connector.create_readable(source.descriptor(), {.readers = kReads});
   Child child("read");
-  child.say(readable.metadata().to_json());
-  ASSERT_EQ(child.hear(), "begun");
+  child.channel().send(readable.metadata().to_json());
+  ASSERT_EQ(child.channel().receive_text(), "begun");
   while (readable.status() == OperationStatus::kInitialized) std::this_thread::yield();
   if (readable.status() == OperationStatus::kComplete)
     GTEST_SKIP() << "the reads were over before the reader could be killed";
-  child.kill_and_reap();
+  child.kill();
   EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }
 
@@ -146,7 +152,7 @@ TEST(ForeignPeer, IsReadOverUcxWhereTheKernelForbidsOurs) {
   if (::getuid() != 0) GTEST_SKIP() << "only root can pose as somebody else";
   constexpr int kNobody = 65534;
   constexpr std::size_t kSize = 1 << 20;
-  Child child("expose", std::to_string(kSize));
+  ExposingChild child("expose", kSize);
   // With another real user this process may look at the peer in /proc, but not touch
   // it.
   drop_tracing(Dropped::kForNow);
@@ -172,7 +178,7 @@ class StoppedPeer : public ::testing::Test {
   StoppedPeer() { child_.stop(); }
   ~StoppedPeer() override { child_.signal(SIGCONT); }
 
-  Child child_{"accept", "4096"};
+  ExposingChild child_{"accept", 4096};
   const RdmaMetadata metadata_ = metadata_from(child_);
   Buffer source_{4096, kSeed};
 };
@@ -229,15 +235,8 @@ TEST(Process, KeepsItsHangUpHandlerAndItsEnvironment) {
 
 }  // namespace
 
-int run_role(const std::string& role, const char* argument) {
-  if (role == "read") return read_role();
-  return expose_role(std::strtoull(argument, nullptr, 10), role == "accept");
+int testing::run_role(std::string_view role, const Channel& test) {
+  return role == "read" ? read_role(test) : expose_role(test, role == "accept");
 }
 
 }  // namespace nixl_connect
-
-int main(int argc, char** argv) {
-  if (argc == 3 && argv[1][0] != '-') return nixl_connect::run_role(argv[1], argv[2]);
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "nixl_connect/error.h"
-#include "paths/ucx/child.h"
 #include "paths/ucx/library.h"
+#include "paths/ucx/roles.h"
 
 namespace nixl_connect::paths::ucx::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "nixl_connect/error.h"
-#include "paths/ucx/child.h"
+#include "paths/ucx/roles.h"
 #include "paths/ucx/session.h"
 
 namespace nixl_connect::paths::ucx::testing {

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "paths/ucx/child.h"
+#include "paths/ucx/roles.h"
 
 namespace nixl_connect::paths::ucx::testing {
 

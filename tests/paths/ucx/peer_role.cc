@@ -10,9 +10,9 @@
 #include <span>
 #include <utility>
 
-#include "paths/ucx/child.h"
 #include "paths/ucx/pattern.h"
 #include "paths/ucx/peer.h"
+#include "paths/ucx/roles.h"
 #include "paths/ucx/session.h"
 
 namespace nixl_connect::paths::ucx::testing {

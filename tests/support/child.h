@@ -8,34 +8,43 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/unique_fd.h"
 
-namespace nixl_connect::paths::ucx::testing {
+namespace nixl_connect::testing {
 
 // One end of the channel between test and child. Messages arrive whole and in order.
 class Channel {
  public:
   explicit Channel(base::UniqueFd fd) : fd_(std::move(fd)) {}
+  static std::pair<Channel, Channel> make_pair();
 
+  // Throws std::system_error if the other end is gone.
   void send(base::BytesView message) const;
   void send(std::string_view text) const { send(base::as_view(text)); }
 
-  // Throws std::runtime_error if nothing comes for ten seconds or the other end is
-  // gone.
+  // Throws std::runtime_error if nothing comes for 50 seconds or the other end is gone.
   base::Bytes receive() const;
+  std::string receive_text() const { return std::string(base::as_text(receive())); }
 
   // Whether receive() would not wait.
   bool is_readable() const;
 
+  // Returns when the other end is gone, or has sent something.
+  void wait_for_hang_up() const;
+
   int fd() const noexcept { return fd_.get(); }
 
  private:
+  void receive_all(void* bytes, std::size_t size) const;
+
   base::UniqueFd fd_;
 };
 
+// Killed and reaped by the destructor.
 class Child {
  public:
   // `environment`: "NAME=value" on top of this process's own.
@@ -49,20 +58,18 @@ class Child {
 
   // SIGKILL; returns when the process is gone.
   void kill();
+
   // On return none of its threads runs.
   void stop() const;
+  void signal(int number) const;
 
  private:
   pid_t pid_ = -1;
   Channel channel_;
 };
 
-// What a child process does, by the name of its role. Returns the exit status.
-int run_role(std::string_view role);
+// What a child process does, by the name of its role; returns the exit status. Each
+// program with role_main.cc in it has one of its own.
+int run_role(std::string_view role, const Channel& test);
 
-// The roles.
-void serve_memory(const Channel& test);    // peer_role.cc
-void report_library(const Channel& test);  // library_role.cc
-void report_fork(const Channel& test);     // library_role.cc
-
-}  // namespace nixl_connect::paths::ucx::testing
+}  // namespace nixl_connect::testing
