@@ -17,7 +17,7 @@ namespace nixl_connect::testing {
 namespace {
 
 constexpr int kChannelFd = 3;
-constexpr int kPatienceMs = 50'000;
+constexpr int kPatienceMs = 100'000;
 
 [[noreturn]] void fail(const char* what, int error = errno) {
   throw std::system_error(error, std::generic_category(), what);

@@ -26,7 +26,8 @@ class Channel {
   void send(base::BytesView message) const;
   void send(std::string_view text) const { send(base::as_view(text)); }
 
-  // Throws std::runtime_error if nothing comes for 50 seconds or the other end is gone.
+  // Throws std::runtime_error if nothing comes for 100 seconds or the other end is
+  // gone.
   base::Bytes receive() const;
   std::string receive_text() const { return std::string(base::as_text(receive())); }
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the contract tests have in common: each runs on every path, for reads and for
+// writes, between this side and a peer's, and sees to it that the bytes took that path.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "contract/path.h"
+#include "contract/peer.h"
+#include "contract/side.h"
+
+namespace nixl_connect::contract {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kIsSanitized = true;
+#else
+constexpr bool kIsSanitized = false;
+#endif
+
+// Takes long enough to be caught in the middle.
+constexpr std::size_t kLarge = (kIsSanitized ? 16 : 64) << 20;
+// Attempts at that.
+constexpr int kTries = 50;
+
+class Contract : public ::testing::TestWithParam<std::tuple<Path, OperationKind>> {
+ protected:
+  const Path& path() const { return std::get<0>(GetParam()); }
+  OperationKind kind() const { return std::get<1>(GetParam()); }
+  bool is_read() const { return kind() == OperationKind::kRead; }
+  std::uint32_t next_seed() { return ++seed_; }
+
+  void renew_peer() { peer_.emplace(path()); }
+
+  // All of `bytes` are where they belong, and came by the path.
+  void expect_complete(const Ending& ending, std::uint64_t bytes) const;
+
+  // From the peer's ranges to ours, or the other way, each byte checked on both sides.
+  void expect_moves(const Ranges& theirs, const Ranges& ours);
+
+  // A transfer of kLarge bytes.
+  struct UnderWay {
+    Peer::Theirs theirs;
+    Held ours;
+    std::chrono::steady_clock::time_point begun;
+  };
+  // Returns when it has moved some bytes.
+  UnderWay begin_large(const OperationOptions& options = {});
+  // Nothing of it is touched any more, now that both sides have come to their end.
+  void expect_quiet(UnderWay& ended);
+
+ private:
+  Environment environment_{path()};
+  std::uint32_t seed_ = 0;
+
+ protected:
+  Side here_{path()};
+  std::optional<Peer> peer_{path()};
+};
+
+std::string instance_name(
+    const ::testing::TestParamInfo<std::tuple<Path, OperationKind>>& instance);
+
+// What a fixture is instantiated with.
+inline auto each(const std::vector<Path>& paths,
+                 const std::vector<OperationKind>& kinds = {OperationKind::kRead,
+                                                            OperationKind::kWrite}) {
+  return ::testing::Combine(::testing::ValuesIn(paths), ::testing::ValuesIn(kinds));
+}
+
+}  // namespace nixl_connect::contract
