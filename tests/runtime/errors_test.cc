@@ -198,23 +198,6 @@ TEST_F(BadInput, UseAfterCloseIsRefused) {
                  "closed");
 }
 
-TEST_F(BadInput, UnmappedSourceEndsTheReadWithAnError) {
-  constexpr std::size_t kSize = 1 << 20;
-  Connector initiator;
-  void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  ASSERT_NE(memory, MAP_FAILED);
-  auto readable = connector_.create_readable(Descriptor(memory, kSize));
-  Buffer target(kSize);
-  // Replaced by nothing, so that nobody else gets the address meanwhile.
-  ASSERT_EQ(
-      ::mmap(memory, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-      memory);
-  auto read = initiator.begin_read(readable.metadata(), target.descriptor());
-  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
-  ::munmap(memory, kSize);
-}
-
 // The first that an initiator sees of this peer.
 TEST_F(BadInput, MemoryGivenBackAfterACancelEndsTheReadAndNoOther) {
   constexpr std::size_t kSize = 1 << 20;
@@ -235,26 +218,6 @@ TEST_F(BadInput, MemoryGivenBackAfterACancelEndsTheReadAndNoOther) {
   EXPECT_EQ(kind_of([&] { (void)late.wait_for(kSoon); }), ErrorKind::kCancelled);
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
   ::munmap(memory, kSize);
-}
-
-// What UCX does not know to tell from a lost connection.
-TEST_F(BadInput, UnmappedTargetEndsItsReadAndNoOther) {
-  constexpr std::size_t kSize = 4 << 20;
-  Connector initiator(testing::across_processes());
-  void* memory = ::mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  ASSERT_NE(memory, MAP_FAILED);
-  Buffer source(kSize, 5);
-  Buffer target(kSize);
-  auto readable = connector_.create_readable(source.descriptor(), {.readers = 2});
-  const RdmaMetadata metadata = readable.metadata();
-  auto bad = initiator.begin_read(metadata, Descriptor(memory, kSize));
-  EXPECT_EQ(kind_of([&] { (void)bad.wait_for(kSoon); }), ErrorKind::kInvalidArgument);
-  ::munmap(memory, kSize);
-  EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kCancelled);
-  auto again = connector_.create_readable(source.descriptor());
-  auto good = initiator.begin_read(again.metadata(), target.descriptor());
-  EXPECT_EQ(finish(good), OperationStatus::kComplete);
-  target.expect_pattern(5);
 }
 
 TEST_F(BadInput, ForkedChildExitsAfterAConnectorWasDestroyedInACallback) {

@@ -14,22 +14,23 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
-#include <iostream>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/exported_memory.h"
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
-#include "runtime/child.h"
 #include "runtime/lease_words.h"
+#include "support/child.h"
 #include "wire/envelope.h"
 #include "wire/nixl_blob.h"
 
 namespace nixl_connect {
 namespace {
 
+using testing::Channel;
 using testing::Child;
 
 constexpr std::size_t kSize = 3 << 20;
@@ -38,39 +39,40 @@ constexpr uid_t kNobody = 65534;
 std::byte pattern(std::size_t i) { return static_cast<std::byte>(i * 31 + i / 4096); }
 
 // Says why the rest of the role cannot be played.
-[[noreturn]] void give_up(const std::string& why) {
-  std::cout << "skip: " << why << std::endl;
+[[noreturn]] void give_up(const Channel& test, const std::string& why) {
+  test.send("skip: " + why);
   std::exit(0);
 }
 
 // Hides this process, and tells its number. It goes on in a child, if it must.
 
-void become_untraceable() {
+void become_untraceable(const Channel& test) {
   // Opens the libraries, which that user may have no right to.
   { const Connector first; }
   if (::getuid() == 0 && (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0))
-    give_up(std::string("setuid: ") + std::strerror(errno));
+    give_up(test, std::string("setuid: ") + std::strerror(errno));
   if (::prctl(PR_SET_DUMPABLE, 0) != 0)
-    give_up(std::string("PR_SET_DUMPABLE: ") + std::strerror(errno));
-  std::cout << ::getpid() << std::endl;
+    give_up(test, std::string("PR_SET_DUMPABLE: ") + std::strerror(errno));
+  test.send(std::to_string(::getpid()));
 }
 
 bool write_file(const char* path, const std::string& text) {
   return static_cast<bool>(std::ofstream(path) << text << std::flush);
 }
 
-void enter_a_pid_namespace() {
+void enter_a_pid_namespace(const Channel& test) {
   const std::string user = std::to_string(::getuid());
   const std::string group = std::to_string(::getgid());
   if (::unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
-    give_up(std::string("the kernel forbids namespaces: ") + std::strerror(errno));
+    give_up(test,
+            std::string("the kernel forbids namespaces: ") + std::strerror(errno));
   write_file("/proc/self/setgroups", "deny");
   if (!write_file("/proc/self/uid_map", user + " " + user + " 1") ||
       !write_file("/proc/self/gid_map", group + " " + group + " 1"))
-    give_up("the kernel forbids to map users");
+    give_up(test, "the kernel forbids to map users");
   const pid_t inner = ::fork();
   if (inner != 0) {
-    std::cout << inner << std::endl;
+    test.send(std::to_string(inner));
     ::waitpid(inner, nullptr, 0);
     std::_Exit(0);
   }
@@ -78,30 +80,28 @@ void enter_a_pid_namespace() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-void hide(const std::string& how) {
-  if (how == "untraceable") become_untraceable();
-  if (how == "namespace") enter_a_pid_namespace();
+void hide(std::string_view how, const Channel& test) {
+  if (how == "untraceable") become_untraceable(test);
+  if (how == "namespace") enter_a_pid_namespace(test);
 }
 
-// Roles. Each ends with its standard input.
+// Roles, which the test ends.
 
-int expose_role(const std::string& how) {
-  hide(how);
+[[noreturn]] void expose_role(const Channel& test) {
   Connector connector(testing::across_processes());
   const Allocation memory = Connector::allocate(kSize);
   for (std::size_t i = 0; i < kSize; ++i) memory.data()[i] = pattern(i);
   const Allocation inbox = Connector::allocate(kSize);
   auto readable = connector.create_readable(memory.descriptor(), {.stays_open = true});
   auto writable = connector.create_writable(inbox.descriptor());
-  std::cout << readable.metadata().to_json() << std::endl;
-  std::cout << writable.metadata().to_json() << std::endl;
-  std::string line;
-  while (std::getline(std::cin, line)) {
+  test.send(readable.metadata().to_json());
+  test.send(writable.metadata().to_json());
+  while (true) {
+    test.receive();
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < kSize; ++i) wrong += inbox.data()[i] != pattern(i);
-    std::cout << wrong << std::endl;
+    test.send(std::to_string(wrong));
   }
-  return 0;
 }
 
 // Whether it can be opened in /proc, which would prove nothing.
@@ -121,52 +121,49 @@ std::string how_it_ended(Operation& operation) {
   return operation.path();
 }
 
-int transfer_role(const std::string& how) {
-  hide(how);
+[[noreturn]] void transfer_role(const Channel& test) {
   ConnectorOptions options = testing::across_processes();
   options.drain_timeout = std::chrono::seconds(20);
   Connector connector(options);
-  std::cout << "ready" << std::endl;
-  std::string what;
-  std::string json;
-  while (std::getline(std::cin, what) && std::getline(std::cin, json)) {
-    const auto metadata = RdmaMetadata::from_json(json);
-    if (is_open_to_this_process(metadata)) std::cout << "it is open to this process; ";
+  test.send("ready");
+  while (true) {
+    const std::string what = test.receive_text();
+    const auto metadata = RdmaMetadata::from_json(test.receive_text());
+    const std::string prefix =
+        is_open_to_this_process(metadata) ? "it is open to this process; " : "";
     std::vector<std::byte> memory(kSize);
     if (what == "write") {
       for (std::size_t i = 0; i < kSize; ++i) memory[i] = pattern(i);
       auto write = connector.begin_write({memory.data(), kSize}, metadata);
-      std::cout << how_it_ended(write) << std::endl;
+      test.send(prefix + how_it_ended(write));
       continue;
     }
     auto read = connector.begin_read(metadata, {memory.data(), kSize});
     if (what == "read from a stopped one")
-      std::cout << (read.wait_for(std::chrono::milliseconds(100)) ? "over" : "waits")
-                << std::endl;
+      test.send(read.wait_for(std::chrono::milliseconds(100)) ? "over" : "waits");
     const std::string end = how_it_ended(read);
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < kSize; ++i) wrong += memory[i] != pattern(i);
-    std::cout << end << (wrong > 0 && end == "host.map" ? ", wrong" : "") << std::endl;
+    test.send(prefix + end + (wrong > 0 && end == "host.map" ? ", wrong" : ""));
   }
-  return 0;
 }
 
 // One of them. It may be unable to play its role, and then says why.
 class Hidden {
  public:
-  Hidden(const std::string& role, const std::string& how) : child_(role, how) {
+  Hidden(const std::string& role, const std::string& how) : child_(role + ":" + how) {
     if (!is_skipped()) process_ = std::stoi(heard_);
   }
 
   bool is_skipped() { return hear().rfind("skip: ", 0) == 0; }
-  const std::string& hear() { return heard_ = child_.hear(); }
+  const std::string& hear() { return heard_ = child_.channel().receive_text(); }
   const std::string& heard() const { return heard_; }
   const std::string& ask(const std::string& what, const std::string& metadata) {
-    child_.say(what);
-    child_.say(metadata);
+    say(what);
+    say(metadata);
     return hear();
   }
-  void say(const std::string& line) { child_.say(line); }
+  void say(const std::string& line) { child_.channel().send(line); }
 
   // On return it stands still.
   void stop() const {
@@ -182,7 +179,7 @@ class Hidden {
   void go_on() const { ::kill(process_, SIGCONT); }
   void die() {
     if (process_ != 0) ::kill(process_, SIGKILL);
-    child_.kill_and_reap();
+    child_.kill();
   }
 
  private:
@@ -243,14 +240,11 @@ INSTANTIATE_TEST_SUITE_P(Ways, HiddenProcess,
 
 }  // namespace
 
-int run_role(const std::string& role, const std::string& how) {
-  return role == "expose" ? expose_role(how) : transfer_role(how);
+int testing::run_role(std::string_view role, const Channel& test) {
+  const std::size_t colon = role.find(':');
+  hide(role.substr(colon + 1), test);
+  if (role.substr(0, colon) == "expose") expose_role(test);
+  transfer_role(test);
 }
 
 }  // namespace nixl_connect
-
-int main(int argc, char** argv) {
-  if (argc == 3 && argv[1][0] != '-') return nixl_connect::run_role(argv[1], argv[2]);
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

@@ -8,7 +8,6 @@
 #include <future>
 #include <memory>
 #include <thread>
-#include <vector>
 
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
@@ -47,25 +46,6 @@ TEST_F(Lifecycle, CancelDoesNotChangeACompleteOperation) {
   read.cancel();
   EXPECT_EQ(read.wait(), OperationStatus::kComplete);
   EXPECT_EQ(read.results()[0].ptr(), target_.descriptor().ptr());
-}
-
-TEST_F(Lifecycle, ReadOfACancelledReadableFailsOnBothKindsOfPath) {
-  auto readable = exposer_->create_readable(source_.descriptor());
-  const RdmaMetadata metadata = readable.metadata();
-  readable.cancel();
-  ASSERT_EQ(finish(readable), OperationStatus::kCancelled);
-  auto read = initiator_.begin_read(metadata, target_.descriptor());
-  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kCancelled);
-}
-
-TEST_F(Lifecycle, WriteIntoACancelledWritableTouchesNothing) {
-  auto writable = exposer_->create_writable(target_.descriptor());
-  const RdmaMetadata metadata = writable.metadata();
-  writable.cancel();
-  ASSERT_EQ(finish(writable), OperationStatus::kCancelled);
-  auto write = initiator_.begin_write(source_.descriptor(), metadata);
-  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kCancelled);
-  target_.expect_untouched();
 }
 
 TEST_F(Lifecycle, ReadableThatStaysOpenIsReadOnUntilItsEnd) {
@@ -160,21 +140,6 @@ TEST_F(Lifecycle, CancelOfARunningReadEndsBothSides) {
               std::string_view::npos)
         << error.what();
   }
-}
-
-TEST_F(Lifecycle, CancelOfARunningWritableWaitsForTheWriter) {
-  constexpr std::size_t kSize = 256 << 20;
-  Buffer source(kSize);
-  Buffer target(kSize);
-  auto writable = exposer_->create_writable(target.descriptor());
-  auto write = initiator_.begin_write(source.descriptor(), writable.metadata());
-  while (writable.status() == OperationStatus::kInitialized) std::this_thread::yield();
-  writable.cancel();
-  ASSERT_EQ(finish(writable), OperationStatus::kCancelled);
-  // Quiet: what is there now stays.
-  const std::vector<std::uint8_t> before(target.data(), target.data() + kSize);
-  EXPECT_EQ(kind_of([&] { (void)write.wait_for(kSoon); }), ErrorKind::kCancelled);
-  EXPECT_TRUE(std::equal(before.begin(), before.end(), target.data()));
 }
 
 TEST_F(Lifecycle, ClosingTheExposerEndsItsOperationsAndTheReaders) {

@@ -51,36 +51,6 @@ class Mapped : public ::testing::Test {
   Connector initiator_{testing::across_processes()};
 };
 
-constexpr std::array kSizes{std::size_t{1},
-                            std::size_t{4095},
-                            std::size_t{4096},
-                            std::size_t{4097},
-                            std::size_t{65'537},
-                            std::size_t{(3 << 20) + 11},
-                            std::size_t{(40 << 20) + 77}};
-
-TEST_F(Mapped, IsReadThroughTheMap) {
-  for (const std::size_t size : kSizes) {
-    const Allocation source = Connector::allocate(size);
-    fill(source, 3);
-    expect_filled(read_through_the_map(source), 3);
-  }
-}
-
-TEST_F(Mapped, IsWrittenThroughTheMap) {
-  for (const std::size_t size : kSizes) {
-    const Allocation target = Connector::allocate(size);
-    const Allocation source = Connector::allocate(size);
-    fill(source, 4);
-    auto writable = exposer_.create_writable(target.descriptor());
-    auto write = initiator_.begin_write(source.descriptor(), writable.metadata());
-    ASSERT_EQ(finish(write), OperationStatus::kComplete);
-    EXPECT_EQ(finish(writable), OperationStatus::kComplete);
-    EXPECT_EQ(write.path(), "host.map");
-    expect_filled(target.bytes(), 4);
-  }
-}
-
 TEST_F(Mapped, PagesOfSeveralAllocationsArriveInTheirPlaces) {
   constexpr std::size_t kPage = 4096;
   const std::array sources{Connector::allocate(64 * kPage),
@@ -119,18 +89,6 @@ TEST_F(Mapped, BesideOtherMemoryTakesTheOtherPath) {
   ASSERT_EQ(finish(read), OperationStatus::kComplete);
   EXPECT_EQ(read.path(), "host.cma");
   second.expect_pattern(8);
-}
-
-TEST_F(Mapped, ReadAfterTheEndOfTheLeaseFails) {
-  const Allocation source = Connector::allocate(4096);
-  auto readable = exposer_.create_readable(source.descriptor());
-  const RdmaMetadata metadata = readable.metadata();
-  readable.cancel();
-  finish(readable);
-  Buffer target(4096);
-  auto read = initiator_.begin_read(metadata, target.descriptor());
-  EXPECT_EQ(kind_of([&] { (void)read.wait_for(testing::kSoon); }),
-            ErrorKind::kCancelled);
 }
 
 std::size_t shared_kib() {

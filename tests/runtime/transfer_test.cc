@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes moved between two Connectors, and between a Connector and itself.
+// Bytes moved inside one process: what tests/contract does not do on every path.
 #include <gtest/gtest.h>
 
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -20,71 +19,21 @@ RdmaMetadata over_the_wire(const PassiveOperation& operation, bool hex_encode = 
   return RdmaMetadata::from_json(operation.metadata(hex_encode).to_json());
 }
 
-class Transfer : public ::testing::TestWithParam<std::size_t> {
- protected:
-  Connector exposer_;
-  Connector initiator_;
-};
+class OwnReadable : public ::testing::TestWithParam<std::size_t> {};
 
-INSTANTIATE_TEST_SUITE_P(Sizes, Transfer,
-                         ::testing::Values(0, 1, 8, 4095, 4096, 4097, 65535, 65536,
-                                           65537, 1 << 20, (16 << 20) + 1, 64 << 20));
+INSTANTIATE_TEST_SUITE_P(Sizes, OwnReadable,
+                         ::testing::Values(0, 1, 4097, 65537, (16 << 20) + 1));
 
-TEST_P(Transfer, ReadBringsEveryByteAndNoOther) {
-  Buffer source(GetParam(), 1);
-  Buffer target(GetParam());
-  auto readable = exposer_.create_readable(source.descriptor());
-  auto read = initiator_.begin_read(over_the_wire(readable), target.descriptor());
-  EXPECT_EQ(finish(read), OperationStatus::kComplete);
-  EXPECT_EQ(finish(readable), OperationStatus::kComplete);
-  target.expect_pattern(1);
-  target.expect_guards();
-  EXPECT_EQ(read.bytes_transferred(), GetParam());
-  EXPECT_EQ(readable.bytes_transferred(), GetParam());
-  EXPECT_EQ(read.results().size(), 1U);
-}
-
-TEST_P(Transfer, WriteBringsEveryByteAndNoOther) {
-  Buffer source(GetParam(), 2);
-  Buffer target(GetParam());
-  auto writable = exposer_.create_writable(target.descriptor());
-  auto write = initiator_.begin_write(source.descriptor(), over_the_wire(writable));
-  EXPECT_EQ(finish(write), OperationStatus::kComplete);
-  EXPECT_EQ(finish(writable), OperationStatus::kComplete);
-  target.expect_pattern(2);
-  target.expect_guards();
-  EXPECT_EQ(writable.bytes_transferred(), GetParam());
-}
-
-TEST_P(Transfer, ConnectorReadsItsOwnReadable) {
+TEST_P(OwnReadable, IsReadByItsConnector) {
+  Connector connector;
   Buffer source(GetParam(), 3);
   Buffer target(GetParam());
-  auto readable = exposer_.create_readable(source.descriptor());
-  auto read = exposer_.begin_read(over_the_wire(readable), target.descriptor());
+  auto readable = connector.create_readable(source.descriptor());
+  auto read = connector.begin_read(over_the_wire(readable), target.descriptor());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
   EXPECT_EQ(finish(readable), OperationStatus::kComplete);
   target.expect_pattern(3);
-}
-
-TEST(Lists, OfThousandsOfDescriptorsArriveWhole) {
-  constexpr std::size_t kCount = 4096;
-  constexpr std::size_t kSize = 512;
-  Connector exposer;
-  Connector initiator;
-  Buffer source(kCount * (kSize + 1), 4);
-  Buffer target(kCount * (kSize + 1));
-  const auto sources = source.scattered(kCount, kSize);
-  const auto targets = target.scattered(kCount, kSize);
-  auto readable = exposer.create_readable(sources);
-  auto read = initiator.begin_read(over_the_wire(readable), targets);
-  ASSERT_EQ(finish(read), OperationStatus::kComplete);
-  for (std::size_t i = 0; i < kCount; ++i) {
-    const auto* from = reinterpret_cast<const std::uint8_t*>(sources[i].ptr());
-    const auto* to = reinterpret_cast<const std::uint8_t*>(targets[i].ptr());
-    ASSERT_TRUE(std::equal(from, from + kSize, to)) << i;
-    ASSERT_EQ(to[kSize], 0) << "byte behind piece " << i;
-  }
-  EXPECT_EQ(finish(readable), OperationStatus::kComplete);
+  target.expect_guards();
 }
 
 TEST(Lists, OfOneMatchASingleDescriptor) {
@@ -133,47 +82,6 @@ TEST(Readers, EachGetTheBytesAndTheLastCompletesTheReadable) {
   EXPECT_EQ(finish(readable), OperationStatus::kComplete);
 }
 
-TEST(ManyOperations, OfManyThreadsAllComplete) {
-  Connector exposer;
-  Connector initiator;
-  std::vector<std::thread> threads;
-  for (std::uint32_t seed = 0; seed < 4; ++seed)
-    threads.emplace_back([&, seed] {
-      Buffer source(5000, seed);
-      for (int round = 0; round < 50; ++round) {
-        Buffer target(5000);
-        auto readable = exposer.create_readable(source.descriptor());
-        auto read = initiator.begin_read(over_the_wire(readable), target.descriptor());
-        ASSERT_EQ(finish(read), OperationStatus::kComplete);
-        ASSERT_EQ(finish(readable), OperationStatus::kComplete);
-        target.expect_pattern(seed);
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-}
-
-TEST(ManyOperations, InFlightAtOnceAllComplete) {
-  constexpr std::uint32_t kCount = 256;
-  Connector exposer;
-  Connector initiator;
-  std::vector<Buffer> targets;
-  std::vector<ReadableOperation> readables;
-  std::vector<ReadOperation> reads;
-  std::vector<Buffer> sources;
-  for (std::uint32_t i = 0; i < kCount; ++i) {
-    sources.emplace_back(10'000, i);
-    targets.emplace_back(10'000);
-    readables.push_back(exposer.create_readable(sources.back().descriptor()));
-    reads.push_back(initiator.begin_read(over_the_wire(readables.back()),
-                                         targets.back().descriptor()));
-  }
-  for (std::uint32_t i = 0; i < kCount; ++i) {
-    ASSERT_EQ(finish(reads[i]), OperationStatus::kComplete);
-    ASSERT_EQ(finish(readables[i]), OperationStatus::kComplete);
-    targets[i].expect_pattern(i);
-  }
-}
-
 TEST(Metadata, StaysUnder750BytesHoweverMuchElseIsExposed) {
   Connector connector;
   Buffer buffer(1 << 20, 8);
@@ -196,28 +104,6 @@ TEST(Metadata, IsTheSameAtEachCallAndReadableInBothForms) {
   auto read = connector.begin_read(over_the_wire(readable, true), target.descriptor());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
   target.expect_pattern(9);
-}
-
-// Set where these tests run a second time.
-bool is_host_forbidden() {
-  const char* const forbidden = std::getenv("NIXL_CONNECT_FORBID");
-  return forbidden != nullptr && std::string(forbidden) == "host";
-}
-
-TEST(Path, NamesTheWayThatTheBytesTook) {
-  Connector exposer;
-  Connector initiator;
-  Buffer source(1 << 20, 10);
-  Buffer target(1 << 20);
-  auto readable = exposer.create_readable(source.descriptor());
-  auto read = initiator.begin_read(over_the_wire(readable), target.descriptor());
-  ASSERT_EQ(finish(read), OperationStatus::kComplete);
-  ASSERT_EQ(finish(readable), OperationStatus::kComplete);
-  if (is_host_forbidden())
-    EXPECT_EQ(read.path().substr(0, 5), "ucx: ");
-  else
-    EXPECT_EQ(read.path(), "host.cma");
-  EXPECT_EQ(readable.path(), read.path());
 }
 
 }  // namespace

@@ -6,12 +6,11 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
-#include <iostream>
 #include <string>
 
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
-#include "runtime/child.h"
+#include "support/child.h"
 #include "wire/envelope.h"
 #include "wire/nixl_blob.h"
 
@@ -20,6 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using testing::Buffer;
+using testing::Channel;
 using testing::Child;
 using testing::finish;
 using testing::kind_of;
@@ -35,34 +35,31 @@ ConnectorOptions with_short_drain() {
   return options;
 }
 
-// Roles of the second process. Each ends with its standard input.
+// Roles of the second process.
 
-// Exposes memory, cancels that at the first line and says whether it has ended; at the
-// second it waits for the end.
-int expose_role() {
+// Exposes memory, cancels that at the first message and says whether it has ended; at
+// the second it waits for the end.
+int expose_role(const Channel& test) {
   Connector connector(with_short_drain());
   const Allocation memory = Connector::allocate(kSize);
   std::fill_n(memory.data(), kSize, kContent);
   auto readable = connector.create_readable(memory.descriptor(), {.readers = 2});
-  std::cout << readable.metadata().to_json() << std::endl;
-  std::string line;
-  std::getline(std::cin, line);
+  test.send(readable.metadata().to_json());
+  test.receive();
   readable.cancel();
-  std::cout << (readable.wait_for(10 * kDrainTimeout) ? "ended" : "held") << std::endl;
-  std::getline(std::cin, line);
-  std::cout << (readable.wait_for(kSoon) ? "ended" : "held") << std::endl;
-  std::getline(std::cin, line);
+  test.send(readable.wait_for(10 * kDrainTimeout) ? "ended" : "held");
+  test.receive();
+  test.send(readable.wait_for(kSoon) ? "ended" : "held");
+  test.wait_for_hang_up();
   return 0;
 }
 
-int view_role() {
-  std::string line;
-  std::getline(std::cin, line);
+int view_role(const Channel& test) {
   Connector connector(with_short_drain());
-  auto view = connector.begin_view(RdmaMetadata::from_json(line));
+  auto view = connector.begin_view(RdmaMetadata::from_json(test.receive_text()));
   view.wait();
-  std::cout << "open" << std::endl;
-  std::getline(std::cin, line);
+  test.send("open");
+  test.wait_for_hang_up();
   return 0;
 }
 
@@ -99,24 +96,25 @@ class ViewOfAnotherProcess : public ::testing::Test {
   }
 
   Child child_{"expose"};
-  const RdmaMetadata metadata_ = RdmaMetadata::from_json(child_.hear());
+  const RdmaMetadata metadata_ =
+      RdmaMetadata::from_json(child_.channel().receive_text());
   Connector viewer_{with_short_drain()};
   ViewOperation view_ = viewer_.begin_view(metadata_);
 };
 
 TEST_F(ViewOfAnotherProcess, IsWaitedForByIt) {
   expect_content();
-  child_.say("cancel");
-  EXPECT_EQ(child_.hear(), "held");
+  child_.channel().send("cancel");
+  EXPECT_EQ(child_.channel().receive_text(), "held");
   EXPECT_TRUE(view_.is_revoked());
   expect_content();
-  child_.say("wait");
+  child_.channel().send("wait");
   view_.close();
-  EXPECT_EQ(child_.hear(), "ended");
+  EXPECT_EQ(child_.channel().receive_text(), "ended");
 }
 
 TEST_F(ViewOfAnotherProcess, StaysReadableWhenThatDies) {
-  child_.kill_and_reap();
+  child_.kill();
   wait_for_recall();
   expect_content();
   EXPECT_EQ(view_.status(), OperationStatus::kComplete);
@@ -128,12 +126,12 @@ TEST_F(ViewOfAnotherProcess, StaysReadableWhenThatDies) {
 
 TEST_F(ViewOfAnotherProcess, IsWaitedForThoughThisSideHasDroppedThatPeer) {
   lose_peer();
-  child_.say("cancel");
-  EXPECT_EQ(child_.hear(), "held");
+  child_.channel().send("cancel");
+  EXPECT_EQ(child_.channel().receive_text(), "held");
   expect_content();
-  child_.say("wait");
+  child_.channel().send("wait");
   view_.close();
-  EXPECT_EQ(child_.hear(), "ended");
+  EXPECT_EQ(child_.channel().receive_text(), "ended");
 }
 
 TEST_F(ViewOfAnotherProcess, IsWaitedForThoughThisSideHasConnectedAnew) {
@@ -141,12 +139,12 @@ TEST_F(ViewOfAnotherProcess, IsWaitedForThoughThisSideHasConnectedAnew) {
   Buffer target(kSize);
   auto read = viewer_.begin_read(metadata_, target.descriptor());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
-  child_.say("cancel");
-  EXPECT_EQ(child_.hear(), "held");
+  child_.channel().send("cancel");
+  EXPECT_EQ(child_.channel().receive_text(), "held");
   expect_content();
-  child_.say("wait");
+  child_.channel().send("wait");
   view_.close();
-  EXPECT_EQ(child_.hear(), "ended");
+  EXPECT_EQ(child_.channel().receive_text(), "ended");
 }
 
 TEST(ViewerThatDies, EndsTheReadableAtOnce) {
@@ -154,11 +152,11 @@ TEST(ViewerThatDies, EndsTheReadableAtOnce) {
   const Allocation memory = Connector::allocate(kSize);
   auto readable = connector.create_readable(memory.descriptor());
   Child child("view");
-  child.say(readable.metadata().to_json());
-  ASSERT_EQ(child.hear(), "open");
+  child.channel().send(readable.metadata().to_json());
+  ASSERT_EQ(child.channel().receive_text(), "open");
   readable.cancel();
   EXPECT_FALSE(readable.wait_for(10 * kDrainTimeout));
-  child.kill_and_reap();
+  child.kill();
   EXPECT_TRUE(readable.wait_for(std::chrono::seconds(1)));
   EXPECT_EQ(readable.status(), OperationStatus::kCancelled);
 }
@@ -168,23 +166,17 @@ TEST(ViewerThatDies, IsTheReadablesFailure) {
   const Allocation memory = Connector::allocate(kSize);
   auto readable = connector.create_readable(memory.descriptor());
   Child child("view");
-  child.say(readable.metadata().to_json());
-  ASSERT_EQ(child.hear(), "open");
-  child.kill_and_reap();
+  child.channel().send(readable.metadata().to_json());
+  ASSERT_EQ(child.channel().receive_text(), "open");
+  child.kill();
   EXPECT_EQ(kind_of([&] { (void)readable.wait_for(std::chrono::seconds(1)); }),
             ErrorKind::kDisconnected);
 }
 
 }  // namespace
 
-int run_role(const std::string& role) {
-  return role == "view" ? view_role() : expose_role();
+int testing::run_role(std::string_view role, const Channel& test) {
+  return role == "view" ? view_role(test) : expose_role(test);
 }
 
 }  // namespace nixl_connect
-
-int main(int argc, char** argv) {
-  if (argc == 3 && argv[1][0] != '-') return nixl_connect::run_role(argv[1]);
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}
