@@ -12,10 +12,9 @@ namespace nixl_connect::contract {
 const std::vector<Path>& all_paths() {
   static const std::vector<Path> paths{
       {
-          .name = "OneProcess",
-          .taken = "host.cma",
+          .name = "Local",
+          .taken = "local",
           .is_one_process = true,
-          .reports_bad_local_memory = true,
       },
       {
           .name = "HostMap",
