@@ -2,8 +2,8 @@
 //
 // The five operations. The exposing side holds a ReadableOperation or a
 // WritableOperation, the initiating side a ReadOperation or a ViewOperation of the
-// first, a WriteOperation of the second.
-// All members may be called from any thread at any time.
+// first, a WriteOperation of the second. All members may be called from any thread at
+// any time.
 #pragma once
 
 #include <chrono>

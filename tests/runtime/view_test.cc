@@ -31,6 +31,12 @@ ConnectorOptions with_short_drain() {
   return options;
 }
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool kIsInstrumented = true;
+#else
+constexpr bool kIsInstrumented = false;
+#endif
+
 // Many times the drain timeout.
 constexpr milliseconds kLong{200};
 
@@ -145,11 +151,14 @@ TEST_F(View, OfSeveralDescriptorsShowsEachInItsPlace) {
   EXPECT_EQ(kind_of([&] { (void)view.bytes(4); }), ErrorKind::kInvalidArgument);
 }
 
-// The least of many is what it takes; the rest is what else the machine does.
+// One of many is enough: what takes longer is what else the machine does.
 TEST_F(View, OpensInTheSameShortTimeWhateverItsSize) {
+  if (kIsInstrumented) GTEST_SKIP() << "instrumented code takes its own time";
+  constexpr std::chrono::microseconds kBound{100};
+  constexpr int kTries = 2000;
   for (const std::size_t size : {std::size_t{1} << 20, std::size_t{256} << 20}) {
-    auto least = std::chrono::nanoseconds::max();
-    for (int i = 0; i < 200; ++i) {
+    std::chrono::nanoseconds least = std::chrono::hours(1);
+    for (int i = 0; i < kTries && least >= kBound; ++i) {
       const Allocation memory = Connector::allocate(size);
       auto readable = exposer_.create_readable(memory.descriptor());
       const RdmaMetadata metadata = readable.metadata();
@@ -158,7 +167,7 @@ TEST_F(View, OpensInTheSameShortTimeWhateverItsSize) {
       least = std::min(
           least, std::chrono::nanoseconds(std::chrono::steady_clock::now() - start));
     }
-    EXPECT_LT(least, std::chrono::microseconds(100)) << size;
+    EXPECT_LT(least, kBound) << size;
   }
 }
 
