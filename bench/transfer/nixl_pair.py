@@ -3,7 +3,8 @@
 
 Genuine NIXL agents with their defaults (a progress thread each), memory registered and
 handles prepared before the clock starts, each transfer with the notification that tells
-the exposing side, and a caller that spins on the state. pair_column.h gives the commands.
+the exposing side, and a caller that spins on the state. pair_column.h gives the
+commands.
 """
 
 import collections

@@ -43,6 +43,7 @@ from ._operation import AbstractOperation
 from ._passive import PassiveOperation, ReadableOperation, WritableOperation
 from ._plan import PathEstimate, Plan
 from ._remote import Remote
+from ._view import View
 from ._waiting import as_completed, wait_all
 
 if not TYPE_CHECKING:
@@ -74,6 +75,7 @@ __all__ = [
     "SerializedDescriptor",
     "TimedOut",
     "Unsupported",
+    "View",
     "WritableOperation",
     "WriteOperation",
     "__version__",

@@ -26,6 +26,7 @@ from ._options import Options
 from ._passive import ReadableOperation, WritableOperation
 from ._paths import PathRules, rules_of
 from ._plan import Plan
+from ._view import View
 
 
 class Connector(AsyncClosing):
@@ -248,6 +249,27 @@ class Connector(AsyncClosing):
             local_descriptors,
             rules_of(paths, require, forbid, min_gbps),
         )
+
+    def begin_view(
+        self,
+        remote_metadata: RdmaMetadata | RemotePages,
+        *,
+        timeout: float | None = None,
+    ) -> View:
+        """Starts to open a view of a peer's memory, which stays where it is; it is open
+        when it is COMPLETE. Errors: see View."""
+        return View(self, remote_metadata, timeout=timeout)
+
+    async def view(
+        self,
+        remote_metadata: RdmaMetadata | RemotePages,
+        *,
+        timeout: float | None = None,
+    ) -> View:
+        """The same, open: a read-only look at a peer's memory without a copy."""
+        view = self.begin_view(remote_metadata, timeout=timeout)
+        await view.wait_for_completion()
+        return view
 
     async def initialize(self) -> None:
         """Does nothing: a Connector works from the beginning."""

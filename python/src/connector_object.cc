@@ -142,6 +142,17 @@ PlainPlan explain(ConnectorObject& self, const Remote& remote, nb::handle memory
   return plain(make());
 }
 
+OperationObject begin_view(ConnectorObject& self, const Remote& remote,
+                           std::optional<std::int64_t> timeout_ns) {
+  OperationOptions options;
+  options.timeout = duration_of(timeout_ns);
+  const auto make = [&] {
+    const WithoutGil release;
+    return (*self).begin_view(remote.metadata(), options);
+  };
+  return {make(), Pins()};
+}
+
 }  // namespace
 
 void bind_connector(nb::module_& module) {
@@ -158,6 +169,7 @@ void bind_connector(nb::module_& module) {
            "readers"_a = 1, "stays_open"_a = false)
       .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none(),
            "rules"_a.none())
+      .def("begin_view", &begin_view, "remote"_a, "timeout_ns"_a.none())
       .def("explain", &explain, "remote"_a, "memory"_a, "rules"_a.none())
       .def("close", &ConnectorObject::close)
       .def("transport", [](ConnectorObject& self) { return (*self).transport(); });

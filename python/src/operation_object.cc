@@ -2,6 +2,7 @@
 #include "operation_object.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -95,6 +96,15 @@ bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t toke
   }
 }
 
+using ViewedBytes = nb::ndarray<nb::memview, const std::uint8_t, nb::ndim<1>>;
+
+// Keeps the operation, and with it the view open, for as long as it lives.
+nb::object viewed_bytes(nb::handle_t<OperationObject> self, std::size_t index) {
+  const auto bytes = nb::cast<OperationObject&>(self).view().bytes(index);
+  if (bytes.empty()) return nb::steal(PyMemoryView_FromObject(nb::bytes("").ptr()));
+  return nb::cast(ViewedBytes(bytes.data(), {bytes.size()}, self));
+}
+
 int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   if (nb::inst_ready(self))
@@ -149,6 +159,11 @@ void bind_operation(nb::module_& module) {
                    [](OperationObject& self) { return self.active().remote(); })
       .def_prop_ro("is_quiet",
                    [](OperationObject& self) { return self.operation().is_quiet(); })
+      .def_prop_ro("is_revoked",
+                   [](OperationObject& self) { return self.view().is_revoked(); })
+      .def_prop_ro("viewed_count",
+                   [](OperationObject& self) { return self.view().count(); })
+      .def("viewed_bytes", &viewed_bytes, "index"_a)
       .def("cancel", [](OperationObject& self) { self.operation().cancel(); })
       .def("explain",
            [](OperationObject& self) { return plain(self.operation().explain()); })

@@ -14,7 +14,7 @@ namespace nixl_connect::python {
 
 class OperationObject {
  public:
-  using Held = std::variant<PassiveOperation, ActiveOperation>;
+  using Held = std::variant<PassiveOperation, ActiveOperation, ViewOperation>;
 
   OperationObject(Held held, Pins pins)
       : held_(std::move(held)), pins_(std::move(pins)) {}
@@ -25,7 +25,11 @@ class OperationObject {
     return std::visit([](auto& held) -> Operation& { return held; }, held_);
   }
   PassiveOperation& passive() { return std::get<PassiveOperation>(held_); }
-  ActiveOperation& active() { return std::get<ActiveOperation>(held_); }
+  ActiveOperation& active() {
+    if (auto* const view = std::get_if<ViewOperation>(&held_)) return *view;
+    return std::get<ActiveOperation>(held_);
+  }
+  ViewOperation& view() { return std::get<ViewOperation>(held_); }
   const Pins& pins() const noexcept { return pins_; }
 
   // Gives the pins up: now if the memory is quiet, else cancels the operation and gives

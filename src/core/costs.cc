@@ -19,10 +19,11 @@ Prediction predict(const Work& work, const PathCosts& costs) {
   const double pieces = std::max(bytes / kPieceBytes, ranges / kPieceRanges);
   const double threads = std::clamp(std::ceil(pieces), 1.0, double(work.threads));
   const double gbps = std::min(costs.gbps_one_thread * threads, costs.gbps_most);
-  // A GB a second is a byte a nanosecond.
-  const double moving = bytes / gbps + ranges * costs.range_ns / threads;
+  // A GB a second is a byte a nanosecond. The first range belongs to the start.
+  const double moving =
+      bytes / gbps + std::max(ranges - 1, 0.0) * costs.range_ns / threads;
   Prediction result;
-  result.time = Time(static_cast<Time::rep>(costs.start_ns + moving));
+  result.time = Time(static_cast<Time::rep>(costs.start_ns + costs.range_ns + moving));
   if (moving > 0) result.gbps = bytes / moving;
   return result;
 }

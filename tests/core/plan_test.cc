@@ -179,6 +179,8 @@ TEST(Planner, DoesNotCountWhatEveryTransferCostsAsSlowness) {
   rules.min_gbps = 5;
   Facts facts = neighbour();
   EXPECT_EQ(choose(kSmall, facts, rules, {}).path, Path::kHostMap);
+  facts.exported = Exported::kNone;
+  EXPECT_EQ(choose(kSmall, facts, rules, {}).path, Path::kHostCma);
 }
 
 TEST(Planner, FindsAPathForNoBytes) {
@@ -189,7 +191,7 @@ TEST(Planner, FindsAPathForNoBytes) {
 
 TEST(Prediction, GrowsWithBytesAndRangesAndFallsWithThreads) {
   const PathCosts costs{1000, 100, 5, 20};
-  EXPECT_EQ(predict({0, 0, 8}, costs).time, Time(1000));
+  EXPECT_EQ(predict({0, 0, 8}, costs).time, Time(1100));
   EXPECT_EQ(predict({5'000, 1, 8}, costs).time, Time(1000 + 1000 + 100));
   const Time alone = predict({1 << 30, 1, 1}, costs).time;
   const Time with_two = predict({1 << 30, 1, 2}, costs).time;
