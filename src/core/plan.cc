@@ -74,6 +74,7 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   Choice choice;
   choice.bytes = work.bytes;
   choice.ranges = work.ranges;
+  choice.cma_refusal = facts.cma_refusal;
   choice.is_neighbour = facts.is_ours && (facts.where == Facts::Where::kThisProcess ||
                                           facts.where == Facts::Where::kThisHost);
   for (const Path path : kAllPaths) {

@@ -6,10 +6,12 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/ptrace_permission.h"
 #include "core/costs.h"
 #include "core/path_rules.h"
 #include "core/paths.h"
@@ -30,8 +32,9 @@ struct Facts {
 
   bool is_host_forbidden = false;  // nothing was tried that follows
   bool is_process_known = false;   // its pid, proven
-  bool is_cma_refused = false;     // by the kernel
-  bool are_leases_seen = false;    // its lease words are mapped, or will be
+  bool is_cma_refused = false;     // by the kernel, for this reason if it is known
+  std::shared_ptr<const base::Refusal> cma_refusal;
+  bool are_leases_seen = false;  // its lease words are mapped, or will be
 
   // How much of its memory, of this operation, is meant to be mapped.
   enum class Exported : std::uint8_t { kNone, kSome, kAll };
@@ -76,6 +79,7 @@ struct Choice {
   std::uint64_t bytes = 0;
   std::size_t ranges = 0;
   bool is_neighbour = false;  // the peer is one of ours on this host
+  std::shared_ptr<const base::Refusal> cma_refusal;  // as in Facts
 };
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,

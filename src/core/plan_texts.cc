@@ -119,8 +119,13 @@ Plan to_plan(const Choice& choice, const PathRules& rules) {
     return std::tuple(each.path != plan.path, !each.is_usable(),
                       named - rules.ordered.begin(), each.time);
   };
-  for (const Path path : kAllPaths)
-    plan.paths.push_back(to_estimate(path, choice.verdicts[index_of(path)]));
+  for (const Path path : kAllPaths) {
+    const Verdict& verdict = choice.verdicts[index_of(path)];
+    PathEstimate& estimate = plan.paths.emplace_back(to_estimate(path, verdict));
+    if (verdict.obstacle != Obstacle::kNotPermitted || !choice.cma_refusal) continue;
+    estimate.obstacle += ": " + choice.cma_refusal->cause;
+    estimate.remedy = choice.cma_refusal->remedy;
+  }
   std::stable_sort(plan.paths.begin(), plan.paths.end(),
                    [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
   return plan;

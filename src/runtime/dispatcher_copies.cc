@@ -158,7 +158,7 @@ void Dispatcher::copy_ended(core::OperationId operation) {
 void Dispatcher::start_over(core::OperationId operation) {
   Running& running = running_.at(operation);
   if (Peer* const peer = peers_.find(running.peer); peer != nullptr)
-    peer->is_cma_refused = true;
+    peer->set_cma_refused();
   running.failed_paths.add(core::Path::kHostCma);
   carry_out(core::StartTransfer{operation});
 }

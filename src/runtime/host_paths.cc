@@ -128,9 +128,10 @@ Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   facts.are_leases_seen = peer.leases.is_valid(*extension).has_value();
   if (const auto lease = lease_in_reach(peer, movement.agent)) {
     facts.is_process_known = true;
-    if (!std::exchange(peer.is_cma_tried, true))
-      peer.is_cma_refused = look(*lease) == Fault::kRefused;
-    facts.is_cma_refused = peer.is_cma_refused;
+    if (!std::exchange(peer.is_cma_tried, true) && look(*lease) == Fault::kRefused)
+      peer.set_cma_refused();
+    facts.cma_refusal = peer.cma_refusal;
+    facts.is_cma_refused = facts.cma_refusal != nullptr;
   }
   return facts;
 }

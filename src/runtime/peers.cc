@@ -20,6 +20,12 @@ bool has_instance_of(const Peer& peer, const RemoteAgent& agent) {
 
 }  // namespace
 
+void Peer::set_cma_refused() {
+  const auto process = static_cast<pid_t>(pid().value_or(0));
+  cma_refusal = std::make_shared<const base::Refusal>(
+      base::explain_refusal(base::ptrace_facts(process)));
+}
+
 Peer& Peers::meet(const RemoteAgent& agent) {
   const auto named = by_agent_.find(agent.name());
   if (named != by_agent_.end()) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/ptrace_permission.h"
 #include "core/commands.h"
 #include "paths/ucx/endpoint.h"
 #include "paths/ucx/worker.h"
@@ -32,10 +33,11 @@ struct Peer {
   RemoteLeases leases;                       // of a peer of ours on this host
   RemoteMemory memory;                       // the same
   bool is_cma_tried = false;                 // the kernel was asked
-  bool is_cma_refused = false;               // by the kernel
-  bool is_slowness_told = false;             // that it is on this host, but uses UCX
-  bool knows_us = false;                     // we have sent it a Hello
-  bool greeted_us = false;                   // it has sent us a Hello
+  // Why the kernel refuses host.cma; null if it does not.
+  std::shared_ptr<const base::Refusal> cma_refusal;
+  bool is_slowness_told = false;  // that it is on this host, but uses UCX
+  bool knows_us = false;          // we have sent it a Hello
+  bool greeted_us = false;        // it has sent us a Hello
 
   // Its process, as the kernel has shown it to be the peer. Nothing on other hosts.
   std::optional<std::uint32_t> pid() const noexcept {
@@ -43,6 +45,9 @@ struct Peer {
       return static_cast<std::uint32_t>(channel->pid);
     return leases.pid();
   }
+
+  // The kernel has refused host.cma: finds out why.
+  void set_cma_refused();
 };
 
 class Peers {

@@ -260,6 +260,18 @@ TEST(PlanText, NamesThePathTakenFirstAndAReasonForEachThatIsNot) {
   }
 }
 
+TEST(PlanText, TellsWhyTheKernelRefuses) {
+  Facts facts = neighbour();
+  facts.is_cma_refused = true;
+  facts.cma_refusal = std::make_shared<const base::Refusal>(
+      base::Refusal{"the scope is 1", "lower it"});
+  for (const PathEstimate& each : to_plan(choose(kLarge, facts, {}, {}), {}).paths) {
+    if (each.path != "host.cma") continue;
+    EXPECT_NE(each.obstacle.find(": the scope is 1"), std::string::npos);
+    EXPECT_EQ(each.remedy, "lower it");
+  }
+}
+
 TEST(PlanText, OfNoPathTellsWhyAndWhatWouldHelp) {
   Facts facts = neighbour();
   facts.exported = Exported::kNone;

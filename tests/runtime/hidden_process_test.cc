@@ -132,6 +132,11 @@ std::string how_it_ended(Operation& operation) {
     const std::string prefix =
         is_open_to_this_process(metadata) ? "it is open to this process; " : "";
     std::vector<std::byte> memory(kSize);
+    if (what == "explain") {
+      const std::vector<Descriptor> targets{{memory.data(), kSize}};
+      test.send(connector.explain(metadata, targets).to_text());
+      continue;
+    }
     if (what == "write") {
       for (std::size_t i = 0; i < kSize; ++i) memory[i] = pattern(i);
       auto write = connector.begin_write({memory.data(), kSize}, metadata);
@@ -209,6 +214,15 @@ TEST_P(HiddenProcess, IsReadAndWrittenThroughTheMap) {
   EXPECT_EQ(initiator_.ask("write", writable_), "host.map");
   exposer_.say("check");
   EXPECT_EQ(exposer_.hear(), "0") << "wrong bytes";
+}
+
+TEST_P(HiddenProcess, IsExplained) {
+  const std::string plan = initiator_.ask("explain", readable_);
+  EXPECT_NE(plan.find(": host.map\n"), std::string::npos) << plan;
+  const bool is_namespace = std::string(GetParam()) == "namespace";
+  EXPECT_NE(plan.find(is_namespace ? "another pid namespace" : "not dumpable"),
+            std::string::npos)
+      << plan;
 }
 
 TEST_P(HiddenProcess, ThatDiesBeforeItAnswersEndsTheOperation) {
