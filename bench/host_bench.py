@@ -36,6 +36,7 @@ import fresh
 import large
 import ranges
 import small
+import view
 from machine import facts
 from row import Measured, measure
 from setup import BENCH, Setup, apply_common_settings, copy_threads
@@ -50,6 +51,7 @@ MODULES = {
     "awaited": awaited,
     "ranges": ranges,
     "fresh": fresh,
+    "view": view,
 }
 
 

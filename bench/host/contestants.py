@@ -41,10 +41,12 @@ def ours(
     work: Work,
     name: str = "",
     role: Role = Role.OURS,
+    settings: tuple[str, ...] = (),
 ) -> Contestant:
+    """`settings` are variables of the measuring process, NAME=value."""
     program = setup.program("transfer_bench")
     exposing = [program, "exposing", *(["mapped"] if path == "host.map" else [])]
-    measuring = [program, "measuring", *only(path)]
+    measuring = ["env", *settings, program, "measuring", *only(path)]
 
     def turn(check: bool) -> Sample:
         answer = run_programs(exposing, measuring, work, check=check)

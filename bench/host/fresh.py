@@ -32,4 +32,12 @@ def rows(setup: Setup) -> list[Row]:
 
 
 def ours_of_all_paths(setup: Setup, work: Work) -> list[Contestant]:
-    return [ours(setup, path, work) for path in ("host.cma", "host.map")]
+    off = ("NIXL_CONNECT_HUGE_PAGES=off",)
+    return [
+        contestant
+        for path in ("host.cma", "host.map")
+        for contestant in (
+            ours(setup, path, work),
+            ours(setup, path, work, f"{path}, huge pages off", Role.BESIDE, off),
+        )
+    ]

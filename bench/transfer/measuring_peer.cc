@@ -42,16 +42,19 @@ class Transfers {
         is_read_(command.at("kind") == "READ"),
         is_fresh_(command.value("fresh", false)),
         waits_(command.value("waits", false)),
+        is_view_(command.value("views", false)),
         remote_(RdmaMetadata::from_json(command.at("metadata").get<std::string>())),
         local_(make_pieces(command.value("count", 1), command.at("size"),
                            Registration::kTogether)) {}
 
   ActiveOperation begin() {
+    if (is_view_) return connector_.begin_view(remote_);
     if (is_read_) return connector_.begin_read(remote_, local_.descriptors);
     return connector_.begin_write(local_.descriptors, remote_);
   }
 
   void check() {
+    if (is_view_) return check_view();
     if (is_read_) {
       clear(local_.descriptors);
     } else {
@@ -98,6 +101,14 @@ class Transfers {
   const std::string& path() const { return path_; }
 
  private:
+  // A look at it is as good as a copy.
+  void check_view() {
+    ViewOperation view = connector_.begin_view(remote_);
+    wait(view);
+    const auto bytes = view.bytes();
+    check_offsets(std::vector{Descriptor::read_only(bytes.data(), bytes.size())});
+  }
+
   void refresh() {
     const std::size_t size = local_.descriptors.at(0).size();
     auto memory = make_fresh_memory(size, false);
@@ -109,6 +120,7 @@ class Transfers {
   bool is_read_;
   bool is_fresh_;
   bool waits_;
+  bool is_view_;
   RdmaMetadata remote_;
   Pieces local_;
   std::string path_;

@@ -7,6 +7,7 @@
 //   fresh  each transfer has local memory that was never touched
 //   waits  one at a time, wait() is called, which takes part in the copying; otherwise
 //          the caller spins on the status
+//   views  each is the opening of a view
 //   window 0: without several under way, and without gbps
 //   check  a first transfer's bytes are compared with what the exposing side filled in,
 //          or local memory filled, for its `check`; otherwise the bytes are any
