@@ -70,11 +70,13 @@ void check_match(const RdmaMetadata& remote, std::span<const Descriptor> local) 
 std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
   std::vector<RemoteRange> ranges;
   ranges.reserve(remote.descriptors.size());
+  const wire::Region* before = nullptr;
   for (const SerializedDescriptor& descriptor : remote.descriptors) {
-    check_device(Device(descriptor.device));
+    // Of thousands, mostly; to read it takes longer than all else here.
+    if (descriptor.device != "cpu") check_device(Device(descriptor.device));
     RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
     if (descriptor.size != 0) {
-      range.region = agent.find(descriptor.ptr, descriptor.size);
+      range.region = before = agent.find(descriptor.ptr, descriptor.size, before);
       if (range.region == nullptr)
         refuse("the metadata names " + std::to_string(descriptor.size) +
                " bytes that agent " + agent.name() +

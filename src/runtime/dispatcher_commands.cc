@@ -150,6 +150,8 @@ void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
   }
   paths::ucx::Endpoint& to = endpoint(running);
   const std::vector<Descriptor>& local = running.state->descriptors();
+  if (running.registrations.is_empty())
+    running.registrations = resources_.registrations.acquire(local);
   std::vector<paths::ucx::Range> ranges;
   ranges.reserve(local.size());
   for (std::size_t i = 0; i < local.size(); ++i) {

@@ -152,7 +152,9 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
     paths::host::prepare(descriptors);
   auto agent = remote_agents_.load(remote.nixl_metadata);
   auto ranges = resolve(remote, *agent);
-  RegistrationHold hold = resources_->registrations.acquire(descriptors);
+  // For a peer of ours, only if UCX is to carry the bytes after all.
+  RegistrationHold hold;
+  if (!agent->extension()) hold = resources_->registrations.acquire(descriptors);
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{++last_operation_, kind, remote.notification_key,
                                agent->name()},

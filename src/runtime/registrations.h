@@ -39,6 +39,7 @@ class RegistrationHold {
   RegistrationHold& operator=(RegistrationHold&& other) noexcept;
   ~RegistrationHold();
 
+  bool is_empty() const noexcept { return held_.empty(); }
   const paths::ucx::Registration* operator[](std::size_t index) const {
     return held_[index].registration;
   }

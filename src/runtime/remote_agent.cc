@@ -32,27 +32,33 @@ RemoteAgent::RemoteAgent(wire::AgentMetadata metadata)
             [](const wire::Region& a, const wire::Region& b) {
               return a.address < b.address;
             });
+  starts_.reserve(regions.size());
   furthest_.reserve(regions.size());
   for (std::size_t i = 0; i < regions.size(); ++i) {
+    starts_.push_back(regions[i].address);
     const std::size_t before = i == 0 ? 0 : furthest_.back();
     furthest_.push_back(end(regions[i]) > end(regions[before]) ? i : before);
   }
 }
 
-const wire::Region* RemoteAgent::find(std::uint64_t address,
-                                      std::uint64_t size) const noexcept {
-  const auto& regions = metadata_.regions;
-  const auto behind =
-      std::upper_bound(regions.begin(), regions.end(), address,
-                       [](std::uint64_t value, const wire::Region& region) {
-                         return value < region.address;
-                       });
-  if (behind == regions.begin()) return nullptr;
+const wire::Region* RemoteAgent::find(std::uint64_t address, std::uint64_t size,
+                                      const wire::Region* before) const noexcept {
+  const auto covers = [&](const wire::Region& region) {
+    return region.address <= address &&
+           size <= end(region) - std::min(address, end(region));
+  };
+  // Ranges mostly follow each other as their regions do.
+  if (before != nullptr) {
+    if (covers(*before)) return before;
+    if (before != &metadata_.regions.back() && covers(before[1])) return before + 1;
+  }
+  const auto behind = std::upper_bound(starts_.begin(), starts_.end(), address);
+  if (behind == starts_.begin()) return nullptr;
   // If any region that begins at or before the address covers the range, so does the
   // one of them that reaches furthest.
-  const auto last = static_cast<std::size_t>(behind - regions.begin()) - 1;
-  const wire::Region& region = regions[furthest_[last]];
-  return size <= end(region) - std::min(address, end(region)) ? &region : nullptr;
+  const auto last = static_cast<std::size_t>(behind - starts_.begin()) - 1;
+  const wire::Region& region = metadata_.regions[furthest_[last]];
+  return covers(region) ? &region : nullptr;
 }
 
 std::shared_ptr<const RemoteAgent> RemoteAgents::load(const std::string& text) {

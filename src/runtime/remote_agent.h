@@ -29,11 +29,14 @@ class RemoteAgent {
     return metadata_.extension;
   }
 
-  // The region that covers a host memory range; null if there is none.
-  const wire::Region* find(std::uint64_t address, std::uint64_t size) const noexcept;
+  // A region that covers a host memory range; null if there is none. `before`: that of
+  // the range before it, from which it is found faster if they are in order.
+  const wire::Region* find(std::uint64_t address, std::uint64_t size,
+                           const wire::Region* before = nullptr) const noexcept;
 
  private:
   wire::AgentMetadata metadata_;       // regions of host memory, sorted by address
+  std::vector<std::uint64_t> starts_;  // their addresses, close together
   std::vector<std::size_t> furthest_;  // which of the regions [0, i] reaches furthest
 };
 
