@@ -4,15 +4,17 @@
 // lease.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <optional>
 #include <thread>
 #include <vector>
 
 #include "nixl_connect/connector.h"
 #include "paths/local/exposures.h"
 #include "runtime/buffers.h"
+#include "wire/envelope.h"
+#include "wire/nixl_blob.h"
 
 namespace nixl_connect {
 namespace {
@@ -22,50 +24,20 @@ using testing::finish;
 
 class Local : public ::testing::Test {
  protected:
-  void expect_read(Connector& from, Connector& to, std::size_t size) {
-    Buffer source(size, 3);
-    Buffer target(size);
-    auto readable = from.create_readable(source.descriptor());
-    auto read = to.begin_read(readable.metadata(), target.descriptor());
-    EXPECT_EQ(finish(read), OperationStatus::kComplete);
-    EXPECT_EQ(finish(readable), OperationStatus::kComplete);
-    EXPECT_EQ(read.path(), "local");
-    target.expect_pattern(3);
-    target.expect_guards();
-  }
-
   Connector first_{testing::with_every_path()};
   Connector second_{testing::with_every_path()};
 };
 
-TEST_F(Local, ReadsGoWithoutTheKernel) {
-  for (const std::size_t size : {0UL, 1UL, 4097UL, 3UL << 20, (40UL << 20) + 7})
-    expect_read(first_, second_, size);
-}
-
-TEST_F(Local, AConnectorReadsItsOwnMemory) { expect_read(first_, first_, 100'000); }
-
-TEST_F(Local, WritesGoTheSameWay) {
-  Buffer source(1 << 20, 5);
-  Buffer target(1 << 20);
-  auto writable = first_.create_writable(target.descriptor());
-  auto write = second_.begin_write(source.descriptor(), writable.metadata());
-  EXPECT_EQ(finish(write), OperationStatus::kComplete);
-  EXPECT_EQ(finish(writable), OperationStatus::kComplete);
-  EXPECT_EQ(write.path(), "local");
-  target.expect_pattern(5);
-  target.expect_guards();
-}
-
-TEST_F(Local, ScatteredRangesArriveEachInItsPlace) {
-  Buffer source(2'000 * 65, 9);
-  Buffer target(2'000 * 65);
-  auto readable = first_.create_readable(source.scattered(2'000, 64));
-  auto read = second_.begin_read(readable.metadata(), target.scattered(2'000, 64));
+TEST_F(Local, AConnectorReadsItsOwnMemory) {
+  Buffer source(100'000, 3);
+  Buffer target(100'000);
+  auto readable = first_.create_readable(source.descriptor());
+  auto read = first_.begin_read(readable.metadata(), target.descriptor());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(finish(readable), OperationStatus::kComplete);
   EXPECT_EQ(read.path(), "local");
-  for (std::size_t i = 0; i < 2'000 * 65; ++i)
-    ASSERT_EQ(target.data()[i], i % 65 < 64 ? source.data()[i] : 0) << i;
+  target.expect_pattern(3);
+  target.expect_guards();
 }
 
 TEST_F(Local, MemoryMayOverlapItself) {
@@ -75,41 +47,40 @@ TEST_F(Local, MemoryMayOverlapItself) {
   auto read = second_.begin_read(readable.metadata(),
                                  memory.descriptor().slice(1'000, 200'000));
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(read.path(), "local");
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), memory.data() + 1'000));
   memory.expect_guards();
 }
 
 // Metadata in another's hands may name any address: here one that was never exposed,
-// under a lease that is alive.
+// under a lease that is alive, and with keys that claim to be of all memory.
 TEST_F(Local, MemoryThatIsNotExposedIsNotTouchedByAddressAlone) {
   Buffer exposed(4096, 1);
   Buffer other(4096, 2);
   auto readable = first_.create_readable(exposed.descriptor());
   auto other_readable = first_.create_readable(other.descriptor());
   RdmaMetadata forged = readable.metadata();
-  forged.descriptors[0].ptr = other.descriptor().ptr();
-  Buffer target(4096);
-  try {
-    auto read = second_.begin_read(forged, target.descriptor());
-    read.wait();
-    EXPECT_NE(read.path(), "local");
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
+  wire::AgentMetadata agent =
+      wire::decode(wire::decode_blob_text(forged.nixl_metadata));
+  for (wire::Region& region : agent.regions) {
+    region.address = 1;
+    region.size = ~std::uint64_t{0} >> 1;
   }
+  forged.nixl_metadata =
+      wire::encode_blob_text(wire::encode(agent), wire::BlobText::kBase64);
+  forged.descriptors.at(0).ptr = other.descriptor().ptr();
+  Buffer target(4096);
+  auto read = second_.begin_read(forged, target.descriptor());
+  try {
+    (void)read.wait_for(testing::kSoon);
+  } catch (const Error&) {
+    // Whether other paths find bytes there is up to the kernel and to UCX.
+  }
+  EXPECT_TRUE(is_terminal(read.status()));
+  EXPECT_NE(read.path(), "");
+  EXPECT_NE(read.path(), "local");
   readable.cancel();
   other_readable.cancel();
-}
-
-TEST_F(Local, ALeaseThatHasEndedIsNoWayIn) {
-  Buffer source(4096, 1);
-  Buffer target(4096);
-  std::optional<ReadableOperation> readable(
-      first_.create_readable(source.descriptor()));
-  const RdmaMetadata metadata = readable->metadata();
-  readable->cancel();
-  EXPECT_EQ(finish(*readable), OperationStatus::kCancelled);
-  auto read = second_.begin_read(metadata, target.descriptor());
-  EXPECT_EQ(testing::kind_of([&] { read.wait(); }), ErrorKind::kCancelled);
-  EXPECT_NE(read.path(), "local");
 }
 
 // Whoever exposes memory may free it as soon as its operation is terminal, whatever the
