@@ -53,10 +53,11 @@ TEST_P(Bytes, OfEveryAlignmentArrive) {
 class ManyBytes : public Contract {};
 
 INSTANTIATE_TEST_SUITE_P(On, ManyBytes,
-                         each(two_process_paths(), {OperationKind::kRead}),
+                         each({path_named("HostCma"), path_named("UcxTcp")},
+                              {OperationKind::kRead}),
                          instance_name);
 
-// Past the numbers of 31 bits, and past what one system call moves.
+// Past the numbers of 31 bits, in system calls and in what UCX is given.
 TEST_P(ManyBytes, Arrive) {
   constexpr std::size_t kSize = std::size_t{3} << 30;
   if (kIsSanitized) GTEST_SKIP() << "takes too long with a sanitizer";
