@@ -2,15 +2,15 @@
 # How a test program is made and registered. Included by tests/CMakeLists.txt.
 include(GoogleTest)
 
-# What the sanitizers read at start; without a sanitizer these variables have no reader.
+# Of every test: what the sanitizers read at start, if there is one, and that nothing
+# depends on the costs that were measured on this machine.
 set(suppressions ${PROJECT_SOURCE_DIR}/tests/suppressions)
-set(NIXL_CONNECT_SANITIZER_ENVIRONMENT
+set(NIXL_CONNECT_TEST_ENVIRONMENT
   "ASAN_OPTIONS=detect_stack_use_after_return=1"
   "LSAN_OPTIONS=suppressions=${suppressions}/lsan.txt:print_suppressions=0"
   "TSAN_OPTIONS=suppressions=${suppressions}/tsan.txt:halt_on_error=1"
-  "UBSAN_OPTIONS=suppressions=${suppressions}/ubsan.txt:print_stacktrace=1")
-# No test depends on what was measured on this machine.
-list(APPEND NIXL_CONNECT_SANITIZER_ENVIRONMENT "NIXL_CONNECT_COSTS=")
+  "UBSAN_OPTIONS=suppressions=${suppressions}/ubsan.txt:print_stacktrace=1"
+  "NIXL_CONNECT_COSTS=")
 
 # For programs that open UCX: LeakSanitizer's tracer falls over the thread storage of
 # libraries that were opened at run time, at random and after every test has passed.
@@ -42,7 +42,7 @@ function(nixl_connect_test name)
   endif()
   target_compile_options(${name} PRIVATE ${NIXL_CONNECT_WARNINGS})
 
-  set(environment ${NIXL_CONNECT_SANITIZER_ENVIRONMENT} ${arg_ENVIRONMENT})
+  set(environment ${NIXL_CONNECT_TEST_ENVIRONMENT} ${arg_ENVIRONMENT})
   nixl_connect_register(${name} ${name})
   if(arg_AGAIN AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     list(POP_FRONT arg_AGAIN prefix variable)
