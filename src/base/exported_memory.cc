@@ -3,10 +3,10 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
-#include <unordered_map>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -20,7 +20,6 @@ struct Known {
   std::atomic<std::size_t> count{0};  // so that who has none pays nothing
   std::mutex mutex;
   std::map<std::uintptr_t, ExportedMemory::Place> by_address;
-  std::unordered_map<std::uint64_t, int> files;  // by id
 };
 
 // Alive until the process ends, as memory may go very late.
@@ -57,7 +56,6 @@ ExportedMemory::ExportedMemory(std::size_t size, SharedMemory::PageSize page_siz
   const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
   const std::lock_guard lock(known().mutex);
   known().by_address[address] = {id_, address, size, memory_.fd()};
-  known().files[id_] = memory_.fd();
   known().count = known().by_address.size();
 }
 
@@ -66,7 +64,6 @@ ExportedMemory::~ExportedMemory() {
   {
     const std::lock_guard lock(known().mutex);
     known().by_address.erase(reinterpret_cast<std::uintptr_t>(memory_.data()));
-    known().files.erase(id_);
     known().count = known().by_address.size();
   }
   if (may_give_back_)
@@ -89,9 +86,12 @@ std::optional<ExportedMemory::Place> ExportedMemory::find(std::uintptr_t address
 // A copy, made while the piece cannot go: its number could mean another file next.
 UniqueFd ExportedMemory::file_of(std::uint64_t id) {
   const std::lock_guard lock(known().mutex);
-  const auto found = known().files.find(id);
-  if (found == known().files.end()) return {};
-  return UniqueFd(::fcntl(found->second, F_DUPFD_CLOEXEC, 0));
+  const auto& pieces = known().by_address;
+  const auto found = std::find_if(pieces.begin(), pieces.end(), [&](const auto& each) {
+    return each.second.id == id;
+  });
+  if (found == pieces.end()) return {};
+  return UniqueFd(::fcntl(found->second.fd, F_DUPFD_CLOEXEC, 0));
 }
 
 }  // namespace nixl_connect::base
