@@ -5,18 +5,11 @@
 #include <cmath>
 
 namespace nixl_connect::core {
-namespace {
-
-// What one thread takes at a time, about: with less, nobody else helps.
-constexpr double kPieceBytes = 512 << 10;
-constexpr double kPieceRanges = 128;
-
-}  // namespace
-
 Prediction predict(const Work& work, const PathCosts& costs) {
   const auto bytes = static_cast<double>(work.bytes);
   const auto ranges = static_cast<double>(work.ranges);
-  const double pieces = std::max(bytes / kPieceBytes, ranges / kPieceRanges);
+  const double pieces =
+      std::max(bytes / double(kPieceBytes), ranges / double(kPieceRanges));
   const double threads = std::clamp(std::ceil(pieces), 1.0, double(work.threads));
   const double gbps = std::min(costs.gbps_one_thread * threads, costs.gbps_most);
   // A GB a second is a byte a nanosecond. The first range belongs to the start.

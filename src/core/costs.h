@@ -12,6 +12,10 @@
 
 namespace nixl_connect::core {
 
+// What one thread takes at a time, at most: with less, nobody else helps.
+constexpr std::uint64_t kPieceBytes = 512 << 10;
+constexpr std::size_t kPieceRanges = 128;
+
 struct PathCosts {
   double start_ns = 0;         // of every transfer, however small
   double range_ns = 0;         // of each range, for one thread

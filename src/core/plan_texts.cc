@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/plan.h"
+#include "wire/extension.h"
 
 namespace nixl_connect {
 namespace core {
@@ -21,6 +22,9 @@ constexpr const char* kOneUser = "run both processes as one user";
 constexpr const char* kOneNamespace =
     "let both share the pid namespace (Kubernetes: shareProcessNamespace; Docker: "
     "--pid), or expose memory of Connector::allocate() (nixl_connect.empty())";
+
+// The text below says so.
+static_assert(wire::kMaxExports == 32);
 
 Texts texts_of(Obstacle obstacle) {
   switch (obstacle) {

@@ -12,6 +12,10 @@ using paths::host::Fault;
 
 namespace {
 
+// The planner predicts what the copies do.
+static_assert(core::kPieceBytes == Copy::kPieceBytes &&
+              core::kPieceRanges == Copy::kPieceRanges);
+
 // Why not all bytes were moved.
 core::Failure failure_of(Fault fault) {
   switch (fault) {
