@@ -29,7 +29,8 @@ std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors) {
 
 base::UniqueFd file_for(const wire::Fetch& fetch, const LeaseWords& leases) {
   if (!leases.holds(fetch.lease, fetch.token)) return {};
-  if (fetch.what == 0) return base::UniqueFd(::fcntl(leases.fd(), F_DUPFD_CLOEXEC, 0));
+  if (fetch.what == wire::kLeaseTableId)
+    return base::UniqueFd(::fcntl(leases.fd(), F_DUPFD_CLOEXEC, 0));
   return base::ExportedMemory::file_of(fetch.what);
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMostKnown = 1024;
 
 // What the lease table is asked for as.
-constexpr wire::Export kLeaseTable{};
+constexpr wire::Export kLeaseTable{.id = wire::kLeaseTableId};
 
 bool has_all(const Peer& peer, const wire::Extension& extension) {
   return peer.leases.is_open() &&
@@ -46,10 +46,8 @@ std::vector<const wire::Export*> exports_behind(
 
 void Fetches::ask_for_leases(const Peer& peer, const wire::Extension& extension,
                              core::Time now) {
-  if (peer.channel == nullptr || peer.leases.is_open() || !extension.lease_table ||
-      is_late(peer.id) || !may_wait_for(peer.id, kLeaseTable, extension.lease.id))
-    return;
-  ask(peer.id, extension, kLeaseTable, now);
+  if (!peer.leases.is_open() && may_have_leases(peer, extension))
+    ask(peer.id, extension, kLeaseTable, now);
 }
 
 bool Fetches::may_have_leases(const Peer& peer,
@@ -99,7 +97,7 @@ void Fetches::arrived(Peer& peer, const wire::FetchedRegion& region,
   const auto at = asked_.find(key);
   if (at == asked_.end() || at->second.state == State::kRefused) return;
   bool is_here = region.is_granted && file.get() >= 0;
-  if (is_here && region.what == 0) {
+  if (is_here && region.what == wire::kLeaseTableId) {
     peer.leases.open(*peer.instance, file);
     is_here = peer.leases.is_open();
   } else if (is_here) {

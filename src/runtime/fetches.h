@@ -59,7 +59,7 @@ class Fetches {
   core::Time next_deadline() const noexcept { return next_deadline_; }
 
  private:
-  // Which peer, and which export of it; 0 is its lease table.
+  // Which peer, and which export of it, or kLeaseTableId.
   using Key = std::pair<core::PeerId, std::uint64_t>;
   enum class State {
     kAsked,

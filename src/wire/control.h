@@ -78,12 +78,15 @@ struct Revoke {
   bool operator==(const Revoke&) const = default;
 };
 
+// What the table of the lease words is asked for as; no export has this id.
+constexpr std::uint64_t kLeaseTableId = 0;
+
 // Initiating -> exposing, over the local channel: hand over memory that the lease's
 // metadata names. Answered by FetchedRegion.
 struct Fetch {
   std::uint64_t lease = 0;
   std::uint64_t token = 0;
-  std::uint64_t what = 0;  // id of an export; 0: the table of the lease words
+  std::uint64_t what = 0;  // id of an export, or kLeaseTableId
 
   bool operator==(const Fetch&) const = default;
 };

@@ -67,8 +67,8 @@ class FakePeer {
 
   // Of what was asked for. The peer's own lease table is here only.
   base::UniqueFd file_of(std::uint64_t what) const {
-    return what == 0 ? base::UniqueFd(::dup(table_.fd()))
-                     : base::ExportedMemory::file_of(what);
+    return what == wire::kLeaseTableId ? base::UniqueFd(::dup(table_.fd()))
+                                       : base::ExportedMemory::file_of(what);
   }
 
   // For the thread.

@@ -147,7 +147,7 @@ TEST_F(Fetching, IsNotDoneWhereThePathIsForbidden) {
   Connector without(options);
   std::atomic<bool> is_memory_asked{false};
   FakePeer peer(on_fetch([&](FakePeer&, const wire::Fetch& fetch) {
-    if (fetch.what != 0) is_memory_asked = true;
+    if (fetch.what != wire::kLeaseTableId) is_memory_asked = true;
   }));
   target_.resize(kSize);
   auto read = without.begin_read(peer.metadata_of(readable_), {target_.data(), kSize});
@@ -252,7 +252,7 @@ TEST_F(ImpatientFetching, UsesWhatComesLate) {
 TEST_F(ImpatientFetching, AsksAgainUnderAnotherLease) {
   std::atomic<bool> may_have{false};
   FakePeer peer(on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
-    if (may_have || fetch.what == 0)
+    if (may_have || fetch.what == wire::kLeaseTableId)
       self.grant(fetch);
     else
       self.say(wire::FetchedRegion{fetch.what, false});

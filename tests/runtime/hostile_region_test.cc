@@ -132,7 +132,7 @@ class HostileRegion : public ::testing::TestWithParam<Trick> {
     std::memset(memory.data(), 0x44, kSize);
     auto readable = exposer.create_readable(memory.descriptor(), {.readers = 5});
     FakePeer peer(testing::on_fetch([&](FakePeer& self, const wire::Fetch& fetch) {
-      if (fetch.what == 0)
+      if (fetch.what == wire::kLeaseTableId)
         self.grant(fetch);
       else
         trick.answer(self, fetch);
@@ -167,7 +167,7 @@ TEST(HostileLeaseTable, IsNotUsed) {
   const Allocation memory = Connector::allocate(kSize);
   auto readable = exposer.create_readable(memory.descriptor());
   FakePeer peer(testing::on_fetch([](FakePeer& self, const wire::Fetch& fetch) {
-    if (fetch.what != 0) return self.grant(fetch);
+    if (fetch.what != wire::kLeaseTableId) return self.grant(fetch);
     const base::SharedMemory other(runtime::kLeaseTableName, 4096);
     self.say(wire::FetchedRegion{0, true}, other.fd());
   }));
