@@ -42,7 +42,7 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
 
 std::unique_ptr<LocalChannels> open_channels(const Resources& resources,
                                              LocalChannels::Handlers handlers) {
-  if (!resources.may_use_host) return nullptr;
+  if (resources.is_host_forbidden) return nullptr;
   try {
     return std::make_unique<LocalChannels>(resources.instance, std::move(handlers));
   } catch (const Error& error) {
@@ -83,7 +83,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
           }),
       outbox_(peers_, channels_.get(), resources.instance),
       fetches_(outbox_, resources.options.drain_timeout),
-      host_paths_(!resources.may_use_host, resources.costs),
+      host_paths_(resources.is_host_forbidden, resources.costs),
       copy_threads_(copy_threads(resources.options)),
       // Besides the one that has the turn.
       copies_(copy_threads_ - 1, std::move(wake)) {

@@ -12,7 +12,7 @@ namespace nixl_connect::runtime {
 bool Dispatcher::map_for_view(BeginRequest& request, Peer& peer) {
   OperationState& state = *request.state;
   try {
-    if (!resources_.may_use_host ||
+    if (resources_.is_host_forbidden ||
         resources_.path_rules.forbidden.has(core::Path::kHostMap))
       throw Error(ErrorKind::kUnsupported,
                   "host.map, which it takes, is forbidden (ConnectorOptions::forbid)");

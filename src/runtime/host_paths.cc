@@ -92,8 +92,6 @@ bool is_exposed_here(const Movement& movement) {
   return true;
 }
 
-}  // namespace
-
 // As far as the peer tells where it is.
 void compare_places(const base::Place& theirs, Facts& facts) {
   const base::Place ours = base::place_of_this_process();
@@ -109,12 +107,14 @@ void compare_places(const base::Place& theirs, Facts& facts) {
   facts.is_same_network = is_same(theirs.network_namespace, ours.network_namespace);
 }
 
+}  // namespace
+
 Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   Facts facts;
   const auto& extension = movement.agent.extension();
-  facts.is_host_forbidden = is_forbidden_;
+  facts.is_host_forbidden = is_host_forbidden_;
   facts.is_ours = extension.has_value();
-  if (is_forbidden_ || !facts.is_ours) return facts;
+  if (is_host_forbidden_ || !facts.is_ours) return facts;
   const auto pid = peer.pid();
   if (pid == static_cast<std::uint32_t>(::getpid())) {
     facts.where = Facts::Where::kThisProcess;

@@ -20,7 +20,7 @@ namespace nixl_connect::runtime {
 
 struct Peer;
 
-// What an operation of the initiating side is about. A view.
+// Which bytes an operation of the initiating side moves. Refers to what others own.
 struct Movement {
   OperationKind kind;
   std::span<const Descriptor> local;
@@ -32,8 +32,8 @@ class HostPaths {
  public:
   using CopyPtr = std::shared_ptr<paths::host::Copy>;
 
-  HostPaths(bool is_forbidden, const core::Costs& costs)
-      : is_forbidden_(is_forbidden), costs_(costs) {}
+  HostPaths(bool is_host_forbidden, const core::Costs& costs)
+      : is_host_forbidden_(is_host_forbidden), costs_(costs) {}
 
   // May ask the kernel once for each peer.
   core::Facts facts(const Movement& movement, Peer& peer) const;
@@ -50,7 +50,7 @@ class HostPaths {
   static CopyPtr cma_copy(const Movement& movement, const Peer& peer,
                           std::atomic<std::uint64_t>& progress);
 
-  const bool is_forbidden_;
+  const bool is_host_forbidden_;
   const core::Costs costs_;
 };
 

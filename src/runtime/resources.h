@@ -42,7 +42,7 @@ struct Resources {
   const std::optional<int> yama_scope = base::yama_scope();
   const core::PathRules path_rules = core::rules_of(options);
   const core::Costs costs = costs_of(options.costs_file);
-  const bool may_use_host = !core::is_host_forbidden(options);
+  const bool is_host_forbidden = core::is_host_forbidden(options);
   const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;
   Registrations registrations;
