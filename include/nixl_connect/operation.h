@@ -86,7 +86,7 @@ class Operation {
   // Which path it takes and why, with what stands against each other one. On the
   // initiating side it is settled when the operation begins, and again if the path
   // turns out to be closed. The exposing side knows the peer's path only, once it is
-  // told.
+  // told. Of a view: path and bytes only.
   Plan explain() const;
 
   // Only the Connector can make the state.

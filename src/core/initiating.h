@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The initiating side of the engine: reads, writes and views of memory that a peer
-// exposed.
-// transitions.h holds its logic; this turns steps into commands. A member of Engine;
-// not thread-safe.
+// exposed. transitions.h holds the states and what leads from one to the next; this
+// turns each step into commands. A member of Engine; not thread-safe.
 //
 // With a peer of ours each operation tells its begin (Attach) and its end (one Done,
 // unless the peer is lost). A write waits for the peer's Grant, since nothing could

@@ -46,7 +46,7 @@ struct Transfer {
   PeerId peer = 0;
   wire::AccessKind access = wire::AccessKind::kRead;
   std::string notification_key;   // for a genuine NIXL agent
-  std::optional<LeaseKey> lease;  // none: the peer is one. A view has one
+  std::optional<LeaseKey> lease;  // nothing: of a genuine NIXL agent
   Time deadline = kNever;         // of a view: of its opening
   // Of a view, which moves none: what it tells the peer at its end.
   std::uint64_t bytes = 0;

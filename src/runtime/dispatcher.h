@@ -31,10 +31,11 @@
 
 namespace nixl_connect::runtime {
 
-// A transfer within one host of no more is carried out by the thread that begins it: to
-// hand it over would take longer than half of it, or all.
-constexpr std::uint64_t kInlineBytes = 256 << 10;
 struct View;
+
+// A transfer within one host of at most so many bytes is carried out by the thread that
+// begins it: handing it to another thread would take at least half as long.
+constexpr std::uint64_t kInlineBytes = 256 << 10;
 
 class Dispatcher {
  public:

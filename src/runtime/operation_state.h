@@ -80,14 +80,14 @@ class OperationState {
   void began() noexcept;
   void set_path(const std::string& path);
   void set_plan(const core::Choice& choice, const core::PathRules& rules);
-  // At most once, before finish(): COMPLETE, while the memory is still in use. Gives
-  // the callbacks that are due now, as does the next one.
-  std::vector<Callback> succeed();
-  // Once, before succeed(): what it shows then.
+  // Of a view, at most once, before succeed(): what it shows then.
   void set_view(std::shared_ptr<const View> view) { view_ = std::move(view); }
-  // Any number of times. Gives the callbacks that are due now.
+  // Each of these three gives the callbacks that are due now.
+  // At most once, before finish(): COMPLETE, while the memory is still in use.
+  std::vector<Callback> succeed();
+  // Any number of times, before finish(): the exposing side wants its memory back.
   std::vector<Callback> revoke();
-  // Called once.
+  // Once: nothing touches the memory any more. `outcome` counts unless it succeeded.
   std::vector<Callback> finish(const core::Outcome& outcome);
 
   // Once each: the dispatcher, done with the state, leaves its share in it, and the

@@ -21,6 +21,7 @@ bool has_instance_of(const Peer& peer, const RemoteAgent& agent) {
 }  // namespace
 
 void Peer::set_cma_refused() {
+  if (cma_refusal) return;
   const auto process = static_cast<pid_t>(pid().value_or(0));
   cma_refusal = std::make_shared<const base::Refusal>(
       base::explain_refusal(base::ptrace_facts(process)));
@@ -109,7 +110,7 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   retire(*peer);
   base::log_info("peer " + peer->agent + " is gone: " + reason);
   if (peer->endpoint != nullptr) worker_.close(*peer->endpoint);
-  if (channels_ != nullptr && !is_copying_(id)) channels_->close_all_of(id);
+  if (channels_ != nullptr && !is_using_memory_(id)) channels_->close_all_of(id);
   lost_(id, {ErrorKind::kDisconnected,
              "peer " + peer->agent + " is gone, or its memory is: " + reason, id});
 }

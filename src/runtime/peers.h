@@ -46,7 +46,7 @@ struct Peer {
     return leases.pid();
   }
 
-  // The kernel has refused host.cma: finds out why.
+  // The kernel has refused host.cma: finds out why, once.
   void set_cma_refused();
 };
 
@@ -55,14 +55,14 @@ class Peers {
   using Lost = std::function<void(core::PeerId peer, const core::Failure& failure)>;
 
   // `lost` is told of each peer that is gone, once, after the peer was forgotten here.
-  // `channels` may be null. While this process itself `is_copying` to or from the
-  // memory of a peer, its channel stays open when it is dropped, since its end would
-  // tell the peer that nobody touches that memory any more.
+  // `channels` may be null. While this process itself `is_using_memory` of a peer, by a
+  // copy of its own or a view, the channel stays open when the peer is dropped, since
+  // its end would tell the peer that nobody touches that memory any more.
   Peers(paths::ucx::Worker& worker, LocalChannels* channels,
-        std::function<bool(core::PeerId)> is_copying, Lost lost)
+        std::function<bool(core::PeerId)> is_using_memory, Lost lost)
       : worker_(worker),
         channels_(channels),
-        is_copying_(std::move(is_copying)),
+        is_using_memory_(std::move(is_using_memory)),
         lost_(std::move(lost)) {}
 
   // The peer behind an agent's metadata. A known agent name with another connection
@@ -100,7 +100,7 @@ class Peers {
 
   paths::ucx::Worker& worker_;
   LocalChannels* const channels_;
-  const std::function<bool(core::PeerId)> is_copying_;
+  const std::function<bool(core::PeerId)> is_using_memory_;
   const Lost lost_;
   core::PeerId last_id_ = 0;
   std::unordered_map<core::PeerId, std::unique_ptr<Peer>> peers_;
