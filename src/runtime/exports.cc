@@ -34,4 +34,15 @@ base::UniqueFd file_for(const wire::Fetch& fetch, const LeaseWords& leases) {
   return base::ExportedMemory::file_of(fetch.what);
 }
 
+const wire::Export* ExportFinder::find(std::uint64_t address,
+                                       std::uint64_t size) noexcept {
+  const auto covers = [&](const wire::Export& each) {
+    return each.covers(address, size);
+  };
+  if (last_ != nullptr && covers(*last_)) return last_;
+  const auto found = std::find_if(exports_.begin(), exports_.end(), covers);
+  last_ = found == exports_.end() ? nullptr : &*found;
+  return last_;
+}
+
 }  // namespace nixl_connect::runtime

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the exposing side tells of its memory to peers that may map it, and hands over
-// to those who cannot open it by themselves.
+// to those who cannot open it by themselves; and how these find their way in it.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -23,5 +24,20 @@ std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors);
 // A descriptor of what was asked for; none (-1) if the lease is not alive, the token
 // not its own, or there is no such thing. Any thread.
 base::UniqueFd file_for(const wire::Fetch& fetch, const LeaseWords& leases);
+
+// Finds the exports in which ranges lie that mostly follow each other. Refers to the
+// exports.
+class ExportFinder {
+ public:
+  explicit ExportFinder(std::span<const wire::Export> exports) noexcept
+      : exports_(exports) {}
+
+  // Null if the range lies in none.
+  const wire::Export* find(std::uint64_t address, std::uint64_t size) noexcept;
+
+ private:
+  const std::span<const wire::Export> exports_;
+  const wire::Export* last_ = nullptr;
+};
 
 }  // namespace nixl_connect::runtime

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/exports.h"
 #include "runtime/outbox.h"
 #include "runtime/peers.h"
 #include "runtime/remote_agent.h"
@@ -26,18 +27,14 @@ bool has_all(const Peer& peer, const wire::Extension& extension) {
 std::vector<const wire::Export*> exports_behind(
     const std::vector<wire::Export>& exports, const std::vector<Descriptor>& local,
     const std::vector<RemoteRange>& remote) {
+  ExportFinder finder(exports);
   std::vector<const wire::Export*> found;
   for (std::size_t i = 0; i < local.size(); ++i) {
-    const auto covers = [&](const wire::Export& each) {
-      return each.covers(remote[i].address, local[i].size());
-    };
-    if (local[i].size() == 0 ||
-        std::any_of(found.rbegin(), found.rend(),
-                    [&](const wire::Export* each) { return covers(*each); }))
-      continue;
-    const auto at = std::find_if(exports.begin(), exports.end(), covers);
-    if (at == exports.end()) return {};
-    found.push_back(&*at);
+    if (local[i].size() == 0) continue;
+    const wire::Export* const each = finder.find(remote[i].address, local[i].size());
+    if (each == nullptr) return {};
+    if (std::find(found.begin(), found.end(), each) == found.end())
+      found.push_back(each);
   }
   return found;
 }

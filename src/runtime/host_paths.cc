@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "paths/host/mapped_copy.h"
 #include "paths/local/exposures.h"
 #include "paths/local/local_copy.h"
+#include "runtime/exports.h"
 #include "runtime/peers.h"
 
 namespace nixl_connect::runtime {
@@ -44,32 +44,10 @@ std::optional<LeaseWord> lease_in_reach(const Peer& peer, const RemoteAgent& age
   return LeaseWord{*pid, extension->lease.word_address, extension->lease.token};
 }
 
-// Goes through ranges one after the other, mostly of one export.
-class ExportOfRange {
- public:
-  explicit ExportOfRange(const wire::Extension& extension) noexcept
-      : exports_(extension.exports) {}
-
-  // Null if there is none.
-  const wire::Export* find(std::uint64_t address, std::uint64_t size) noexcept {
-    const auto covers = [&](const wire::Export& each) {
-      return each.covers(address, size);
-    };
-    if (last_ != nullptr && covers(*last_)) return last_;
-    const auto found = std::find_if(exports_.begin(), exports_.end(), covers);
-    last_ = found == exports_.end() ? nullptr : &*found;
-    return last_;
-  }
-
- private:
-  const std::span<const wire::Export> exports_;
-  const wire::Export* last_ = nullptr;
-};
-
 Facts::Exported exported_of(const Movement& movement) {
   const wire::Extension& extension = *movement.agent.extension();
   if (extension.exports.empty()) return Facts::Exported::kNone;
-  ExportOfRange exports(extension);
+  ExportFinder exports(extension.exports);
   bool has_some = false;
   bool lacks_some = false;
   for (std::size_t i = 0; i < movement.local.size(); ++i) {
@@ -168,7 +146,7 @@ HostPaths::CopyPtr HostPaths::mapped_copy(const Movement& movement, Peer& peer,
   if (!peer.leases.is_valid(extension)) return nullptr;
   MappedCopy::Maps maps;
   std::vector<Range> ranges = ranges_of(movement);
-  ExportOfRange exports(extension);
+  ExportFinder exports(extension.exports);
   const wire::Export* mapped = nullptr;
   for (Range& range : ranges) {
     const wire::Export* const exported = exports.find(range.remote, range.size);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/view.h"
 
-#include <algorithm>
 #include <string>
 
 #include "nixl_connect/error.h"
+#include "runtime/exports.h"
 #include "runtime/peers.h"
 
 namespace nixl_connect::runtime {
@@ -12,19 +12,6 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorKind::kUnsupported, why);
-}
-
-const wire::Export& export_of(const RemoteRange& range,
-                              const std::vector<wire::Export>& exports) {
-  const auto found = std::find_if(
-      exports.begin(), exports.end(),
-      [&](const wire::Export& each) { return each.covers(range.address, range.size); });
-  if (found == exports.end())
-    refuse(
-        "this memory cannot be mapped: expose memory from Connector::allocate() "
-        "(nixl_connect.empty()), at most " +
-        std::to_string(wire::kMaxExports) + " pieces of it, or read it instead");
-  return *found;
 }
 
 }  // namespace
@@ -43,14 +30,21 @@ std::shared_ptr<const View> map_view(Peer& peer, const RemoteAgent& agent,
                 "the exposing side has ended the operation; ask it for new metadata");
   auto view = std::make_shared<View>();
   view->bytes.reserve(ranges.size());
+  ExportFinder exports(extension->exports);
   const wire::Export* exported = nullptr;
   for (const RemoteRange& range : ranges) {
     if (range.size == 0) {
       view->bytes.emplace_back();
       continue;
     }
-    if (exported == nullptr || !exported->covers(range.address, range.size)) {
-      exported = &export_of(range, extension->exports);
+    const wire::Export* const found = exports.find(range.address, range.size);
+    if (found == nullptr)
+      refuse(
+          "this memory cannot be mapped: expose memory from Connector::allocate() "
+          "(nixl_connect.empty()), at most " +
+          std::to_string(wire::kMaxExports) + " pieces of it, or read it instead");
+    if (found != exported) {
+      exported = found;
       auto map =
           peer.memory.map(peer.pid(), *exported, base::SharedMemory::Access::kRead);
       if (!map)
