@@ -17,7 +17,7 @@ static_assert(core::kPieceBytes == Copy::kPieceBytes &&
               core::kPieceRanges == Copy::kPieceRanges);
 
 // Why not all bytes were moved.
-core::Failure failure_of(Fault fault) {
+core::Failure failure_of(Fault fault, const std::string& path) {
   switch (fault) {
     case Fault::kLeaseOver:
       return {ErrorKind::kCancelled,
@@ -28,12 +28,14 @@ core::Failure failure_of(Fault fault) {
               "the peer's process is gone; ask for new metadata"};
     case Fault::kLocalMemory:
       return {ErrorKind::kInvalidArgument,
-              "host.cma: memory of this process is not mapped, or read-only though it "
-              "is the target"};
+              path +
+                  ": memory of this process is not mapped, or read-only though it "
+                  "is the target"};
     case Fault::kRemoteMemory:
       return {ErrorKind::kDisconnected,
-              "host.cma: the peer's memory is not mapped any more, or read-only though "
-              "it is the target; ask for new metadata"};
+              path +
+                  ": the peer's memory is not mapped any more, or read-only though "
+                  "it is the target; ask for new metadata"};
     case Fault::kNone:
     case Fault::kRefused:
       break;
@@ -150,12 +152,13 @@ void Dispatcher::copy_ended(core::OperationId operation) {
   close_kept_channel(running.peer);
   if (copy->fault() == Fault::kRefused && !copy->was_stopped())
     return start_over(operation);
-  running.state->set_path(copy->path());
+  std::string path(core::name_of(running.path));
+  running.state->set_path(path);
   running.is_lease_checked = copy->checks_lease();
   std::optional<core::Failure> failure;
-  if (!copy->is_complete()) failure = failure_of(copy->fault());
-  core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(), copy->path(),
-                       time_);
+  if (!copy->is_complete()) failure = failure_of(copy->fault(), path);
+  core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(),
+                       std::move(path), time_);
 }
 
 // The kernel does not let this process touch that one, or not any more.

@@ -22,7 +22,6 @@ class CmaCopy final : public Copy {
           std::atomic<std::uint64_t>& progress)
       : Copy(std::move(ranges), progress), kind_(kind), lease_(lease) {}
 
-  const char* path() const noexcept override { return "host.cma"; }
   // It takes the lease's word with the bytes.
   bool checks_lease() const noexcept override { return true; }
 

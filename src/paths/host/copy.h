@@ -51,9 +51,6 @@ class Copy {
   // would make it in vain. Before the first move_piece().
   void prepare_target() noexcept;
 
-  // As Operation::path() names it.
-  virtual const char* path() const noexcept = 0;
-
   // Whether a read that ends without a fault had its lease until its last byte was
   // here. Otherwise nothing is known of the lease.
   virtual bool checks_lease() const noexcept = 0;

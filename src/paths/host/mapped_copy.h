@@ -30,7 +30,6 @@ class MappedCopy final : public Copy {
         maps_(std::move(maps)),
         is_streaming_(bytes() >= streaming_bytes) {}
 
-  const char* path() const noexcept override { return "host.map"; }
   bool checks_lease() const noexcept override { return false; }
 
  private:

@@ -27,7 +27,6 @@ class LocalCopy final : public host::Copy {
         exposure_(std::move(exposure)),
         is_streaming_(bytes() >= streaming_bytes) {}
 
-  const char* path() const noexcept override { return "local"; }
   // No piece moves without it.
   bool checks_lease() const noexcept override { return true; }
 

@@ -141,7 +141,6 @@ class NotingCopy final : public Copy {
  public:
   explicit NotingCopy(std::vector<Range> ranges) : Copy(std::move(ranges), progress_) {}
 
-  const char* path() const noexcept override { return "noting"; }
   bool checks_lease() const noexcept override { return false; }
 
   std::vector<Range> move_all() {
