@@ -2,13 +2,8 @@
 //
 // Peers that die, that stand still, and that take their memory away: an Error, soon,
 // and nobody else is hurt.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -212,23 +207,6 @@ TEST_P(BadLocalMemory, ThatIsReadOnlyIsASourceAndNoTarget) {
     EXPECT_EQ(peer_->differs_from_filled(theirs, seed), "");
   }
   expect_moves(one(1 << 20), one(1 << 20));
-}
-
-// A map whose file had shrunk would end the process that looks at it.
-TEST(AllocatedMemory, CannotBeShrunkByItsOwner) {
-  const Allocation memory = Connector::allocate(1 << 20);
-  int found = 0;
-  for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
-    std::error_code gone;
-    const std::string target = std::filesystem::read_symlink(each.path(), gone);
-    if (target.find("memfd:nixl_connect_memory_") == std::string::npos) continue;
-    ++found;
-    const int fd = std::stoi(each.path().filename());
-    EXPECT_EQ(::ftruncate(fd, 4096), -1);
-    EXPECT_EQ(errno, EPERM);
-    EXPECT_EQ(::fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK, F_SEAL_SHRINK);
-  }
-  EXPECT_EQ(found, 1);
 }
 
 }  // namespace

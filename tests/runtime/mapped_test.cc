@@ -136,17 +136,5 @@ TEST_F(Mapped, NothingCannotBeAllocated) {
             ErrorKind::kNoResources);
 }
 
-TEST_F(Mapped, ForbiddenPathIsNotTaken) {
-  ConnectorOptions options = testing::across_processes();
-  options.forbid = {"local", "host.map"};
-  Connector without(options);
-  const Allocation source = Connector::allocate(4096);
-  Buffer target(4096);
-  auto readable = exposer_.create_readable(source.descriptor());
-  auto read = without.begin_read(readable.metadata(), target.descriptor());
-  ASSERT_EQ(finish(read), OperationStatus::kComplete);
-  EXPECT_EQ(read.path(), "host.cma");
-}
-
 }  // namespace
 }  // namespace nixl_connect

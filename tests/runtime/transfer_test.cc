@@ -3,7 +3,6 @@
 // Bytes moved inside one process: what tests/contract does not do on every path.
 #include <gtest/gtest.h>
 
-#include <thread>
 #include <vector>
 
 #include "nixl_connect/connector.h"
@@ -19,15 +18,18 @@ RdmaMetadata over_the_wire(const PassiveOperation& operation, bool hex_encode = 
   return RdmaMetadata::from_json(operation.metadata(hex_encode).to_json());
 }
 
-class OwnReadable : public ::testing::TestWithParam<std::size_t> {};
+// Without that path: by system calls, and over UCX.
+class OwnReadable : public ::testing::TestWithParam<const char*> {};
 
-INSTANTIATE_TEST_SUITE_P(Sizes, OwnReadable,
-                         ::testing::Values(0, 1, 4097, 65537, (16 << 20) + 1));
+INSTANTIATE_TEST_SUITE_P(Without, OwnReadable, ::testing::Values("local", "host"));
 
 TEST_P(OwnReadable, IsReadByItsConnector) {
-  Connector connector;
-  Buffer source(GetParam(), 3);
-  Buffer target(GetParam());
+  constexpr std::size_t kSize = 65537;
+  ConnectorOptions options = testing::with_every_path();
+  options.forbid = {GetParam()};
+  Connector connector(options);
+  Buffer source(kSize, 3);
+  Buffer target(kSize);
   auto readable = connector.create_readable(source.descriptor());
   auto read = connector.begin_read(over_the_wire(readable), target.descriptor());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
@@ -58,28 +60,6 @@ TEST(Slices, MoveTheirPartOnly) {
   ASSERT_EQ(finish(read), OperationStatus::kComplete);
   for (std::size_t i = 0; i < 1000; ++i)
     ASSERT_EQ(target.data()[i], i >= 100 && i < 150 ? source.data()[i] : 0) << i;
-}
-
-TEST(Readers, EachGetTheBytesAndTheLastCompletesTheReadable) {
-  constexpr std::uint32_t kReaders = 8;
-  Connector exposer;
-  Buffer source(100'000, 7);
-  auto readable = exposer.create_readable(source.descriptor(),
-                                          {.timeout = {}, .readers = kReaders});
-  const RdmaMetadata metadata = over_the_wire(readable);
-  const auto read_once = [&] {
-    Connector initiator;
-    Buffer target(100'000);
-    auto read = initiator.begin_read(metadata, target.descriptor());
-    EXPECT_EQ(finish(read), OperationStatus::kComplete);
-    target.expect_pattern(7);
-  };
-  std::vector<std::thread> threads;
-  for (std::uint32_t i = 1; i < kReaders; ++i) threads.emplace_back(read_once);
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_FALSE(is_terminal(readable.status()));
-  read_once();
-  EXPECT_EQ(finish(readable), OperationStatus::kComplete);
 }
 
 TEST(Metadata, StaysUnder750BytesHoweverMuchElseIsExposed) {
