@@ -29,12 +29,6 @@ class Work:
     measuring: dict[str, Any] = field(default_factory=lambda: {"window": 0})
 
 
-def only(path: str) -> list[str]:
-    """Arguments of transfer_bench's measuring process: it takes this path or fails."""
-    forbidden = {"host.cma": "host.map", "host.map": "host.cma"}
-    return [forbidden[path]]
-
-
 def ours(
     setup: Setup,
     path: str,
@@ -46,7 +40,7 @@ def ours(
     """`settings` are variables of the measuring process, NAME=value."""
     program = setup.program("transfer_bench")
     exposing = [program, "exposing", *(["mapped"] if path == "host.map" else [])]
-    measuring = ["env", *settings, program, "measuring", *only(path)]
+    measuring = ["env", *settings, program, "measuring", path]
 
     def turn(check: bool) -> Sample:
         answer = run_programs(exposing, measuring, work, check=check)

@@ -32,21 +32,24 @@ struct Candidate {
 std::vector<Candidate> candidates(const ColumnPrograms& programs) {
   const auto open_ours = [](const std::string& name,
                             const std::vector<std::string>& exposing_arguments,
-                            const std::vector<std::string>& forbidden_paths) {
+                            const std::string& required_path, bool is_host_forbidden) {
     const std::string self = tools::own_program();
     std::vector<std::string> exposing{self, "exposing"};
     exposing.insert(exposing.end(), exposing_arguments.begin(),
                     exposing_arguments.end());
-    std::vector<std::string> measuring{self, "measuring"};
-    measuring.insert(measuring.end(), forbidden_paths.begin(), forbidden_paths.end());
+    std::vector<std::string> measuring{self, "measuring", required_path};
+    // Which takes the local channel away as well.
+    if (is_host_forbidden)
+      measuring.insert(measuring.begin(), {"env", "NIXL_CONNECT_FORBID=host"});
     return std::make_unique<PairColumn>(name, exposing, measuring);
   };
   const std::string perftest = programs.ucx_perftest;
   const std::string python = programs.nixl_python;
   return {
-      {"ours", "", [=] { return open_ours("ours", {}, {}); }},
-      {"ours-map", "", [=] { return open_ours("ours-map", {"mapped"}, {}); }},
-      {"ours-ucx", "", [=] { return open_ours("ours-ucx", {}, {"host"}); }},
+      {"ours", "", [=] { return open_ours("ours", {}, "", false); }},
+      {"ours-map", "",
+       [=] { return open_ours("ours-map", {"mapped"}, "host.map", false); }},
+      {"ours-ucx", "", [=] { return open_ours("ours-ucx", {}, "ucx", true); }},
       {"ucx", perftest.empty() ? "ucx_perftest: set --ucx-perftest" : "",
        [=] { return std::make_unique<UcxColumn>(perftest); }},
       {"nixl",

@@ -137,7 +137,7 @@ int parse_and_run(int argc, char** argv) {
 int start(int argc, char** argv) {
   const std::string_view role = argc > 1 ? argv[1] : "";
   if (role == "exposing") return run_exposing_peer({argv + 2, argv + argc});
-  if (role == "measuring") return run_measuring_peer({argv + 2, argv + argc});
+  if (role == "measuring") return run_measuring_peer(argc > 2 ? argv[2] : "");
   return parse_and_run(argc, argv);
 }
 

@@ -142,10 +142,10 @@ Json measure(Connector& connector, const Json& command) {
 
 }  // namespace
 
-int run_measuring_peer(const std::vector<std::string>& forbidden_paths) {
+int run_measuring_peer(const std::string& required_path) {
   tools::ParentProcess parent;
   ConnectorOptions options = ConnectorOptions::from_environment();
-  options.forbid = forbidden_paths;
+  options.require = required_path;
   Connector connector(options);
   parent.serve([&](const Json& command) {
     return command.at("do") == "open" ? Json::object() : measure(connector, command);

@@ -16,11 +16,11 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 namespace nixl_connect::bench {
 
-// Serves until the parent closes the pipe. Returns the exit status.
-int run_measuring_peer(const std::vector<std::string>& forbidden_paths);
+// Serves until the parent closes the pipe. Returns the exit status. Transfers take
+// `required_path` or fail; if it is empty, whichever path is fastest.
+int run_measuring_peer(const std::string& required_path);
 
 }  // namespace nixl_connect::bench
