@@ -140,13 +140,13 @@ struct OperationOptions {
   // then it is in use; Operation::on_quiet() tells when it is not any more.
   bool stays_open = false;
 
-  // Initiating side only: which paths this operation may take, as in ConnectorOptions,
-  // of which it replaces what it says itself. What the Connector forbids stays
-  // forbidden.
-  std::vector<std::string> paths{};
-  std::string require{};
+  // Initiating side only: which paths this operation may take, as in ConnectorOptions.
+  // None: as the Connector says; a value replaces that of the same name, also one that
+  // stands for any path. What the Connector forbids stays forbidden.
+  std::optional<std::vector<std::string>> paths{};
+  std::optional<std::string> require{};
   std::vector<std::string> forbid{};
-  double min_gbps = 0;
+  std::optional<double> min_gbps{};
 };
 
 }  // namespace nixl_connect

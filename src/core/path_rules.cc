@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <string>
 #include <string_view>
 
 #include "nixl_connect/error.h"
@@ -27,34 +27,45 @@ PathSet paths_named(std::string_view name, const char* option) {
   return found;
 }
 
-template <typename Options>
-PathRules parse(const Options& options) {
-  PathRules rules;
-  for (const std::string& name : options.forbid)
-    rules.forbidden.add(paths_named(name, "forbid"));
-  if (!options.require.empty())
-    rules.required = paths_named(options.require, "require");
-  for (const std::string& name : options.paths)
+PathSet forbidden_by(const std::vector<std::string>& names) {
+  PathSet forbidden;
+  for (const std::string& name : names) forbidden.add(paths_named(name, "forbid"));
+  return forbidden;
+}
+
+PathSet required_by(const std::string& name) {
+  return name.empty() ? PathSet() : paths_named(name, "require");
+}
+
+std::vector<Path> ordered_by(const std::vector<std::string>& names) {
+  std::vector<Path> ordered;
+  for (const std::string& name : names)
     for (const PathSet named = paths_named(name, "paths"); const Path path : kAllPaths)
-      if (named.has(path)) rules.ordered.push_back(path);
-  if (std::isnan(options.min_gbps) || options.min_gbps < 0)
+      if (named.has(path)) ordered.push_back(path);
+  return ordered;
+}
+
+double checked_rate(double gbps) {
+  if (std::isnan(gbps) || gbps < 0)
     throw Error(ErrorKind::kInvalidArgument,
-                "min_gbps is " + std::to_string(options.min_gbps) +
+                "min_gbps is " + std::to_string(gbps) +
                     "; it is a rate in GB a second, or 0 for any");
-  rules.min_gbps = options.min_gbps;
-  return rules;
+  return gbps;
 }
 
 }  // namespace
 
-PathRules rules_of(const ConnectorOptions& options) { return parse(options); }
+PathRules rules_of(const ConnectorOptions& options) {
+  return {forbidden_by(options.forbid), required_by(options.require),
+          ordered_by(options.paths), checked_rate(options.min_gbps)};
+}
 
 PathRules rules_of(const OperationOptions& options, const PathRules& connector) {
-  PathRules rules = parse(options);
-  rules.forbidden.add(connector.forbidden);
-  if (rules.required.is_empty()) rules.required = connector.required;
-  if (rules.ordered.empty()) rules.ordered = connector.ordered;
-  if (rules.min_gbps == 0) rules.min_gbps = connector.min_gbps;
+  PathRules rules = connector;
+  rules.forbidden.add(forbidden_by(options.forbid));
+  if (options.require) rules.required = required_by(*options.require);
+  if (options.paths) rules.ordered = ordered_by(*options.paths);
+  if (options.min_gbps) rules.min_gbps = checked_rate(*options.min_gbps);
   return rules;
 }
 

@@ -28,8 +28,8 @@ struct PathRules {
 // a number from 0 on.
 PathRules rules_of(const ConnectorOptions& options);
 
-// What the operation says counts before what its Connector does, but what either
-// forbids is forbidden.
+// What the operation says counts before what its Connector says of the same option,
+// but what either forbids is forbidden.
 PathRules rules_of(const OperationOptions& options, const PathRules& connector);
 
 // Whether all that is of one host is forbidden, as if every peer were on another one.
