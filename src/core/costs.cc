@@ -16,7 +16,10 @@ Prediction predict(const Work& work, const PathCosts& costs) {
   const double moving =
       bytes / gbps + std::max(ranges - 1, 0.0) * costs.range_ns / threads;
   Prediction result;
-  result.time = Time(static_cast<Time::rep>(costs.start_ns + costs.range_ns + moving));
+  // Far below kNever, however slow a path is said to be.
+  constexpr double kLongest = 1e18;
+  const double time = costs.start_ns + costs.range_ns + moving;
+  result.time = Time(static_cast<Time::rep>(std::min(time, kLongest)));
   if (moving > 0) result.gbps = bytes / moving;
   return result;
 }

@@ -104,14 +104,26 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   return choice;
 }
 
+bool is_of_options(Obstacle obstacle) {
+  return obstacle == Obstacle::kForbidden || obstacle == Obstacle::kNotRequired ||
+         obstacle == Obstacle::kNotNamed || obstacle == Obstacle::kTooSlow ||
+         obstacle == Obstacle::kHostForbidden;
+}
+
 bool is_only_ucx_left(const Choice& choice, const PathRules& rules) {
   if (!choice.is_neighbour || choice.path != Path::kUcx || !rules.required.is_empty() ||
       !rules.ordered.empty())
     return false;
-  return std::none_of(kAllPaths.begin(), kAllPaths.end(), [&](Path path) {
-    return path != Path::kUcx &&
-           choice.verdicts[index_of(path)].obstacle == Obstacle::kNone;
-  });
+  bool is_asked_for = true;
+  for (const Path path : kAllPaths) {
+    if (path == Path::kUcx) continue;
+    const Obstacle obstacle = choice.verdicts[index_of(path)].obstacle;
+    if (obstacle == Obstacle::kNone) return false;
+    // A peer in another process is never in this one: no answer to what was asked.
+    is_asked_for = is_asked_for &&
+                   (is_of_options(obstacle) || obstacle == Obstacle::kAnotherProcess);
+  }
+  return !is_asked_for;
 }
 
 }  // namespace nixl_connect::core

@@ -68,6 +68,9 @@ enum class Obstacle : std::uint8_t {
   kNotExposed,
 };
 
+// Whether it is the user's own: the path itself could carry the bytes.
+bool is_of_options(Obstacle obstacle);
+
 struct Verdict {
   Obstacle obstacle = Obstacle::kNone;
   Prediction prediction;  // also of a path with an obstacle
@@ -93,7 +96,7 @@ Plan to_plan(const Choice& choice, const PathRules& rules);
 std::string why_none(const Plan& plan);
 
 // Whether it goes by ucx to a peer on this host though nobody asked for that: no path
-// of one host can be used.
+// of one host can be used, and not because the options say so of each.
 bool is_only_ucx_left(const Choice& choice, const PathRules& rules);
 
 // What keeps it from the paths of one host, of what could be changed.

@@ -37,7 +37,7 @@ Texts texts_of(Obstacle obstacle) {
     case Obstacle::kNotNamed:
       return {"the options name other ones", "add it to `paths`"};
     case Obstacle::kTooSlow:
-      return {"it would be slower than the options ask for", "lower `min_gbps`"};
+      return {"it would be too slow", "lower `min_gbps`"};
     case Obstacle::kGenuine:
       return {"the peer is a NIXL agent, not a Connector",
               "use nixl_connect on both sides"};
@@ -86,17 +86,35 @@ Texts texts_of(Obstacle obstacle) {
   return {};
 }
 
-PathEstimate to_estimate(Path path, const Verdict& verdict) {
+std::string rate_text(double gbps, int digits) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.*g", digits, gbps);
+  return text.data();
+}
+
+// With three digits, or as many more as it takes to tell the two apart.
+std::string slowness_text(double predicted, double asked) {
+  constexpr int kMostDigits = 17;
+  int digits = 3;
+  while (digits < kMostDigits &&
+         rate_text(predicted, digits) == rate_text(asked, digits))
+    ++digits;
+  return "it would move " + rate_text(predicted, digits) +
+         " GB/s, the options ask for " + rate_text(asked, digits);
+}
+
+PathEstimate to_estimate(Path path, const Verdict& verdict, const PathRules& rules) {
   const Texts texts = texts_of(verdict.obstacle);
   PathEstimate estimate;
   estimate.path = name_of(path);
   estimate.obstacle = texts.obstacle;
   estimate.remedy = texts.remedy;
-  const bool is_possible =
-      estimate.is_usable() || verdict.obstacle == Obstacle::kForbidden ||
-      verdict.obstacle == Obstacle::kNotRequired ||
-      verdict.obstacle == Obstacle::kNotNamed || verdict.obstacle == Obstacle::kTooSlow;
-  if (!is_possible) return estimate;
+  if (verdict.obstacle == Obstacle::kTooSlow)
+    estimate.obstacle = slowness_text(verdict.prediction.gbps, rules.min_gbps);
+  // Where all of one host is forbidden, nothing was tried.
+  if (!estimate.is_usable() && (!is_of_options(verdict.obstacle) ||
+                                verdict.obstacle == Obstacle::kHostForbidden))
+    return estimate;
   estimate.time = verdict.prediction.time;
   estimate.gbps = verdict.prediction.gbps;
   return estimate;
@@ -125,7 +143,7 @@ Plan to_plan(const Choice& choice, const PathRules& rules) {
   };
   for (const Path path : kAllPaths) {
     const Verdict& verdict = choice.verdicts[index_of(path)];
-    PathEstimate& estimate = plan.paths.emplace_back(to_estimate(path, verdict));
+    PathEstimate& estimate = plan.paths.emplace_back(to_estimate(path, verdict, rules));
     if (verdict.obstacle != Obstacle::kNotPermitted || !choice.cma_refusal) continue;
     estimate.obstacle += ": " + choice.cma_refusal->cause;
     estimate.remedy = choice.cma_refusal->remedy;

@@ -200,6 +200,13 @@ TEST(Prediction, GrowsWithBytesAndRangesAndFallsWithThreads) {
   EXPECT_NEAR(double(alone.count()) / double(with_many.count()), 4, 0.01);
 }
 
+TEST(Prediction, HasATimeForWhatTakesForEver) {
+  const PathCosts costs{1e15, 1e15, 1e-300, 1e-300};
+  const Time time = predict({1 << 30, 1 << 20, 1}, costs).time;
+  EXPECT_GT(time, Time(0));
+  EXPECT_LT(time, kNever);
+}
+
 TEST(PathRules, AreReadFromOptions) {
   ConnectorOptions connector;
   connector.forbid = {"host.map"};
@@ -222,6 +229,22 @@ TEST(PathRules, AreReadFromOptions) {
   EXPECT_EQ(rules.ordered, (std::vector{Path::kHostCma, Path::kLocal}));
   EXPECT_EQ(rules.min_gbps, 2);
   EXPECT_EQ(rules_of(OperationOptions(), of_connector), of_connector);
+}
+
+TEST(PathRules, OfAnOperationMayStandForAnyPath) {
+  ConnectorOptions connector;
+  connector.paths = {"ucx"};
+  connector.require = "ucx";
+  connector.min_gbps = 2;
+  const PathRules of_connector = rules_of(connector);
+  const PathRules any =
+      rules_of({.paths = std::vector<std::string>(), .require = "", .min_gbps = 0},
+               of_connector);
+  EXPECT_EQ(any, PathRules());
+  const PathRules some = rules_of({.require = ""}, of_connector);
+  EXPECT_TRUE(some.required.is_empty());
+  EXPECT_EQ(some.ordered, of_connector.ordered);
+  EXPECT_EQ(some.min_gbps, 2);
 }
 
 TEST(PathRules, RefuseWhatTheyDoNotKnow) {
@@ -323,6 +346,36 @@ TEST(OnlyUcx, IsNotWhatIsLeftIfItIsAskedForOrFaster) {
   const Choice faster = choose(kLarge, facts, {}, costs);
   EXPECT_EQ(faster.path, Path::kUcx);
   EXPECT_FALSE(is_only_ucx_left(faster, {}));
+}
+
+TEST(OnlyUcx, IsAskedForByWhoeverForbidsTheOthers) {
+  Facts facts = neighbour();
+  PathRules rules;
+  rules.forbidden.add(Path::kHostCma);
+  rules.forbidden.add(Path::kHostMap);
+  const Choice both = choose(kLarge, facts, rules, {});
+  EXPECT_EQ(both.path, Path::kUcx);
+  EXPECT_FALSE(is_only_ucx_left(both, rules));
+  facts.exported = Exported::kNone;  // which the options do not say
+  const Choice one = choose(kLarge, facts, rules, {});
+  EXPECT_TRUE(is_only_ucx_left(one, rules));
+  facts.is_host_forbidden = true;
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, rules, {}), rules));
+}
+
+TEST(PlanText, TellsWhatIsAskedForAndWhatIsPredicted) {
+  PathRules rules;
+  const auto told = [&](double predicted, double asked) {
+    Choice choice;
+    Verdict& ucx = choice.verdicts[index_of(Path::kUcx)];
+    ucx = {kTooSlow, {Time(1'000), predicted}};
+    rules.min_gbps = asked;
+    return to_plan(choice, rules).to_text();
+  };
+  EXPECT_NE(told(1.9, 3).find("it would move 1.9 GB/s, the options ask for 3"),
+            std::string::npos);
+  EXPECT_NE(told(9.9951, 10).find("it would move 9.995 GB/s, the options ask for 10"),
+            std::string::npos);
 }
 
 }  // namespace
