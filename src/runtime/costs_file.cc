@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/costs_file.h"
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -16,6 +19,16 @@ using nlohmann::json;
   throw Error(ErrorKind::kInvalidArgument, "the costs of the paths: " + cause);
 }
 
+constexpr double kHighest = 1e15;  // ten days, or a petabyte: no machine's figure
+
+template <std::size_t N>
+void check_names(const json& object, const std::array<std::string_view, N>& known,
+                 const std::string& where) {
+  for (const auto& [name, value] : object.items())
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      refuse(where + " has \"" + name + "\", which is unknown");
+}
+
 // Sets `value` if the object names it.
 template <typename Number>
 void read(const json& object, const char* name, Number& value) {
@@ -23,11 +36,17 @@ void read(const json& object, const char* name, Number& value) {
   if (found == object.end()) return;
   if (!found->is_number() || found->template get<double>() <= 0)
     refuse(std::string(name) + " is not a number above 0");
+  if (found->template get<double>() > kHighest)
+    refuse(std::string(name) + " is above 1e15");
   value = found->template get<Number>();
 }
 
-void read_path(const json& object, core::PathCosts& costs) {
-  if (!object.is_object()) refuse("a path is not an object");
+void read_path(const std::string& path, const json& object, core::PathCosts& costs) {
+  if (!object.is_object()) refuse(path + " is not an object");
+  check_names(object,
+              std::array<std::string_view, 4>{"start_ns", "range_ns", "gbps_one_thread",
+                                              "gbps_most"},
+              path);
   read(object, "start_ns", costs.start_ns);
   read(object, "range_ns", costs.range_ns);
   read(object, "gbps_one_thread", costs.gbps_one_thread);
@@ -39,14 +58,23 @@ void read_path(const json& object, core::PathCosts& costs) {
 core::Costs parse_costs(std::string_view text) {
   const json object = json::parse(text, nullptr, false);
   if (!object.is_object()) refuse("not a JSON object");
+  check_names(object,
+              std::array<std::string_view, 6>{"streaming_bytes", "paths", "made",
+                                              "host", "cores", "version"},
+              "the file");
   core::Costs costs;
   read(object, "streaming_bytes", costs.streaming_bytes);
   const auto paths = object.find("paths");
   if (paths == object.end()) return costs;
   if (!paths->is_object()) refuse("\"paths\" is not an object");
+  std::array<std::string_view, core::kPaths> names{};
+  for (const core::Path path : core::kAllPaths)
+    names[core::index_of(path)] = core::name_of(path);
+  check_names(*paths, names, "\"paths\"");
   for (const core::Path path : core::kAllPaths)
     if (const auto found = paths->find(core::name_of(path)); found != paths->end())
-      read_path(*found, costs.paths[core::index_of(path)]);
+      read_path(std::string(core::name_of(path)), *found,
+                costs.paths[core::index_of(path)]);
   return costs;
 }
 

@@ -20,6 +20,11 @@ unsigned copy_threads(const ConnectorOptions& options) {
   return options.copy_threads.value_or(std::min(cores, kMost));
 }
 
+std::string connecting_text(const RemoteAgent& agent, const Error& error) {
+  return "connecting to peer " + agent.name() + ": " + error.what() +
+         "; ask for new metadata";
+}
+
 core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
   const OperationState::Identity& identity = request.state->identity();
   core::Transfer transfer;
@@ -180,8 +185,7 @@ void Dispatcher::handle(BeginRequest& request) {
     ++initiating_;
     core_.begin(transfer, time_);
   } catch (const Error& error) {
-    refuse(request, {error.kind(), "connecting to peer " + request.agent->name() +
-                                       ": " + error.what() + "; ask for new metadata"});
+    refuse(request, {error.kind(), connecting_text(*request.agent, error)});
   }
 }
 
@@ -199,6 +203,9 @@ void Dispatcher::handle(ExplainRequest& request) {
         choose({request.kind, request.local, *request.agent, request.remote}, peer,
                request.rules, {});
     request.plan.set_value(core::to_plan(choice, request.rules));
+  } catch (const Error& error) {
+    request.plan.set_exception(std::make_exception_ptr(
+        Error(error.kind(), connecting_text(*request.agent, error))));
   } catch (...) {
     request.plan.set_exception(std::current_exception());
   }

@@ -108,7 +108,7 @@ void Dispatcher::channel_ended(LocalChannel& channel) {
     if (closed_to_us_.size() > kMostClosed) closed_to_us_.pop_front();
   }
   if (channel.peer != 0)
-    peers_.drop(channel.peer, "its process has ended, or its Connector");
+    peers_.drop(channel.peer, "its process or its Connector has ended");
 }
 
 bool Dispatcher::listen_to_local_peers() {

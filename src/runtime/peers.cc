@@ -111,8 +111,9 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   base::log_info("peer " + peer->agent + " is gone: " + reason);
   if (peer->endpoint != nullptr) worker_.close(*peer->endpoint);
   if (channels_ != nullptr && !is_using_memory_(id)) channels_->close_all_of(id);
-  lost_(id, {ErrorKind::kDisconnected,
-             "peer " + peer->agent + " is gone, or its memory is: " + reason, id});
+  lost_(id,
+        {ErrorKind::kDisconnected,
+         "peer " + peer->agent + " is gone, or its memory is (" + reason + ")", id});
 }
 
 void Peers::retire(const Peer& peer) {

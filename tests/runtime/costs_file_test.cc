@@ -25,7 +25,7 @@ std::string refusal_of(const std::string& json) {
 TEST(CostsFile, ReplacesTheFiguresThatItNames) {
   const core::Costs costs = parse_costs(
       R"({"made": "today", "streaming_bytes": 1048576,
-          "paths": {"host.cma": {"range_ns": 700, "gbps_most": 33.5}, "new": {}}})");
+          "paths": {"host.cma": {"range_ns": 700, "gbps_most": 33.5}}})");
   core::Costs expected;
   expected.streaming_bytes = 1 << 20;
   core::PathCosts& cma = expected.paths[core::index_of(core::Path::kHostCma)];
@@ -43,6 +43,22 @@ TEST(CostsFile, RefusesWhatItCannotUse) {
         R"({"paths": {"ucx": {"gbps_most": 0}}})", R"({"streaming_bytes": -1})"})
     EXPECT_NE(refusal_of(json).find("the costs of the paths"), std::string::npos)
         << json;
+}
+
+TEST(CostsFile, NamesWhatItDoesNotKnow) {
+  EXPECT_NE(refusal_of(R"({"paths": {"host.mpa": {}}})").find("host.mpa"),
+            std::string::npos);
+  EXPECT_NE(refusal_of(R"({"paths": {"ucx": {"gbps": 1}}})").find("ucx has \"gbps\""),
+            std::string::npos);
+  EXPECT_NE(refusal_of(R"({"path": {}})").find("\"path\""), std::string::npos);
+  EXPECT_EQ(refusal_of(R"({"made": 1, "host": "a", "cores": 2, "version": "1"})"), "");
+}
+
+TEST(CostsFile, RefusesFiguresOfNoMachine) {
+  EXPECT_NE(refusal_of(R"({"streaming_bytes": 1e18})").find("1e15"), std::string::npos);
+  EXPECT_NE(refusal_of(R"({"paths": {"ucx": {"start_ns": 1e300}}})").find("start_ns"),
+            std::string::npos);
+  EXPECT_EQ(refusal_of(R"({"paths": {"ucx": {"start_ns": 1e15}}})"), "");
 }
 
 TEST(CostsFile, ThatCannotBeReadIsRefusedByName) {
