@@ -5,10 +5,11 @@ part in goes by `host.map`, the fastest path of one host. Any thread."""
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, SupportsIndex
 
 from . import _native
 from ._numbers import check_count
@@ -27,11 +28,14 @@ def allocate(size: int, *, huge_pages: bool = False) -> memoryview:
 
 
 def empty(
-    shape: int | Sequence[int], dtype: Any = "uint8", *, huge_pages: bool = False
+    shape: SupportsIndex | Sequence[SupportsIndex],
+    dtype: Any = "uint8",
+    *,
+    huge_pages: bool = False,
 ) -> Any:
     """An array of it, all zero: a tensor of the CPU if `dtype` is one of torch's, else
     an array of numpy, which must be installed then. As allocate()."""
-    sizes = [shape] if isinstance(shape, int) else list(shape)
+    sizes = _sizes_of(shape)
     package = sys.modules.get("torch")
     if package is None or not isinstance(dtype, package.dtype):
         package = import_module("numpy")
@@ -45,5 +49,18 @@ def empty(
 
 def like(array: Any, *, huge_pages: bool = False) -> Any:
     """An array of it, of the shape and type of `array`, a tensor or a numpy array; its
-    contents are not copied. As empty()."""
+    contents are not copied. As empty(), and TypeError for what has no shape."""
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        raise TypeError(
+            f"like() takes a tensor or a numpy array, not {type(array).__name__}; "
+            "empty(shape, dtype) makes one from numbers"
+        )
     return empty(tuple(array.shape), array.dtype, huge_pages=huge_pages)
+
+
+def _sizes_of(shape: SupportsIndex | Sequence[SupportsIndex]) -> list[int]:
+    if isinstance(shape, Sequence) and not isinstance(shape, (str, bytes)):
+        return [operator.index(each) for each in shape]
+    if isinstance(shape, SupportsIndex):
+        return [operator.index(shape)]
+    raise TypeError(f"shape is an int or a sequence of them, not {shape!r}")

@@ -66,6 +66,15 @@ class LoopCompletions:
         del self._calls[token]
         return False
 
+    def watch_revoked(self, view: _native.Operation, call: Call) -> bool:
+        """The same for a view that is revoked or has ended."""
+        token = next(self._tokens)
+        self._calls[token] = call
+        if view.notify_revoked(self._queue, token):
+            return True
+        del self._calls[token]
+        return False
+
     def _deliver(self) -> None:
         for token in self._queue.drain():
             self._calls.pop(token)()

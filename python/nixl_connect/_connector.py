@@ -22,6 +22,7 @@ from ._connection import Connection
 from ._errors import InvalidArgument
 from ._metadata import RdmaMetadata, RemotePages
 from ._old_order import or_in_old_order
+from ._opening_view import OpeningView
 from ._options import Options
 from ._passive import ReadableOperation, WritableOperation
 from ._paths import PathRules, rules_of
@@ -260,16 +261,19 @@ class Connector(AsyncClosing):
         when it is COMPLETE. Errors: see View."""
         return View(self, remote_metadata, timeout=timeout)
 
-    async def view(
+    def view(
         self,
         remote_metadata: RdmaMetadata | RemotePages,
         *,
         timeout: float | None = None,
-    ) -> View:
-        """The same, open: a read-only look at a peer's memory without a copy."""
-        view = self.begin_view(remote_metadata, timeout=timeout)
-        await view.wait_for_completion()
-        return view
+    ) -> OpeningView:
+        """The same, open, when it is awaited or entered: a read-only look at a peer's
+        memory without a copy. Errors come then.
+
+        >>> async with connector.view(metadata) as view:
+        ...     total = view.array("float32").sum()
+        """
+        return OpeningView(lambda: self.begin_view(remote_metadata, timeout=timeout))
 
     async def initialize(self) -> None:
         """Does nothing: a Connector works from the beginning."""

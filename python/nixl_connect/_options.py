@@ -13,7 +13,7 @@ from ._paths import PathRules
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What a Connector was given; None leaves it to the environment and the defaults.
-    TypeError, ValueError; names of paths and devices are the library's to check."""
+    TypeError, ValueError; names of devices are the library's to check."""
 
     timeout: float | None
     network: bool | None

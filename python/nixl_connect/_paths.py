@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import cast
 
+from ._errors import InvalidArgument
+
+_KNOWN = ("local", "host.map", "host.cma", "ucx", "host")
+
 NativeRules = tuple[list[str] | None, str | None, list[str] | None, float | None]
 
 
 @dataclass(frozen=True)
 class PathRules:
     """Of the options `paths`, `require`, `forbid` and `min_gbps` those that were given;
-    None says nothing. TypeError, ValueError; the names are the library's to check."""
+    None says nothing. TypeError; InvalidArgument, a ValueError, for names that are no
+    path, and ValueError for a rate that is none."""
 
     paths: Sequence[str] | None = None
     require: str | None = None
@@ -27,6 +32,8 @@ class PathRules:
         _check_names("paths", self.paths)
         if not isinstance(self.require, (str, type(None))):
             raise TypeError(f"require is the name of a path, not {self.require!r}")
+        if self.require:
+            _check_known("require", self.require)
         _check_names("forbid", self.forbid)
         _check_rate(self.min_gbps)
 
@@ -62,8 +69,18 @@ def _check_names(option: str, value: object) -> None:
     if isinstance(value, Sequence) and not isinstance(value, str):
         names = cast("Sequence[object]", value)
         if all(isinstance(each, str) for each in names):
+            for each in names:
+                _check_known(option, each)
             return
     raise TypeError(f"{option} is a list of paths, not {value!r}")
+
+
+def _check_known(option: str, name: object) -> None:
+    if name not in _KNOWN:
+        raise InvalidArgument(
+            f'{option} names the path "{name}"; the paths are local, host.map, '
+            "host.cma and ucx, and host stands for the first three"
+        )
 
 
 def _check_rate(value: object) -> None:

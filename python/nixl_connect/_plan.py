@@ -22,13 +22,15 @@ class PathEstimate:
     allocate(), which this process maps; ``host.cma``: system calls into the other
     process; ``ucx``."""
 
-    seconds: float
+    seconds: float | None
     """How long it would take, predicted from what this machine can do, or from usual
-    figures (``nixl-connect doctor --calibrate`` measures). 0 if it cannot be used."""
+    figures (``nixl-connect doctor --calibrate`` measures). None if it could not carry
+    the bytes, whatever the options say."""
 
-    gbps: float
+    gbps: float | None
     """The predicted rate in GB (1e9 bytes) a second, without what every transfer costs
-    however small it is. 0 if it cannot be used."""
+    however small it is, so more than the bytes by `seconds`. None as above; 0 where
+    there are no bytes."""
 
     obstacle: str
     """Why it cannot be used; empty if it can."""
@@ -76,7 +78,7 @@ class Plan:
 
 
 def plan_of(
-    plain: tuple[str, int, int, Iterable[tuple[str, float, float, str, str]]],
+    plain: tuple[str, int, int, Iterable[_native.PlainEstimate]],
 ) -> Plan:
     """What the extension module tells."""
     path, size, ranges, paths = plain

@@ -4,16 +4,20 @@ and begin_view(). Any thread."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import check_metadata, wrong_kind
+from ._completion import Pending, completions
 from ._enums import OperationKind, OperationStatus
 from ._errors import InvalidArgument
+from ._log import is_debugging, logger
 from ._metadata import RdmaMetadata, RemotePages, remote_of
 from ._numbers import nanoseconds
 from ._operation import AbstractOperation
+from ._plan import Plan
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -34,11 +38,11 @@ class View(AbstractOperation, Coroutine[Any, Any, "View"]):
     the memory cannot be mapped: the peer has then heard nothing and it can still be
     read. `timeout` in seconds, of the opening.
 
-    >>> async with await connector.view(metadata) as view:
+    >>> async with connector.view(metadata) as view:
     ...     total = view.array("float32").sum()
     """
 
-    __slots__ = ()
+    __slots__ = ("_is_ended",)
 
     def __init__(
         self,
@@ -51,10 +55,14 @@ class View(AbstractOperation, Coroutine[Any, Any, "View"]):
         if remote_metadata.operation_kind != OperationKind.READ:
             raise InvalidArgument(wrong_kind(remote_metadata, OperationKind.READ))
         deadline = nanoseconds(timeout)
+        self._is_ended = False
         self._set(connection, OperationKind.READ, [], None)
+        is_told = is_debugging()  # before the library tells of its path
         self._native = self._connection._native.begin_view(
             remote_of(remote_metadata), deadline
         )
+        if is_told:
+            logger.debug("begun %s on %s", repr(self), str(self._connection))
 
     async def wait_for_completion(self) -> None:
         """Until it is open: see AbstractOperation."""
@@ -66,17 +74,55 @@ class View(AbstractOperation, Coroutine[Any, Any, "View"]):
         gone."""
         return self._native.is_revoked
 
+    async def wait_for_revocation(self) -> None:
+        """Until `is_revoked`, or the view has ended in another way. Cancelling the wait
+        changes nothing."""
+        loop = asyncio.get_running_loop()
+        loop_ends = completions(loop)
+        pending = Pending(loop_ends)
+        if loop_ends.watch_revoked(self._native, pending):
+            await pending.add(loop)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it shows nothing any more: it was closed or cancelled, its Connector
+        was closed, or it has failed."""
+        return self._is_ended or self._native.is_quiet
+
+    def cancel(self) -> None:
+        """As close(), without waiting: one that is open ends as a success, so its
+        status stays COMPLETE."""
+        self._is_ended = True
+        super().cancel()
+
+    def close(self) -> None:
+        self._is_ended = True
+        super().close()
+
+    async def aclose(self) -> None:
+        self._is_ended = True
+        await super().aclose()
+
+    def explain(self) -> Plan:
+        """How many bytes it shows, and ``host.map``, the only path there is for that;
+        an empty path if it could not be opened. `paths` is empty."""
+        return super().explain()
+
+    def __bool__(self) -> bool:
+        return True  # also of one that has no len(), or shows nothing
+
     def __len__(self) -> int:
-        """How many descriptors it shows. RuntimeError unless COMPLETE."""
+        """How many descriptors it shows. InvalidArgument unless it is open."""
         self._check_open()
         return self._native.viewed_count
 
     def memory(self, index: int = 0) -> memoryview:
-        """The bytes of a descriptor, for reading only. RuntimeError unless COMPLETE,
-        IndexError."""
+        """The bytes of a descriptor, for reading only. InvalidArgument unless it is
+        open, IndexError."""
         count = len(self)
         if not -count <= index < count:
-            raise IndexError(f"the view shows {count} descriptors, none is {index}")
+            descriptors = "1 descriptor" if count == 1 else f"{count} descriptors"
+            raise IndexError(f"the view shows {descriptors}, none is {index}")
         return self._native.viewed_bytes(index % count)
 
     def array(
@@ -93,10 +139,13 @@ class View(AbstractOperation, Coroutine[Any, Any, "View"]):
         return array if shape is None else array.reshape(shape)
 
     def _check_open(self) -> None:
+        failure = self.exception()
+        if failure is not None:
+            raise InvalidArgument(f"the view failed: {failure}") from failure
+        if self.is_closed:
+            raise InvalidArgument("the view is closed")
         if self.status is not OperationStatus.COMPLETE:
-            raise RuntimeError(
-                f"a view shows memory once it is open; this one is {self.status}"
-            )
+            raise InvalidArgument("the view is not open yet: wait for its completion")
 
     def _peer(self) -> str | None:
         return self._native.remote

@@ -15,9 +15,9 @@ std::atomic<int> count{0};
 
 }  // namespace
 
-void close_elsewhere(std::unique_ptr<Connector> connector) {
+void close_elsewhere(std::shared_ptr<Connector> connector) {
   ++count;
-  const auto close = [raw = connector.release()] {
+  const auto close = [raw = new std::shared_ptr<Connector>(std::move(connector))] {
     delete raw;
     --count;
     count.notify_all();

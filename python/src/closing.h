@@ -12,7 +12,7 @@
 namespace nixl_connect::python {
 
 // With the GIL.
-void close_elsewhere(std::unique_ptr<Connector> connector);
+void close_elsewhere(std::shared_ptr<Connector> connector);
 
 // Waits until all of them are closed. With the GIL, which is released meanwhile.
 void finish_closing();

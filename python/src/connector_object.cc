@@ -7,7 +7,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -19,6 +18,7 @@
 #include "closing.h"
 #include "memory.h"
 #include "nixl_connect/connector.h"
+#include "nixl_connect/error.h"
 #include "operation_object.h"
 #include "path_rules.h"
 #include "plan.h"
@@ -34,22 +34,41 @@ namespace {
 class ConnectorObject {
  public:
   explicit ConnectorObject(const ConnectorOptions& options)
-      : connector_(std::make_unique<Connector>(options)) {}
+      : connector_(std::make_shared<Connector>(options)),
+        transport_(connector_->transport()) {}
   ~ConnectorObject() {
-    if (!is_closed_) close_elsewhere(std::move(connector_));
+    if (connector_) close_elsewhere(std::move(connector_));
   }
-  Connector& operator*() noexcept { return *connector_; }
+  ConnectorObject(const ConnectorObject&) = delete;
+  ConnectorObject& operator=(const ConnectorObject&) = delete;
 
-  // With the GIL, which is released meanwhile.
+  // For one call, which may run while another thread closes it. With the GIL. Throws
+  // Error(kInvalidArgument) once it is closed.
+  std::shared_ptr<Connector> open() const {
+    if (!connector_)
+      throw Error(ErrorKind::kInvalidArgument, "the Connector is closed");
+    return connector_;
+  }
+
+  const std::string& transport() const noexcept { return transport_; }
+
+  // With the GIL, which is released meanwhile. Calls that come while it closes are
+  // refused by the library; its descriptors go with the last of them.
   void close() {
+    auto closing = connector_;
+    if (!closing) return;
+    {
+      const WithoutGil release;
+      closing->close();
+    }
+    connector_.reset();
     const WithoutGil release;
-    connector_->close();
-    is_closed_ = true;
+    closing.reset();
   }
 
  private:
-  std::unique_ptr<Connector> connector_;
-  std::atomic<bool> is_closed_{false};
+  std::shared_ptr<Connector> connector_;  // guarded by the GIL
+  const std::string transport_;
 };
 
 std::optional<std::chrono::nanoseconds> duration_of(std::optional<std::int64_t> ns) {
@@ -100,11 +119,11 @@ OperationObject create(ConnectorObject& self, int kind, nb::handle memory,
   const std::vector<Descriptor> descriptors = descriptors_of(memories);
   Pins pins = pins_of(memories);
   const OperationOptions options{duration_of(timeout_ns), readers, stays_open};
-  const auto make = [&]() -> PassiveOperation {
+  const auto make = [&, connector = self.open()]() -> PassiveOperation {
     const WithoutGil release;
     if (static_cast<OperationKind>(kind) == OperationKind::kRead)
-      return (*self).create_readable(descriptors, options);
-    return (*self).create_writable(descriptors, options);
+      return connector->create_readable(descriptors, options);
+    return connector->create_writable(descriptors, options);
   };
   return {make(), std::move(pins)};
 }
@@ -119,11 +138,11 @@ OperationObject begin(ConnectorObject& self, int kind, const Remote& remote,
   Pins pins = pins_of(memories);
   OperationOptions options{duration_of(timeout_ns)};
   apply(std::move(rules), options);
-  const auto make = [&]() -> ActiveOperation {
+  const auto make = [&, connector = self.open()]() -> ActiveOperation {
     const WithoutGil release;
     if (static_cast<OperationKind>(kind) == OperationKind::kRead)
-      return (*self).begin_read(metadata, matched.local, options);
-    return (*self).begin_write(matched.local, metadata, options);
+      return connector->begin_read(metadata, matched.local, options);
+    return connector->begin_write(matched.local, metadata, options);
   };
   return {make(), std::move(pins)};
 }
@@ -135,9 +154,9 @@ PlainPlan explain(ConnectorObject& self, const Remote& remote, nb::handle memory
   const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
   OperationOptions options;
   apply(std::move(rules), options);
-  const auto make = [&]() -> Plan {
+  const auto make = [&, connector = self.open()]() -> Plan {
     const WithoutGil release;
-    return (*self).explain(metadata, matched.local, options);
+    return connector->explain(metadata, matched.local, options);
   };
   return plain(make());
 }
@@ -146,9 +165,9 @@ OperationObject begin_view(ConnectorObject& self, const Remote& remote,
                            std::optional<std::int64_t> timeout_ns) {
   OperationOptions options;
   options.timeout = duration_of(timeout_ns);
-  const auto make = [&] {
+  const auto make = [&, connector = self.open()] {
     const WithoutGil release;
-    return (*self).begin_view(remote.metadata(), options);
+    return connector->begin_view(remote.metadata(), options);
   };
   return {make(), Pins()};
 }
@@ -172,7 +191,7 @@ void bind_connector(nb::module_& module) {
       .def("begin_view", &begin_view, "remote"_a, "timeout_ns"_a.none())
       .def("explain", &explain, "remote"_a, "memory"_a, "rules"_a.none())
       .def("close", &ConnectorObject::close)
-      .def("transport", [](ConnectorObject& self) { return (*self).transport(); });
+      .def("transport", [](ConnectorObject& self) { return self.transport(); });
 }
 
 }  // namespace nixl_connect::python

@@ -96,6 +96,23 @@ bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t toke
   }
 }
 
+// Pushes `token` to the queue when the view is revoked or has ended. False: it is
+// already.
+bool notify_revoked(OperationObject& self, const SharedQueue& shared,
+                    std::uint64_t token) {
+  ViewOperation& view = self.view();
+  const auto is_due = [&] { return view.is_revoked() || view.is_quiet(); };
+  if (is_due()) return false;
+  try {
+    view.on_revoked(
+        [queue = shared.queue, token](OperationStatus) { queue->push(token); });
+    return true;
+  } catch (const Error&) {
+    if (!is_due()) throw;
+    return false;
+  }
+}
+
 using ViewedBytes = nb::ndarray<nb::memview, const std::uint8_t, nb::ndim<1>>;
 
 // Keeps the operation, and with it the view open, for as long as it lives.
@@ -171,6 +188,7 @@ void bind_operation(nb::module_& module) {
       .def("wait", &wait, "timeout"_a.none())
       .def("wait_quiet", &wait_quiet, "timeout"_a.none())
       .def("notify", &notify, "queue"_a, "token"_a, "when_quiet"_a = false)
+      .def("notify_revoked", &notify_revoked, "queue"_a, "token"_a)
       .def(
           "metadata",
           [](OperationObject& self, bool hex_encode) {

@@ -2,12 +2,14 @@
 #include "plan.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "bindings.h"
 
@@ -26,9 +28,10 @@ Plan plan_of(const PlainPlan& plain) {
   plan.bytes = bytes;
   plan.ranges = ranges;
   for (const auto& [name, seconds, gbps, obstacle, remedy] : paths)
-    plan.paths.push_back(
-        {name, std::chrono::nanoseconds(std::llround(seconds * kNanosecondsOfSecond)),
-         gbps, obstacle, remedy});
+    plan.paths.push_back({name,
+                          std::chrono::nanoseconds(
+                              std::llround(seconds.value_or(0) * kNanosecondsOfSecond)),
+                          gbps.value_or(0), obstacle, remedy});
   return plan;
 }
 
@@ -36,10 +39,15 @@ Plan plan_of(const PlainPlan& plain) {
 
 PlainPlan plain(const Plan& plan) {
   std::vector<PlainEstimate> paths;
-  for (const PathEstimate& each : plan.paths)
-    paths.emplace_back(each.path,
-                       static_cast<double>(each.time.count()) / kNanosecondsOfSecond,
-                       each.gbps, each.obstacle, each.remedy);
+  for (const PathEstimate& each : plan.paths) {
+    std::optional<double> seconds;
+    std::optional<double> gbps;
+    if (each.is_usable() || each.time.count() > 0) {
+      seconds = static_cast<double>(each.time.count()) / kNanosecondsOfSecond;
+      gbps = each.gbps;
+    }
+    paths.emplace_back(each.path, seconds, gbps, each.obstacle, each.remedy);
+  }
   return {plan.path, plan.bytes, plan.ranges, std::move(paths)};
 }
 

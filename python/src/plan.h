@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -13,8 +14,10 @@
 
 namespace nixl_connect::python {
 
-// Path, seconds, GB a second, obstacle, remedy.
-using PlainEstimate = std::tuple<std::string, double, double, std::string, std::string>;
+// Path, seconds, GB a second (both none if it could not carry the bytes), obstacle,
+// remedy.
+using PlainEstimate = std::tuple<std::string, std::optional<double>,
+                                 std::optional<double>, std::string, std::string>;
 
 // Path, bytes, ranges, and for each path the above.
 using PlainPlan =

@@ -160,7 +160,7 @@ class _Measuring:
         work: tuple[RemotePages, Descriptor],
     ) -> float:
         plan = connector.explain(*work)
-        [predicted] = [each.seconds for each in plan.paths if each.path == path]
+        [predicted] = [each.seconds or 0 for each in plan.paths if each.path == path]
         [seconds] = self._medians(path, [(connector, *work)])
         row = Row(path, transfer, plan.bytes, predicted, seconds)
         self._measured.rows.append(row)
