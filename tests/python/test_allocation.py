@@ -117,3 +117,20 @@ def test_sizes_that_cannot_be_are_refused(size: Any, error: type[Exception]) -> 
 def test_more_than_there_is_is_refused() -> None:
     with pytest.raises(nc.NoResources):
         Connector.allocate(1 << 62)
+
+
+def test_shape_is_whatever_counts() -> None:
+    numpy = pytest.importorskip("numpy")
+    assert nc.empty(numpy.int64(8)).shape == (8,)
+    assert nc.empty((numpy.int32(2), 3)).shape == (2, 3)
+    for wrong in (1.5, "8", (1.5,)):
+        with pytest.raises(TypeError):
+            nc.empty(wrong)  # type: ignore[arg-type]
+
+
+def test_like_needs_an_array() -> None:
+    for wrong in ([1], bytes, b"1"):
+        with pytest.raises(
+            TypeError, match=r"like\(\) takes a tensor or a numpy array"
+        ):
+            nc.like(wrong)

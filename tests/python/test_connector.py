@@ -12,7 +12,7 @@ from typing import Any
 import nixl_connect as nc
 import pytest
 from nixl_connect import Connector, Descriptor
-from sides import memory
+from sides import memory, run_alone
 
 PARAMETERS = {
     "__init__": ["worker_id"],
@@ -153,3 +153,24 @@ def test_connector_that_was_never_used_is_closed() -> None:
         pass
     with pytest.raises(nc.Error):
         connector.create_readable(memory())
+
+
+_OPENED_AND_CLOSED = """
+import gc, os
+import nixl_connect as nc
+def use():
+    connector = nc.Connector()
+    connector.create_readable(nc.Descriptor(b"12345678"))
+    connector.close()
+use()
+gc.collect()
+gc.disable()
+before = len(os.listdir("/proc/self/fd"))
+for _ in range(50):
+    use()
+print(len(os.listdir("/proc/self/fd")) - before)
+"""
+
+
+def test_closed_connector_keeps_no_file_descriptor() -> None:
+    assert run_alone(_OPENED_AND_CLOSED) == "0"

@@ -93,7 +93,10 @@ def test_within_a_process_the_path_is_local(
     assert plan.paths[0].path == "local"
     for each in plan.paths:
         assert each.is_usable is (each.obstacle == "")
-        assert (each.seconds > 0, each.gbps > 0) == (each.is_usable, each.is_usable)
+        if each.is_usable:
+            assert each.seconds and each.gbps
+        else:
+            assert (each.seconds, each.gbps) == (None, None)
     assert "empty()" in estimate(plan, "host.map").remedy
 
 
@@ -102,7 +105,8 @@ def test_between_processes_the_memory_decides(peer: Connector, other: Any) -> No
         plan = peer.explain(metadata, memory(200))
         assert plan.path == path
         assert estimate(plan, "local").obstacle == "the peer is another process"
-        assert estimate(plan, "ucx").seconds > estimate(plan, path).seconds > 0
+        slower, faster = estimate(plan, "ucx").seconds, estimate(plan, path).seconds
+        assert slower and faster and slower > faster
 
 
 def test_explaining_moves_nothing(connector: Connector, peer: Connector) -> None:
@@ -208,6 +212,37 @@ def test_operation_overrules_its_connector_but_not_what_that_forbids(
         assert estimate(plan, "host.cma").obstacle == "the options forbid it"
 
 
+def test_operation_can_switch_off_what_its_connector_asks_for(
+    metadata: RdmaMetadata,
+) -> None:
+    for asked, off in (
+        ({"require": "ucx"}, {"require": ""}),
+        ({"paths": ["ucx"]}, {"paths": []}),
+        ({"min_gbps": 1e6}, {"min_gbps": 0}),
+    ):
+        with Connector(**asked) as here:  # type: ignore[arg-type]
+            assert here.explain(metadata, memory()).path != "local"
+            plan = here.explain(metadata, memory(), **off)  # type: ignore[arg-type]
+            assert plan.path == "local"
+
+
+def test_path_that_is_too_slow_says_by_how_much(
+    peer: Connector, metadata: RdmaMetadata
+) -> None:
+    plan = peer.explain(metadata, memory(), min_gbps=1e6)
+    slow = estimate(plan, "local")
+    assert slow.gbps and "it would move " in slow.obstacle
+    assert slow.obstacle.endswith("GB/s, the options ask for 1e+06")
+
+
+def test_explaining_a_dead_peer_names_it(peer: Connector) -> None:
+    with neighbour() as (metadata, _, _):
+        pass
+    for _ in range(2):
+        with pytest.raises(nc.Disconnected, match="connecting to peer "):
+            peer.explain(metadata, memory(200))
+
+
 def test_operation_that_may_take_no_path_says_why(
     connector: Connector, peer: Connector
 ) -> None:
@@ -268,7 +303,7 @@ def test_name_that_is_no_path_is_refused(
     for call in (
         lambda: peer.begin_read(metadata, memory(), **options),
         lambda: peer.explain(metadata, memory(), **options),
-        lambda: Connector(**options).create_readable(memory()),
+        lambda: Connector(**options),
     ):
         with pytest.raises(nc.InvalidArgument, match=match):
             call()
@@ -327,7 +362,7 @@ def test_text_of_a_plan_has_a_line_for_each_path() -> None:
         2,
         (
             PathEstimate("ucx", 0.000_25, 4.5, "", ""),
-            PathEstimate("host.map", 0.0, 0.0, "it is closed", "open it"),
+            PathEstimate("host.map", None, None, "it is closed", "open it"),
         ),
     )
     assert str(plan).splitlines() == [
