@@ -150,7 +150,7 @@ bool Dispatcher::take_mail() {
 }
 
 void Dispatcher::carry_out_all() {
-  for (const core::OperationId operation : fetches_.take_ready()) start(operation);
+  for (const auto& [operation, maps] : fetches_.take_ready()) start(operation);
   // Carrying out a command may bring further ones.
   for (core_.take_commands(commands_); !commands_.empty();
        core_.take_commands(commands_))

@@ -173,6 +173,7 @@ Plan Engine::explain(const RdmaMetadata& remote,
   check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
                                                               : Access::kReadsLocal);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
+  driver_->mailbox().check_usable();
   if (driver_->is_progress_thread())
     throw Error(ErrorKind::kInvalidArgument,
                 "explaining inside a completion callback would wait for itself; use "

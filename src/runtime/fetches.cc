@@ -63,9 +63,13 @@ bool Fetches::hold(core::OperationId operation, Peer& peer,
     return false;
   auto missing = exports_behind(extension.exports, local, remote);
   if (missing.empty()) return false;
+  std::vector<RemoteMemory::Map> maps;
   std::erase_if(missing, [&](const wire::Export* each) {
-    return peer.memory.map(peer.pid(), *each, base::SharedMemory::Access::kReadWrite) !=
-           nullptr;
+    auto map =
+        peer.memory.map(peer.pid(), *each, base::SharedMemory::Access::kReadWrite);
+    if (!map) return false;
+    maps.push_back(std::move(map));
+    return true;
   });
   if (!peer.leases.is_open())
     missing.push_back(&kLeaseTable);
@@ -80,6 +84,7 @@ bool Fetches::hold(core::OperationId operation, Peer& peer,
     return false;
   Waiting& waiting = waiting_[operation];
   waiting.peer = peer.id;
+  waiting.maps = std::move(maps);
   for (const wire::Export* const each : missing) {
     ask(peer.id, extension, *each, now);
     waiting.missing.push_back(each->id);
@@ -94,18 +99,20 @@ void Fetches::arrived(Peer& peer, const wire::FetchedRegion& region,
   const auto at = asked_.find(key);
   if (at == asked_.end() || at->second.state == State::kRefused) return;
   bool is_here = region.is_granted && file.get() >= 0;
+  RemoteMemory::Map map;
   if (is_here && region.what == wire::kLeaseTableId) {
     peer.leases.open(*peer.instance, file);
     is_here = peer.leases.is_open();
   } else if (is_here) {
-    is_here = peer.memory.add(at->second.exported, file);
+    map = peer.memory.add(at->second.exported, file);
+    is_here = map != nullptr;
   }
   if (is_here)
     asked_.erase(at);
   else
     at->second.state = State::kRefused;
   find_next_deadline();
-  settle(key, is_here);
+  settle(key, is_here, map);
 }
 
 void Fetches::drop_all_of(core::PeerId peer) {
@@ -155,16 +162,17 @@ void Fetches::ask(core::PeerId peer, const wire::Extension& extension,
 }
 
 // Those who miss it go on: with it if that was the last one, without it in any case.
-void Fetches::settle(const Key& key, bool is_here) {
+void Fetches::settle(const Key& key, bool is_here, const RemoteMemory::Map& map) {
   for (auto at = waiting_.begin(); at != waiting_.end();) {
     Waiting& waiting = at->second;
     const bool is_missed =
         waiting.peer == key.first && std::erase(waiting.missing, key.second) > 0;
+    if (is_missed && map) waiting.maps.push_back(map);
     if (!is_missed || (is_here && !waiting.missing.empty())) {
       ++at;
       continue;
     }
-    ready_.push_back(at->first);
+    ready_.emplace(at->first, std::move(waiting.maps));
     at = waiting_.erase(at);
   }
 }

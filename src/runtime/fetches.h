@@ -15,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "core/terms.h"
 #include "nixl_connect/descriptor.h"
+#include "runtime/remote_memory.h"
 #include "wire/control.h"
 #include "wire/extension.h"
 
@@ -49,11 +50,13 @@ class Fetches {
 
   // The operation waits no more. False if it has not waited.
   bool drop(core::OperationId operation) {
-    return waiting_.erase(operation) + std::erase(ready_, operation) != 0;
+    return waiting_.erase(operation) + ready_.erase(operation) != 0;
   }
   void drop_all_of(core::PeerId peer);
 
-  std::vector<core::OperationId> take_ready() { return std::exchange(ready_, {}); }
+  // With the maps that they have waited for, which are to stay until they have begun.
+  using Ready = std::map<core::OperationId, std::vector<RemoteMemory::Map>>;
+  Ready take_ready() { return std::exchange(ready_, {}); }
 
   void tick(core::Time now);
   core::Time next_deadline() const noexcept { return next_deadline_; }
@@ -75,6 +78,8 @@ class Fetches {
   struct Waiting {
     core::PeerId peer = 0;
     std::vector<std::uint64_t> missing;
+    // What it has already, lest others push it out meanwhile.
+    std::vector<RemoteMemory::Map> maps;
   };
 
   bool may_wait_for(core::PeerId peer, const wire::Export& exported,
@@ -82,14 +87,14 @@ class Fetches {
   bool is_late(core::PeerId peer) const;
   void ask(core::PeerId peer, const wire::Extension& extension,
            const wire::Export& exported, core::Time now);
-  void settle(const Key& key, bool is_here);
+  void settle(const Key& key, bool is_here, const RemoteMemory::Map& map = nullptr);
   void find_next_deadline() noexcept;
 
   Outbox& outbox_;
   const core::Time patience_;
   std::map<Key, Asked> asked_;
   std::unordered_map<core::OperationId, Waiting> waiting_;
-  std::vector<core::OperationId> ready_;
+  Ready ready_;
   core::Time next_deadline_ = core::kNever;
 };
 

@@ -65,7 +65,8 @@ bool is_exposed_here(const Movement& movement) {
   const auto held = exposure->hold();
   if (!held.owns_lock()) return false;
   for (std::size_t i = 0; i < movement.local.size(); ++i)
-    if (!exposure->covers(i, movement.remote[i].address, movement.local[i].size()))
+    if (const std::uint64_t size = movement.local[i].size();
+        size > 0 && !exposure->covers(i, movement.remote[i].address, size))
       return false;
   return true;
 }

@@ -30,13 +30,15 @@ RemoteMemory::Map RemoteMemory::map(std::optional<std::uint32_t> pid,
                   *pid, exported.fd, base::exported_name(exported.id).c_str(), access));
 }
 
-bool RemoteMemory::add(const wire::Export& exported, const base::UniqueFd& file) {
-  for (const Access access : {Access::kReadWrite, Access::kRead})
-    if (!keep({exported.id, access}, exported,
-              base::SharedMemory::of_fd(file, base::exported_name(exported.id).c_str(),
-                                        access)))
-      return false;
-  return true;
+RemoteMemory::Map RemoteMemory::add(const wire::Export& exported,
+                                    const base::UniqueFd& file) {
+  const auto add_for = [&](Access access) {
+    return keep({exported.id, access}, exported,
+                base::SharedMemory::of_fd(
+                    file, base::exported_name(exported.id).c_str(), access));
+  };
+  Map map = add_for(Access::kReadWrite);
+  return map && add_for(Access::kRead) ? map : nullptr;
 }
 
 RemoteMemory::Map RemoteMemory::keep(const Key& key, const wire::Export& exported,

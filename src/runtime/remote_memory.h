@@ -26,8 +26,9 @@ class RemoteMemory {
   Map map(std::optional<std::uint32_t> pid, const wire::Export& exported,
           Access access);
 
-  // Maps it from the file that the peer has handed over. False if that is another one.
-  bool add(const wire::Export& exported, const base::UniqueFd& file);
+  // Maps it from the file that the peer has handed over, and gives the map for writing.
+  // Null if that is another file.
+  Map add(const wire::Export& exported, const base::UniqueFd& file);
 
   bool has(std::uint64_t id) const noexcept {
     return maps_.count({id, Access::kReadWrite}) != 0;

@@ -39,7 +39,7 @@ class Fetching : public ::testing::Test {
     options.drain_timeout = patience;
     return options;
   }
-  ReadOperation begin_read(FakePeer& peer, OperationOptions options = {}) {
+  ReadOperation begin_read(FakePeer& peer, const OperationOptions& options = {}) {
     target_.assign(kSize, std::byte{0});
     return initiator_.begin_read(peer.metadata_of(readable_), {target_.data(), kSize},
                                  options);

@@ -100,15 +100,15 @@ class HandOver : public ::testing::Test {
 TEST_F(HandOver, GivesItsMemoryAndItsLeaseTableForTheToken) {
   const LocalSocket socket = connect_and_greet();
   Answer answer = ask(socket, {lease().id, lease().token, export_id()});
-  const auto memory = SharedMemory::of_fd(std::move(answer.file),
-                                          base::exported_name(export_id()).c_str(),
-                                          SharedMemory::Access::kReadWrite);
+  const auto memory =
+      SharedMemory::of_fd(answer.file, base::exported_name(export_id()).c_str(),
+                          SharedMemory::Access::kReadWrite);
   ASSERT_TRUE(memory);
   memory_.data()[9'999] = std::byte{7};
   EXPECT_EQ(memory->data()[9'999], std::byte{7});
 
   answer = ask(socket, {lease().id, lease().token, 0});
-  const auto table = SharedMemory::of_fd(std::move(answer.file), kLeaseTableName);
+  const auto table = SharedMemory::of_fd(answer.file, kLeaseTableName);
   ASSERT_TRUE(table);
   EXPECT_EQ(std::memcmp(table->data(), extension().instance.data(), 16), 0);
   std::uint64_t word = 0;
@@ -120,7 +120,7 @@ TEST_F(HandOver, GivesALeaseTableThatNobodyElseCanWriteTo) {
   const LocalSocket socket = connect_and_greet();
   Answer answer = ask(socket, {lease().id, lease().token, 0});
   ASSERT_GE(answer.file.get(), 0);
-  EXPECT_FALSE(SharedMemory::of_fd(std::move(answer.file), kLeaseTableName,
+  EXPECT_FALSE(SharedMemory::of_fd(answer.file, kLeaseTableName,
                                    SharedMemory::Access::kReadWrite));
 }
 
