@@ -111,8 +111,9 @@ TEST_F(Planned, AWriteThatMayTakeNoPathEndsToo) {
 }
 
 TEST_F(Planned, PathsAreTakenInTheOrderInWhichTheyAreNamed) {
-  auto read = initiator_.begin_read(readable_.metadata(), target_.descriptor(),
-                                    {.paths = {"host.map", "ucx", "host.cma"}});
+  auto read = initiator_.begin_read(
+      readable_.metadata(), target_.descriptor(),
+      {.paths = std::vector<std::string>{"host.map", "ucx", "host.cma"}});
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
   EXPECT_EQ(read.explain().path, "ucx");
   EXPECT_EQ(read.path().substr(0, 3), "ucx");
@@ -141,7 +142,7 @@ TEST_F(Planned, WhatTheConnectorForbidsNoOperationTakes) {
 TEST_F(Planned, UnknownPathsAreRefusedByName) {
   EXPECT_EQ(testing::kind_of([&] {
               initiator_.begin_read(readable_.metadata(), target_.descriptor(),
-                                    {.paths = {"host.mpa"}});
+                                    {.paths = std::vector<std::string>{"host.mpa"}});
             }),
             ErrorKind::kInvalidArgument);
   EXPECT_EQ(testing::kind_of([] { Connector({.require = "tcp"}); }),
