@@ -105,7 +105,8 @@ class View(AbstractOperation, Coroutine[Any, Any, "View"]):
 
     def explain(self) -> Plan:
         """How many bytes it shows, and ``host.map``, the only path there is for that;
-        an empty path if it could not be opened. `paths` is empty."""
+        an empty path if it could not be opened. It moves no ranges, and `paths` is
+        empty."""
         return super().explain()
 
     def __bool__(self) -> bool:
