@@ -12,6 +12,8 @@ from . import _native
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    PlainEstimate = tuple[str, float | None, float | None, str, str]
+
 
 @dataclass(frozen=True)
 class PathEstimate:
@@ -78,7 +80,7 @@ class Plan:
 
 
 def plan_of(
-    plain: tuple[str, int, int, Iterable[_native.PlainEstimate]],
+    plain: tuple[str, int, int, Iterable[PlainEstimate]],
 ) -> Plan:
     """What the extension module tells."""
     path, size, ranges, paths = plain

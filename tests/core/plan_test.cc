@@ -265,7 +265,7 @@ TEST(PathRules, RefuseWhatTheyDoNotKnow) {
             std::string::npos);
 }
 
-TEST(PlanText, NamesThePathTakenFirstAndAReasonForEachThatIsNot) {
+TEST(TextOfAPlan, NamesThePathTakenFirstAndAReasonForEachThatIsNot) {
   Facts facts = neighbour();
   facts.exported = Exported::kNone;
   const Plan plan = to_plan(choose(kLarge, facts, {}, {}), {});
@@ -283,7 +283,7 @@ TEST(PlanText, NamesThePathTakenFirstAndAReasonForEachThatIsNot) {
   }
 }
 
-TEST(PlanText, TellsWhyTheKernelRefuses) {
+TEST(TextOfAPlan, TellsWhyTheKernelRefuses) {
   Facts facts = neighbour();
   facts.is_cma_refused = true;
   facts.cma_refusal = std::make_shared<const base::Refusal>(
@@ -295,7 +295,7 @@ TEST(PlanText, TellsWhyTheKernelRefuses) {
   }
 }
 
-TEST(PlanText, OfNoPathTellsWhyAndWhatWouldHelp) {
+TEST(TextOfAPlan, OfNoPathTellsWhyAndWhatWouldHelp) {
   Facts facts = neighbour();
   facts.exported = Exported::kNone;
   PathRules rules;
@@ -308,7 +308,7 @@ TEST(PlanText, OfNoPathTellsWhyAndWhatWouldHelp) {
   EXPECT_NE(text.find("change `require`"), std::string::npos);
 }
 
-TEST(PlanText, InOneLineBeginsWithThePathTaken) {
+TEST(TextOfAPlan, InOneLineBeginsWithThePathTaken) {
   Facts facts = neighbour();
   facts.exported = Exported::kNone;
   const std::string line = in_one_line(to_plan(choose(kSmall, facts, {}, {}), {}));
@@ -363,7 +363,7 @@ TEST(OnlyUcx, IsAskedForByWhoeverForbidsTheOthers) {
   EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, rules, {}), rules));
 }
 
-TEST(PlanText, TellsWhatIsAskedForAndWhatIsPredicted) {
+TEST(TextOfAPlan, TellsWhatIsAskedForAndWhatIsPredicted) {
   PathRules rules;
   const auto told = [&](double predicted, double asked) {
     Choice choice;

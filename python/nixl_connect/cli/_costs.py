@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from .._native import version
 from ._failure import Failure
 
-NEVER = 1 << 62
+NEVER = 1 << 48
 """So many bytes are in no transfer."""
 
 _MOST_THREADS = 8  # that the library takes by itself
