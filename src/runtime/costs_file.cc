@@ -26,7 +26,8 @@ void check_names(const json& object, const std::array<std::string_view, N>& know
                  const std::string& where) {
   for (const auto& [name, value] : object.items())
     if (std::find(known.begin(), known.end(), name) == known.end())
-      refuse(where + " has \"" + name + "\", which is unknown");
+      refuse(std::string(where).append(" has \"").append(name) +
+             "\", which is unknown");
 }
 
 // Sets `value` if the object names it.
