@@ -19,8 +19,7 @@ TEST(ExportedMemory, GivesItsFileByItsId) {
   ASSERT_GE(file.get(), 0);
   EXPECT_NE(file.get(), place->fd) << "closing it would close the memory's own";
   EXPECT_EQ(::fcntl(file.get(), F_GETFD), FD_CLOEXEC);
-  const auto seen =
-      SharedMemory::of_fd(std::move(file), exported_name(place->id).c_str());
+  const auto seen = SharedMemory::of_fd(file, exported_name(place->id).c_str());
   ASSERT_TRUE(seen);
   memory->data()[4095] = std::byte{9};
   EXPECT_EQ(seen->data()[4095], std::byte{9});
