@@ -21,7 +21,9 @@ class Descriptor {
   // Without an owner the caller keeps the memory valid until each operation that uses
   // it is terminal. With one, the registration of the memory stays cached between
   // operations while the owner lives, so pass the same owner for the same memory.
-  // A size of 0 is legal and moves nothing. Throws Error(kInvalidArgument) if the
+  // Memory that is not mapped, or read-only though bytes are to go there, is a fault of
+  // this process by the paths that copy as memcpy does (local, host.map), an Error by
+  // the others. A size of 0 is legal and moves nothing. Throws Error(kInvalidArgument) if the
   // range wraps around the address space.
   Descriptor(void* address, std::size_t size, Device device = {},
              std::shared_ptr<const void> owner = nullptr);
