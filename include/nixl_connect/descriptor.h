@@ -23,8 +23,8 @@ class Descriptor {
   // operations while the owner lives, so pass the same owner for the same memory.
   // Memory that is not mapped, or read-only though bytes are to go there, is a fault of
   // this process by the paths that copy as memcpy does (local, host.map), an Error by
-  // the others. A size of 0 is legal and moves nothing. Throws Error(kInvalidArgument) if the
-  // range wraps around the address space.
+  // the others. A size of 0 is legal and moves nothing. Throws Error(kInvalidArgument)
+  // if the range wraps around the address space.
   Descriptor(void* address, std::size_t size, Device device = {},
              std::shared_ptr<const void> owner = nullptr);
 
