@@ -18,11 +18,6 @@ struct Texts {
   const char* remedy = "";
 };
 
-constexpr const char* kOneUser = "run both processes as one user";
-constexpr const char* kOneNamespace =
-    "let both share the pid namespace (Kubernetes: shareProcessNamespace; Docker: "
-    "--pid), or expose memory of Connector::allocate() (nixl_connect.empty())";
-
 // The text below says so.
 static_assert(wire::kMaxExports == 32);
 
@@ -46,9 +41,12 @@ Texts texts_of(Obstacle obstacle) {
     case Obstacle::kAnotherHost:
       return {"the peer is on another host", ""};
     case Obstacle::kAnotherUser:
-      return {"the peer belongs to another user", kOneUser};
+      return {"the peer belongs to another user", "run both processes as one user"};
     case Obstacle::kAnotherPidNamespace:
-      return {"the peer is in another pid namespace", kOneNamespace};
+      return {"the peer is in another pid namespace",
+              "let both share the pid namespace (Kubernetes: shareProcessNamespace; "
+              "Docker: --pid), or expose memory of Connector::allocate() "
+              "(nixl_connect.empty())"};
     case Obstacle::kAnotherNetwork:
       return {
           "the peer is in another network namespace, so it could not introduce "
@@ -103,7 +101,8 @@ std::string slowness_text(double predicted, double asked) {
          " GB/s, the options ask for " + rate_text(asked, digits);
 }
 
-PathEstimate to_estimate(Path path, const Verdict& verdict, const PathRules& rules) {
+PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules) {
+  const Verdict& verdict = choice.verdicts[index_of(path)];
   const Texts texts = texts_of(verdict.obstacle);
   PathEstimate estimate;
   estimate.path = name_of(path);
@@ -111,6 +110,10 @@ PathEstimate to_estimate(Path path, const Verdict& verdict, const PathRules& rul
   estimate.remedy = texts.remedy;
   if (verdict.obstacle == Obstacle::kTooSlow)
     estimate.obstacle = slowness_text(verdict.prediction.gbps, rules.min_gbps);
+  if (verdict.obstacle == Obstacle::kNotPermitted && choice.cma_refusal) {
+    estimate.obstacle += ": " + choice.cma_refusal->cause;
+    estimate.remedy = choice.cma_refusal->remedy;
+  }
   // Where all of one host is forbidden, nothing was tried.
   if (!estimate.is_usable() && (!is_of_options(verdict.obstacle) ||
                                 verdict.obstacle == Obstacle::kHostForbidden))
@@ -141,13 +144,8 @@ Plan to_plan(const Choice& choice, const PathRules& rules) {
     return std::tuple(each.path != plan.path, !each.is_usable(),
                       named - rules.ordered.begin(), each.time);
   };
-  for (const Path path : kAllPaths) {
-    const Verdict& verdict = choice.verdicts[index_of(path)];
-    PathEstimate& estimate = plan.paths.emplace_back(to_estimate(path, verdict, rules));
-    if (verdict.obstacle != Obstacle::kNotPermitted || !choice.cma_refusal) continue;
-    estimate.obstacle += ": " + choice.cma_refusal->cause;
-    estimate.remedy = choice.cma_refusal->remedy;
-  }
+  for (const Path path : kAllPaths)
+    plan.paths.push_back(to_estimate(path, choice, rules));
   std::stable_sort(plan.paths.begin(), plan.paths.end(),
                    [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
   return plan;

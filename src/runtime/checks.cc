@@ -55,7 +55,9 @@ void check_metadata(const RdmaMetadata& remote, OperationKind kind) {
   if (remote.notification_key.empty()) refuse("the metadata has no notification_key");
 }
 
-void check_match(const RdmaMetadata& remote, std::span<const Descriptor> local) {
+void check_transfer(const RdmaMetadata& remote, OperationKind kind,
+                    std::span<const Descriptor> local) {
+  check_metadata(remote, kind);
   if (remote.descriptors.size() != local.size())
     refuse("the metadata names " + std::to_string(remote.descriptors.size()) +
            " descriptors, but " + std::to_string(local.size()) +
@@ -65,6 +67,8 @@ void check_match(const RdmaMetadata& remote, std::span<const Descriptor> local) 
       refuse(position(i, local.size()) + " has " + std::to_string(local[i].size()) +
              " bytes here and " + std::to_string(remote.descriptors[i].size) +
              " at the peer; use slice() to make them equal");
+  check_descriptors(
+      local, kind == OperationKind::kRead ? Access::kWritesLocal : Access::kReadsLocal);
 }
 
 std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {

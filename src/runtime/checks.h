@@ -22,9 +22,10 @@ void check_descriptors(std::span<const Descriptor> descriptors, Access access);
 // Complete metadata of an operation of this kind.
 void check_metadata(const RdmaMetadata& remote, OperationKind kind);
 
-// Descriptors that match the local ones in number and sizes. A list of one counts as a
-// single descriptor.
-void check_match(const RdmaMetadata& remote, std::span<const Descriptor> local);
+// The same, of a transfer: with descriptors that match the local ones in number and
+// sizes, and these as above. A list of one counts as a single descriptor.
+void check_transfer(const RdmaMetadata& remote, OperationKind kind,
+                    std::span<const Descriptor> local);
 
 // The remote ranges that the metadata names, each inside a region of the agent.
 std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent);

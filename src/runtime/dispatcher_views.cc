@@ -17,7 +17,7 @@ bool Dispatcher::map_for_view(BeginRequest& request, Peer& peer) {
       throw Error(ErrorKind::kUnsupported,
                   "host.map, which it takes, is forbidden (ConnectorOptions::forbid)");
     state.set_view(map_view(peer, *request.agent, request.remote));
-    state.set_path("host.map");
+    state.set_path(std::string(core::name_of(core::Path::kHostMap)));
     return true;
   } catch (const Error& error) {
     refuse(request, {error.kind(), state.description() + ": " + error.what()});

@@ -142,10 +142,7 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
                                               const RdmaMetadata& remote,
                                               std::span<const Descriptor> descriptors,
                                               const OperationOptions& options) {
-  check_metadata(remote, kind);
-  check_match(remote, descriptors);
-  check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
-                                                              : Access::kReadsLocal);
+  check_transfer(remote, kind, descriptors);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
   driver_->mailbox().check_usable();
   if (kind == OperationKind::kRead && resources_->options.advise_huge_pages)
@@ -168,10 +165,7 @@ Plan Engine::explain(const RdmaMetadata& remote,
                      std::span<const Descriptor> descriptors,
                      const OperationOptions& options) {
   const OperationKind kind = remote.operation_kind;
-  check_metadata(remote, kind);
-  check_match(remote, descriptors);
-  check_descriptors(descriptors, kind == OperationKind::kRead ? Access::kWritesLocal
-                                                              : Access::kReadsLocal);
+  check_transfer(remote, kind, descriptors);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
   driver_->mailbox().check_usable();
   if (driver_->is_progress_thread())
