@@ -72,6 +72,16 @@ class ViewOfAnotherProcess : public ::testing::Test {
     EXPECT_EQ(std::count(bytes.begin(), bytes.end(), kContent),
               static_cast<std::ptrdiff_t>(kSize));
   }
+  // For the end of the view, before it ends its own operation.
+  void expect_exposer_to_wait() {
+    child_.channel().send("cancel");
+    EXPECT_EQ(child_.channel().receive_text(), "held");
+    EXPECT_TRUE(view_.is_revoked());
+    expect_content();
+    child_.channel().send("wait");
+    view_.close();
+    EXPECT_EQ(child_.channel().receive_text(), "ended");
+  }
   void wait_for_recall() {
     std::promise<void> revoked;
     view_.on_revoked([&](OperationStatus) { revoked.set_value(); });
@@ -104,13 +114,7 @@ class ViewOfAnotherProcess : public ::testing::Test {
 
 TEST_F(ViewOfAnotherProcess, IsWaitedForByIt) {
   expect_content();
-  child_.channel().send("cancel");
-  EXPECT_EQ(child_.channel().receive_text(), "held");
-  EXPECT_TRUE(view_.is_revoked());
-  expect_content();
-  child_.channel().send("wait");
-  view_.close();
-  EXPECT_EQ(child_.channel().receive_text(), "ended");
+  expect_exposer_to_wait();
 }
 
 TEST_F(ViewOfAnotherProcess, StaysReadableWhenThatDies) {
@@ -126,12 +130,7 @@ TEST_F(ViewOfAnotherProcess, StaysReadableWhenThatDies) {
 
 TEST_F(ViewOfAnotherProcess, IsWaitedForThoughThisSideHasDroppedThatPeer) {
   lose_peer();
-  child_.channel().send("cancel");
-  EXPECT_EQ(child_.channel().receive_text(), "held");
-  expect_content();
-  child_.channel().send("wait");
-  view_.close();
-  EXPECT_EQ(child_.channel().receive_text(), "ended");
+  expect_exposer_to_wait();
 }
 
 TEST_F(ViewOfAnotherProcess, IsWaitedForThoughThisSideHasConnectedAnew) {
@@ -139,12 +138,7 @@ TEST_F(ViewOfAnotherProcess, IsWaitedForThoughThisSideHasConnectedAnew) {
   Buffer target(kSize);
   auto read = viewer_.begin_read(metadata_, target.descriptor());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
-  child_.channel().send("cancel");
-  EXPECT_EQ(child_.channel().receive_text(), "held");
-  expect_content();
-  child_.channel().send("wait");
-  view_.close();
-  EXPECT_EQ(child_.channel().receive_text(), "ended");
+  expect_exposer_to_wait();
 }
 
 TEST(ViewerThatDies, EndsTheReadableAtOnce) {

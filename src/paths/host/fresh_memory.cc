@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 
+#include "paths/host/address.h"
 #include "paths/host/own_mappings.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -20,11 +21,6 @@ namespace {
 std::uintptr_t page_bytes() noexcept {
   static const auto size = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   return size;
-}
-
-void* at(std::uintptr_t address) noexcept {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr)
-  return reinterpret_cast<void*>(address);
 }
 
 Extent extent_of(const Descriptor& target) noexcept {
@@ -58,7 +54,8 @@ bool is_untouched(Extent extent) noexcept {
     const std::uint64_t offset = extent.size() / (2 * kSamples) * (2 * i + 1);
     unsigned char residency = 0;
     const std::uintptr_t page = (extent.begin + offset) / page_bytes() * page_bytes();
-    if (::mincore(at(page), page_bytes(), &residency) != 0 || (residency & 1U) != 0)
+    if (::mincore(pointer_to(page), page_bytes(), &residency) != 0 ||
+        (residency & 1U) != 0)
       return false;
   }
   return true;
@@ -74,7 +71,7 @@ void advise(Extent extent) {
     const std::uintptr_t begin =
         (part.begin + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
     const std::uintptr_t end = part.end / kHugePageBytes * kHugePageBytes;
-    if (begin < end) ::madvise(at(begin), end - begin, MADV_HUGEPAGE);
+    if (begin < end) ::madvise(pointer_to(begin), end - begin, MADV_HUGEPAGE);
   }
 }
 
@@ -115,7 +112,7 @@ bool is_fresh(std::span<const Range> ranges) noexcept {
 void populate(std::span<const Range> ranges) noexcept {
   for_each_run(ranges, [](Extent run) {
     const std::uintptr_t begin = run.begin / page_bytes() * page_bytes();
-    ::madvise(at(begin), run.end - begin, MADV_POPULATE_WRITE);
+    ::madvise(pointer_to(begin), run.end - begin, MADV_POPULATE_WRITE);
   });
 }
 

@@ -9,13 +9,10 @@
 #include <emmintrin.h>
 #endif
 
+#include "paths/host/address.h"
+
 namespace nixl_connect::paths::host {
 namespace {
-
-void* at(std::uint64_t address) noexcept {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr)
-  return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address));
-}
 
 // Within one process they may.
 bool do_overlap(const Range& range) noexcept {
@@ -63,8 +60,8 @@ Moved copy_plainly(OperationKind kind, std::span<const Range> ranges,
   constexpr std::uint64_t kShortest = 4096;
   Moved moved;
   for (const Range& range : ranges) {
-    void* to = at(range.local);
-    void* from = at(range.remote);
+    void* to = pointer_to(range.local);
+    void* from = pointer_to(range.remote);
     if (kind == OperationKind::kWrite) std::swap(to, from);
     if (is_streaming && range.size >= kShortest && !do_overlap(range))
       stream(to, from, range.size);

@@ -7,12 +7,13 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "paths/host/address.h"
+
 namespace nixl_connect::paths::host {
 namespace {
 
 iovec part(std::uint64_t address, std::uint64_t size) noexcept {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr)
-  return {reinterpret_cast<void*>(static_cast<std::uintptr_t>(address)), size};
+  return {pointer_to(address), size};
 }
 
 ssize_t read(std::uint32_t pid, void* to, std::uint64_t address,
