@@ -3,15 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <functional>
+#include "support/forked_process.h"
 
 namespace nixl_connect::base {
 namespace {
 
+using testing::ForkedProcess;
 using User = PtraceFacts::User;
 
 // Two processes between which nothing stands.
@@ -102,37 +101,8 @@ TEST(ExplainRefusal, NamesTheSurerCauseFirst) {
   EXPECT_NE(explain_refusal(facts).cause.find("seccomp"), std::string::npos);
 }
 
-// A process that waits until it is killed.
-class Sleeper {
- public:
-  explicit Sleeper(const std::function<void()>& prepare) {
-    int ready[2];
-    if (::pipe(ready) != 0) std::abort();
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      prepare();
-      (void)!::write(ready[1], "r", 1);
-      while (true) ::pause();
-    }
-    char byte = 0;
-    EXPECT_EQ(::read(ready[0], &byte, 1), 1);
-    ::close(ready[0]);
-    ::close(ready[1]);
-  }
-  Sleeper(const Sleeper&) = delete;
-  Sleeper& operator=(const Sleeper&) = delete;
-  ~Sleeper() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  pid_t pid() const { return pid_; }
-
- private:
-  pid_t pid_ = -1;
-};
-
 TEST(PtraceFacts, OfAChildAreThoseOfThisProcess) {
-  const Sleeper child([] {});
+  const ForkedProcess child([] {});
   const PtraceFacts facts = ptrace_facts(child.pid());
   EXPECT_EQ(facts.own, (User{::getuid(), ::getgid()}));
   EXPECT_EQ(facts.peer, (User{::geteuid(), ::getegid()}));
@@ -147,7 +117,7 @@ TEST(PtraceFacts, OfAChildAreThoseOfThisProcess) {
 TEST(PtraceFacts, ShowAnotherUserWhoIsNotDumpable) {
   constexpr uid_t kOther = 12'345;
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
-  const Sleeper child([] {
+  const ForkedProcess child([] {
     if (::setgid(kOther) != 0 || ::setuid(kOther) != 0) std::abort();
   });
   const PtraceFacts facts = ptrace_facts(child.pid());
@@ -157,14 +127,14 @@ TEST(PtraceFacts, ShowAnotherUserWhoIsNotDumpable) {
 
 TEST(PtraceFacts, ShowWhoSaysThatItIsNotDumpable) {
   if (::geteuid() == 0) GTEST_SKIP() << "of a process of root it is not to be seen";
-  const Sleeper child([] { ::prctl(PR_SET_DUMPABLE, 0); });
+  const ForkedProcess child([] { ::prctl(PR_SET_DUMPABLE, 0); });
   EXPECT_EQ(ptrace_facts(child.pid()).is_dumpable, false);
 }
 
 TEST(PtraceFacts, AreUnknownOfAProcessThatIsGone) {
   pid_t pid = 0;
   {
-    const Sleeper child([] {});
+    const ForkedProcess child([] {});
     pid = child.pid();
   }
   const PtraceFacts facts = ptrace_facts(pid);

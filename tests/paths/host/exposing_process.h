@@ -4,12 +4,8 @@
 // known here, and a lease word. Killed and reaped by the destructor.
 #pragma once
 
-#include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -17,6 +13,7 @@
 #include <span>
 
 #include "paths/host/process_memory.h"
+#include "support/forked_process.h"
 
 namespace nixl_connect::paths::host::testing {
 
@@ -61,41 +58,22 @@ class ExposingProcess {
   // `prepare` runs in the child on its own copy of `size` bytes, which lie at
   // address().
   ExposingProcess(std::size_t size, const std::function<void(const Pages&)>& prepare)
-      : memory_(size), word_(4096) {
-    int ready[2];
-    if (::pipe(ready) != 0) std::abort();
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      prepare(memory_);
-      *reinterpret_cast<std::uint64_t*>(word_.data()) = kToken;
-      (void)!::write(ready[1], "r", 1);
-      while (true) ::pause();
-    }
-    char byte = 0;
-    EXPECT_EQ(::read(ready[0], &byte, 1), 1);
-    ::close(ready[0]);
-    ::close(ready[1]);
-  }
-  ExposingProcess(const ExposingProcess&) = delete;
-  ExposingProcess& operator=(const ExposingProcess&) = delete;
-  ~ExposingProcess() { kill_and_reap(); }
+      : memory_(size), word_(4096), process_([&] {
+          prepare(memory_);
+          *reinterpret_cast<std::uint64_t*>(word_.data()) = kToken;
+        }) {}
 
   LeaseWord lease() const {
-    return {static_cast<std::uint32_t>(pid_), word_.address(), kToken};
+    return {static_cast<std::uint32_t>(process_.pid()), word_.address(), kToken};
   }
   std::uint64_t address() const { return memory_.address(); }
 
-  void kill_and_reap() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
+  void kill_and_reap() { process_.kill_and_reap(); }
 
  private:
   Pages memory_;
   Pages word_;
-  pid_t pid_ = -1;
+  nixl_connect::testing::ForkedProcess process_;
 };
 
 inline void fill(const Pages& memory) { memory.fill(); }
