@@ -17,6 +17,14 @@ from . import _native
 
 Call = Callable[[], object]
 
+When = int
+TERMINAL: When = 0
+"""The operation is terminal."""
+QUIET: When = 1
+"""Its memory is quiet."""
+REVOKED: When = 2
+"""The view is revoked, or has ended."""
+
 
 class Pending:
     """The waits for one operation in one loop: however many there are and were, the
@@ -55,22 +63,12 @@ class LoopCompletions:
         loop.add_reader(self._queue.fileno(), self._deliver)
 
     def watch(
-        self, operation: _native.Operation, call: Call, when_quiet: bool = False
+        self, operation: _native.Operation, call: Call, when: When = TERMINAL
     ) -> bool:
-        """Has `call` called when `operation` is terminal, or its memory quiet. False if
-        it is already."""
+        """Has `call` called when that has come. False if it has already."""
         token = next(self._tokens)
         self._calls[token] = call
-        if operation.notify(self._queue, token, when_quiet):
-            return True
-        del self._calls[token]
-        return False
-
-    def watch_revoked(self, view: _native.Operation, call: Call) -> bool:
-        """The same for a view that is revoked or has ended."""
-        token = next(self._tokens)
-        self._calls[token] = call
-        if view.notify_revoked(self._queue, token):
+        if operation.notify(self._queue, token, when):
             return True
         del self._calls[token]
         return False

@@ -15,7 +15,7 @@ from . import _native
 from ._arguments import Descriptors, check_descriptors
 from ._awaitable import Awaitable
 from ._closing import AsyncClosing
-from ._completion import Pending, completions
+from ._completion import QUIET, Pending, When, completions
 from ._descriptor import connection_of
 from ._done_callback import DoneCallback
 from ._enums import OperationKind, OperationStatus
@@ -204,7 +204,7 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         if not self._native.is_quiet:
             self._native.cancel()
             with suppress(Unsupported):
-                await self._wait_until_quiet()
+                await self._wait_until(QUIET)
 
     async def _wait(self) -> None:
         if not self._native.is_terminal:
@@ -224,11 +224,11 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
                 self._pending = pending
             await pending.add(loop)
 
-    async def _wait_until_quiet(self) -> None:
+    async def _wait_until(self, when: When) -> None:
         loop = asyncio.get_running_loop()
         loop_ends = completions(loop)
         pending = Pending(loop_ends)
-        if loop_ends.watch(self._native, pending, when_quiet=True):
+        if loop_ends.watch(self._native, pending, when):
             await pending.add(loop)
 
     def __del__(self) -> None:

@@ -4,13 +4,12 @@ and begin_view(). Any thread."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import check_metadata, wrong_kind
-from ._completion import Pending, completions
+from ._completion import REVOKED
 from ._enums import OperationKind, OperationStatus
 from ._errors import InvalidArgument
 from ._log import is_debugging, logger
@@ -77,11 +76,7 @@ class View(AbstractOperation, Coroutine[Any, Any, "View"]):
     async def wait_for_revocation(self) -> None:
         """Until `is_revoked`, or the view has ended in another way. Cancelling the wait
         changes nothing."""
-        loop = asyncio.get_running_loop()
-        loop_ends = completions(loop)
-        pending = Pending(loop_ends)
-        if loop_ends.watch_revoked(self._native, pending):
-            await pending.add(loop)
+        await self._wait_until(REVOKED)
 
     @property
     def is_closed(self) -> bool:

@@ -74,41 +74,38 @@ bool wait_quiet(OperationObject& self, std::optional<double> timeout) {
                         });
 }
 
-// Pushes `token` to the queue when the operation is terminal, or its memory quiet.
-// False: it is already.
-bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t token,
-            bool when_quiet) {
-  Operation& operation = self.operation();
-  const auto is_over = [&] {
-    return when_quiet ? operation.is_quiet() : is_terminal(operation.status());
-  };
-  if (is_over()) return false;
-  auto push = [queue = shared.queue, token](OperationStatus) { queue->push(token); };
-  try {
-    if (when_quiet)
-      operation.on_quiet(std::move(push));
-    else
-      operation.on_complete(std::move(push));
-    return true;
-  } catch (const Error&) {
-    if (!is_over()) throw;
-    return false;
+// What can be waited for, as _completion.py numbers it.
+enum class When { kTerminal, kQuiet, kRevoked };
+
+bool has_come(OperationObject& self, When when) {
+  switch (when) {
+    case When::kTerminal:
+      return is_terminal(self.operation().status());
+    case When::kQuiet:
+      return self.operation().is_quiet();
+    case When::kRevoked:
+      break;
   }
+  return self.view().is_revoked() || self.view().is_quiet();
 }
 
-// Pushes `token` to the queue when the view is revoked or has ended. False: it is
-// already.
-bool notify_revoked(OperationObject& self, const SharedQueue& shared,
-                    std::uint64_t token) {
-  ViewOperation& view = self.view();
-  const auto is_due = [&] { return view.is_revoked() || view.is_quiet(); };
-  if (is_due()) return false;
+// Pushes `token` to the queue when the operation is terminal, its memory quiet, or the
+// view revoked or ended. False: it is already.
+bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t token,
+            int number) {
+  const auto when = static_cast<When>(number);
+  if (has_come(self, when)) return false;
+  auto push = [queue = shared.queue, token](OperationStatus) { queue->push(token); };
   try {
-    view.on_revoked(
-        [queue = shared.queue, token](OperationStatus) { queue->push(token); });
+    if (when == When::kTerminal)
+      self.operation().on_complete(std::move(push));
+    else if (when == When::kQuiet)
+      self.operation().on_quiet(std::move(push));
+    else
+      self.view().on_revoked(std::move(push));
     return true;
   } catch (const Error&) {
-    if (!is_due()) throw;
+    if (!has_come(self, when)) throw;
     return false;
   }
 }
@@ -187,8 +184,7 @@ void bind_operation(nb::module_& module) {
       .def("failure", &failure)
       .def("wait", &wait, "timeout"_a.none())
       .def("wait_quiet", &wait_quiet, "timeout"_a.none())
-      .def("notify", &notify, "queue"_a, "token"_a, "when_quiet"_a = false)
-      .def("notify_revoked", &notify_revoked, "queue"_a, "token"_a)
+      .def("notify", &notify, "queue"_a, "token"_a, "when"_a = 0)
       .def(
           "metadata",
           [](OperationObject& self, bool hex_encode) {
