@@ -70,14 +70,22 @@ void enter_a_pid_namespace(const Channel& test) {
   if (!write_file("/proc/self/uid_map", user + " " + user + " 1") ||
       !write_file("/proc/self/gid_map", group + " " + group + " 1"))
     give_up(test, "the kernel forbids to map users");
+  int told[2];
+  if (::pipe(told) != 0) give_up(test, std::string("pipe: ") + std::strerror(errno));
   const pid_t inner = ::fork();
   if (inner != 0) {
     test.send(std::to_string(inner));
+    (void)!::write(told[1], "t", 1);
     ::waitpid(inner, nullptr, 0);
     std::_Exit(0);
   }
   // Killing the process that the test knows ends this one.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Both speak to the test, which hears the number first.
+  char byte = 0;
+  (void)!::read(told[0], &byte, 1);
+  ::close(told[0]);
+  ::close(told[1]);
 }
 
 void hide(std::string_view how, const Channel& test) {
