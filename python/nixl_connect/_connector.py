@@ -192,7 +192,7 @@ class Connector(AsyncClosing):
         only those of `paths`, of which it takes the first that can be used; only
         `require`; none of `forbid`; only those predicted to move `min_gbps` GB (1e9
         bytes) a second. They are named as in Plan, and ``host`` stands for local,
-        host.map and host.cma. What is said here replaces what the Connector was told,
+        host.map and host.cma. Each of them replaces the same option of the Connector,
         but what that forbids stays forbidden. Unsupported, with the reasons, ends an
         operation that may take no path, before it has moved a byte."""
         return ReadOperation(
