@@ -61,7 +61,7 @@ Texts texts_of(Obstacle obstacle) {
               "user"};
     case Obstacle::kNotPermitted:
       return {
-          "the kernel does not let this process touch the memory of that one",
+          "the kernel does not let this process touch that one's memory",
           "allow ptrace between the two (kernel.yama.ptrace_scope, CAP_SYS_PTRACE)"};
     case Obstacle::kNotAllocated:
       return {"the peer's memory cannot be mapped",
@@ -71,10 +71,8 @@ Texts texts_of(Obstacle obstacle) {
               "expose memory of Connector::allocate() (nixl_connect.empty()) only, of "
               "at most 32 allocations in one operation"};
     case Obstacle::kMapRefused:
-      return {
-          "the peer's memory could not be mapped: it is gone, or not for this "
-          "process",
-          "ask for new metadata"};
+      return {"the peer's memory could not be mapped: it is gone, or not for us",
+              "ask for new metadata"};
     case Obstacle::kLeasesHidden:
       return {"the peer's lease words could not be mapped", "ask for new metadata"};
     case Obstacle::kNotExposed:
