@@ -25,8 +25,9 @@ void Bell::ring() noexcept {
   [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);
 }
 
-void Bell::after_sleep() noexcept {
+void Bell::after_sleep(bool is_readable) noexcept {
   sleeps_.store(false);
+  if (!is_readable) return;
   std::uint64_t count = 0;
   [[maybe_unused]] const auto drained = ::read(event_.get(), &count, sizeof count);
 }

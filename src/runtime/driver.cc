@@ -65,8 +65,9 @@ bool may_end_at_once(const BeginRequest& request) {
 Driver::Driver(Resources& resources)
     : spin_(spin_time(resources.options)),
       dispatcher_(std::make_unique<Dispatcher>(resources, mailbox_, deliveries_,
-                                               [this] { bell_.ring(); })),
-      sleeper_(bell_.fd(), resources.worker->event_fd(), dispatcher_->local_fd()) {}
+                                               [this] { wake(); })),
+      sleeper_(bell_.fd(), resources.worker->event_fd(), dispatcher_->local_fd()),
+      watch_(resources.worker->event_fd(), dispatcher_->local_fd()) {}
 
 Driver::~Driver() = default;
 
@@ -101,17 +102,49 @@ void Driver::cancel(core::OperationId operation) noexcept {
 }
 
 void Driver::help(const OperationState& awaited, core::Time end) noexcept {
-  if (is_terminal(awaited.status()) || awaited.identity().remote.empty()) return;
-  if (!take_turn_soon()) return;
+  if (is_terminal(awaited.status()) || !take_turn_soon()) return;
+  while (!take_turns(awaited, end) && !watch_.is_on())
+    if (watch(awaited, end) && !take_turn_soon()) return bell_.ring();
+  leave_turn(awaited);
+}
+
+bool Driver::take_turns(const OperationState& awaited, core::Time end) noexcept {
+  // What only a peer can end may take any time.
+  const core::Time spin = awaited.identity().remote.empty() ? core::Time(0) : spin_;
   core::Time idle_since = now();
   while (!is_terminal(awaited.status()) && !dispatcher_->is_closing()) {
     const bool is_active = dispatcher_->turn();
     if (deliveries_.is_urgent()) bell_.ring();
     const core::Time current = now();
     if (is_active) idle_since = current;
-    if (current >= end || current - idle_since > spin_) break;
+    if (current >= end) return true;
+    if (!is_active && current - idle_since >= spin) return false;
   }
-  leave_turn(awaited);
+  return true;
+}
+
+bool Driver::watch(const OperationState& awaited, core::Time end) noexcept {
+  dispatcher_->finish_before_sleep();
+  if (deliveries_.is_due()) bell_.ring();
+  watch_.begin(awaited);
+  const bool may_sleep = !mailbox_.has_mail() && dispatcher_->arm();
+  if (may_sleep) {
+    sleeper_.leave_sources();
+    are_sources_left_ = true;
+    const core::Time until = std::min(end, dispatcher_->next_deadline());
+    give_turn();
+    watch_.sleep_until(until);
+  }
+  watch_.end();
+  return may_sleep;
+}
+
+// From a thread that has work for whoever has the turn next.
+void Driver::wake() noexcept {
+  if (watch_.is_on())
+    watch_.wake();
+  else
+    bell_.ring();
 }
 
 void Driver::deliver(Delivery delivery) {
@@ -137,14 +170,18 @@ void Driver::leave_turn(const OperationState& served) noexcept {
   if (current - last_help_.load(std::memory_order_relaxed) > kBurst)
     dispatcher_->finish_before_leaving();
   if (is_served) last_help_.store(current, std::memory_order_relaxed);
+  if (are_sources_left_ && !watch_.is_on() && is_armed_.load()) {
+    are_sources_left_ = false;
+    sleeper_.watch_sources();
+  }
   const bool is_watched = is_armed_.load() && !dispatcher_->needs_turns() &&
                           !deliveries_.is_due() &&
                           dispatcher_->next_deadline() >= armed_until_.load();
   give_turn();
-  if (!is_served || deliveries_.is_urgent())
+  if (deliveries_.is_urgent())
     bell_.ring();
   else if (!is_watched)
-    ring();
+    is_served ? ring() : bell_.ring();
 }
 
 bool Driver::run() {
@@ -187,7 +224,7 @@ void Driver::give_way() const noexcept {
 void Driver::nap(core::Time& length) {
   bell_.before_sleep();
   is_napping_.store(true);
-  if (!deliveries_.is_due()) sleeper_.nap(now() + length);
+  if (!deliveries_.is_due()) sleeper_.sleep_until(now() + length);
   is_napping_.store(false);
   bell_.after_sleep();
   length = std::min(2 * length, kLongestNap);
@@ -202,6 +239,8 @@ void Driver::sleep() {
   const core::Time until = dispatcher_->next_deadline();
   armed_until_.store(until);
   is_armed_.store(may_sleep);
+  are_sources_left_ = watch_.is_on();
+  if (may_sleep && !are_sources_left_) sleeper_.watch_sources();
   give_turn();
   if (may_sleep) sleeper_.sleep_until(until);
   is_armed_.store(false);

@@ -3,9 +3,10 @@
 // Runs the dispatcher, on one thread at a time: whoever has the turn. That is the
 // progress thread by default; but a user's thread that begins something small, or
 // waits, takes the turn if it is free and does the work itself, which saves the way to
-// another thread and back. It gives the turn back when it has what it wanted. While
-// that goes on, the progress thread naps, and looks now and then if anything was left
-// to do.
+// another thread and back. It gives the turn back when it has what it wanted, or there
+// is nothing to do: then it sleeps in place of the progress thread (watch.h). While
+// that goes on, the progress thread naps or sleeps, and looks now and then if anything
+// was left to do.
 #pragma once
 
 #include <atomic>
@@ -17,6 +18,7 @@
 #include "runtime/deliveries.h"
 #include "runtime/mailbox.h"
 #include "runtime/sleeper.h"
+#include "runtime/watch.h"
 
 namespace nixl_connect::runtime {
 
@@ -48,10 +50,13 @@ class Driver {
   // belongs to the parent process.
   void cancel(core::OperationId operation) noexcept;
 
-  // Runs the dispatcher here until the operation is terminal, `end` has come, or
-  // nothing has happened for a while. Does nothing if another thread has the turn, or
-  // for an operation that only a peer can end.
+  // Runs the dispatcher here, and sleeps where there is nothing to do, until the
+  // operation is terminal or `end` has come; or until another thread has the turn, or
+  // sleeps like this already. The rest of the time is the caller's to wait.
   void help(const OperationState& awaited, core::Time end) noexcept;
+
+  // Has become terminal; whoever has the turn says so.
+  void ended(const OperationState& operation) noexcept { watch_.ended(operation); }
 
   // Throws Error(kInvalidArgument) when the progress thread has ended.
   void deliver(Delivery delivery);
@@ -75,6 +80,12 @@ class Driver {
   }
   void give_turn() noexcept { is_taken_.store(false); }
   bool take_turn_soon() noexcept;
+  // True if that is over: the operation is terminal, `end` has come, or the Connector
+  // is closing. Else there is nothing to do just now.
+  bool take_turns(const OperationState& awaited, core::Time end) noexcept;
+  // False, with the turn, if there is something to do after all.
+  bool watch(const OperationState& awaited, core::Time end) noexcept;
+  void wake() noexcept;
   void serve(const OperationState& begun) noexcept;
   // Tells the progress thread of what is left to do, unless it watches for it already:
   // at once if this thread has not got what it wanted and goes to sleep, perhaps.
@@ -94,17 +105,18 @@ class Driver {
   std::atomic<bool> is_taken_{false};
   // Used by whoever has the turn.
   std::unique_ptr<Dispatcher> dispatcher_;
+  bool are_sources_left_ = false;  // by the progress thread, to watch_
 
   std::atomic<int> waiting_{0};  // users' threads that would like the turn
   std::atomic<core::Time> last_help_{core::Time(0)};
   // The progress thread naps, and will look for work soon.
   std::atomic<bool> is_napping_{false};
-  // It sleeps, until UCX has an event or that time has come.
+  // It sleeps, until UCX has an event or that time has come, or leaves that to watch_.
   std::atomic<bool> is_armed_{false};
   std::atomic<core::Time> armed_until_{core::kNever};
 
-  // Used by the progress thread.
   Sleeper sleeper_;
+  Watch watch_;
 };
 
 }  // namespace nixl_connect::runtime

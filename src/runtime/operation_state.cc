@@ -155,6 +155,7 @@ std::vector<OperationState::Callback> OperationState::succeed() {
     status_.store(OperationStatus::kComplete, std::memory_order_release);
   }
   finished_.notify_all();
+  driver_->ended(*this);
   return due;
 }
 
@@ -184,6 +185,7 @@ std::vector<OperationState::Callback> OperationState::finish(
     }
   }
   finished_.notify_all();
+  driver_->ended(*this);
   return due;
 }
 
