@@ -2,11 +2,14 @@
 #include "runtime/checks.h"
 
 #include <string>
+#include <string_view>
 
 #include "nixl_connect/error.h"
 
 namespace nixl_connect::runtime {
 namespace {
+
+constexpr std::string_view kHostDevice = "cpu";
 
 [[noreturn]] void refuse(const std::string& message) {
   throw Error(ErrorKind::kInvalidArgument, message);
@@ -24,24 +27,34 @@ void check_device(const Device& device) {
             " cannot be moved by this version, which moves host memory (cpu) only");
 }
 
+// One of several that does not fit; made only to say why.
+[[noreturn]] void refuse_descriptor(std::span<const Descriptor> descriptors,
+                                    std::size_t index) {
+  const Descriptor& descriptor = descriptors[index];
+  const auto kind = [](const Descriptor& each) {
+    return std::string(to_string(each.device().kind()));
+  };
+  if (descriptor.device().kind() != descriptors[0].device().kind())
+    refuse("descriptor " + std::to_string(index) + " is of device kind " +
+           kind(descriptor) + ", descriptor 0 of " + kind(descriptors[0]) +
+           "; one operation takes one kind, so make an operation for each");
+  if (descriptor.ptr() == 0 && descriptor.size() != 0)
+    refuse(position(index, descriptors.size()) + " has a null pointer and a size of " +
+           std::to_string(descriptor.size()) + " bytes");
+  refuse(position(index, descriptors.size()) +
+         " is read-only and cannot be the target of a transfer");
+}
+
 }  // namespace
 
 void check_descriptors(std::span<const Descriptor> descriptors, Access access) {
   if (descriptors.empty()) refuse("an operation needs at least one descriptor");
+  const DeviceKind kind = descriptors[0].device().kind();
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
-    const Descriptor& descriptor = descriptors[i];
-    const std::string_view kind = to_string(descriptor.device().kind());
-    if (descriptor.device().kind() != descriptors[0].device().kind())
-      refuse("descriptor " + std::to_string(i) + " is of device kind " +
-             std::string(kind) + ", descriptor 0 of " +
-             std::string(to_string(descriptors[0].device().kind())) +
-             "; one operation takes one kind, so make an operation for each");
-    if (descriptor.ptr() == 0 && descriptor.size() != 0)
-      refuse(position(i, descriptors.size()) + " has a null pointer and a size of " +
-             std::to_string(descriptor.size()) + " bytes");
-    if (descriptor.is_read_only() && access == Access::kWritesLocal)
-      refuse(position(i, descriptors.size()) +
-             " is read-only and cannot be the target of a transfer");
+    const Descriptor& each = descriptors[i];
+    if (each.device().kind() != kind || (each.ptr() == 0 && each.size() != 0) ||
+        (each.is_read_only() && access == Access::kWritesLocal))
+      refuse_descriptor(descriptors, i);
   }
   check_device(descriptors[0].device());
 }
@@ -74,13 +87,13 @@ void check_transfer(const RdmaMetadata& remote, OperationKind kind,
 std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
   std::vector<RemoteRange> ranges;
   ranges.reserve(remote.descriptors.size());
-  const wire::Region* before = nullptr;
   for (const SerializedDescriptor& descriptor : remote.descriptors) {
     // Of thousands, mostly; to read it takes longer than all else here.
-    if (descriptor.device != "cpu") check_device(Device(descriptor.device));
+    if (std::string_view(descriptor.device) != kHostDevice)
+      check_device(Device(descriptor.device));
     RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
     if (descriptor.size != 0) {
-      range.region = before = agent.find(descriptor.ptr, descriptor.size, before);
+      range.region = agent.find(descriptor.ptr, descriptor.size);
       if (range.region == nullptr)
         refuse("the metadata names " + std::to_string(descriptor.size) +
                " bytes that agent " + agent.name() +

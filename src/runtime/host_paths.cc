@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -25,12 +26,13 @@ using paths::host::MappedCopy;
 using paths::host::Range;
 using paths::local::LocalCopy;
 
-std::vector<Range> ranges_of(const Movement& movement) {
+// `shift` is added to the remote addresses.
+std::vector<Range> ranges_of(const Movement& movement, std::uint64_t shift = 0) {
   std::vector<Range> ranges;
   ranges.reserve(movement.local.size());
   for (std::size_t i = 0; i < movement.local.size(); ++i)
     if (const Descriptor& local = movement.local[i]; local.size() > 0)
-      ranges.push_back({local.ptr(), movement.remote[i].address, local.size()});
+      ranges.push_back({local.ptr(), movement.remote[i].address + shift, local.size()});
   return ranges;
 }
 
@@ -44,9 +46,23 @@ std::optional<LeaseWord> lease_in_reach(const Peer& peer, const RemoteAgent& age
   return LeaseWord{*pid, extension->lease.word_address, extension->lease.token};
 }
 
+// The export in which all ranges lie; null if there is no such one.
+const wire::Export* only_export_of(const Movement& movement) {
+  std::uint64_t begin = UINT64_MAX;
+  std::uint64_t end = 0;
+  for (const RemoteRange& range : movement.remote) {
+    if (range.size == 0) continue;
+    begin = std::min(begin, range.address);
+    end = std::max(end, range.address + range.size);
+  }
+  const auto& exports = movement.agent.extension()->exports;
+  return begin < end ? ExportFinder(exports).find(begin, end - begin) : nullptr;
+}
+
 Facts::Exported exported_of(const Movement& movement) {
   const wire::Extension& extension = *movement.agent.extension();
   if (extension.exports.empty()) return Facts::Exported::kNone;
+  if (only_export_of(movement) != nullptr) return Facts::Exported::kAll;
   ExportFinder exports(extension.exports);
   bool has_some = false;
   bool lacks_some = false;
@@ -68,6 +84,24 @@ bool is_exposed_here(const Movement& movement) {
     if (const std::uint64_t size = movement.local[i].size();
         size > 0 && !exposure->covers(i, movement.remote[i].address, size))
       return false;
+  return true;
+}
+
+// From the exports' addresses to those of their maps: by what `map` says is to be
+// added. False if a range lies in no export, or in one that it cannot map.
+template <typename Map>
+bool shift_each(std::span<Range> ranges, std::span<const wire::Export> exports,
+                const Map& map) {
+  ExportFinder finder(exports);
+  const wire::Export* last = nullptr;
+  std::optional<std::uint64_t> shift;
+  for (Range& range : ranges) {
+    const wire::Export* const exported = finder.find(range.remote, range.size);
+    if (exported == nullptr) return false;
+    if (exported != std::exchange(last, exported)) shift = map(*exported);
+    if (!shift) return false;
+    range.remote += *shift;
+  }
   return true;
 }
 
@@ -146,21 +180,21 @@ HostPaths::CopyPtr HostPaths::mapped_copy(const Movement& movement, Peer& peer,
   const wire::Extension& extension = *movement.agent.extension();
   if (!peer.leases.is_valid(extension)) return nullptr;
   MappedCopy::Maps maps;
-  std::vector<Range> ranges = ranges_of(movement);
-  ExportFinder exports(extension.exports);
-  const wire::Export* mapped = nullptr;
-  for (Range& range : ranges) {
-    const wire::Export* const exported = exports.find(range.remote, range.size);
-    if (exported == nullptr) return nullptr;
-    if (exported != mapped) {
-      auto map = peer.memory.map(peer.pid(), *exported,
-                                 base::SharedMemory::Access::kReadWrite);
-      if (!map) return nullptr;
-      maps.push_back(std::move(map));
-      mapped = exported;
-    }
-    range.remote = reinterpret_cast<std::uintptr_t>(maps.back()->data()) +
-                   (range.remote - exported->address);
+  const auto map = [&](const wire::Export& exported) -> std::optional<std::uint64_t> {
+    auto made =
+        peer.memory.map(peer.pid(), exported, base::SharedMemory::Access::kReadWrite);
+    if (!made) return std::nullopt;
+    maps.push_back(std::move(made));
+    return reinterpret_cast<std::uintptr_t>(maps.back()->data()) - exported.address;
+  };
+  std::vector<Range> ranges;
+  if (const wire::Export* const only = only_export_of(movement)) {
+    const auto shift = map(*only);
+    if (!shift) return nullptr;
+    ranges = ranges_of(movement, *shift);
+  } else {
+    ranges = ranges_of(movement);
+    if (!shift_each(ranges, extension.exports, map)) return nullptr;
   }
   return std::make_shared<MappedCopy>(movement.kind, std::move(maps), std::move(ranges),
                                       costs_.streaming_bytes, progress);

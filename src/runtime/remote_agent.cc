@@ -24,41 +24,54 @@ RemoteAgent::RemoteAgent(wire::AgentMetadata metadata)
         ErrorKind::kInvalidArgument,
         "the metadata of agent " + metadata_.agent +
             " has no connection information; ask the peer for its full metadata");
-  auto& regions = metadata_.regions;
-  std::erase_if(regions, [](const wire::Region& region) {
-    return region.memory != wire::MemoryType::kDram;
-  });
-  std::sort(regions.begin(), regions.end(),
-            [](const wire::Region& a, const wire::Region& b) {
-              return a.address < b.address;
-            });
-  starts_.reserve(regions.size());
-  furthest_.reserve(regions.size());
-  for (std::size_t i = 0; i < regions.size(); ++i) {
-    starts_.push_back(regions[i].address);
-    const std::size_t before = i == 0 ? 0 : furthest_.back();
-    furthest_.push_back(end(regions[i]) > end(regions[before]) ? i : before);
+  for (const wire::Region& region : metadata_.regions)
+    if (region.memory == wire::MemoryType::kDram)
+      marks_.push_back({region.address, end(region), &region});
+  std::sort(marks_.begin(), marks_.end(),
+            [](const Mark& a, const Mark& b) { return a.start < b.start; });
+  for (std::size_t i = 1; i < marks_.size(); ++i) {
+    const Mark& before = marks_[i - 1];
+    if (before.furthest_end < marks_[i].furthest_end) continue;
+    marks_[i].furthest_end = before.furthest_end;
+    marks_[i].furthest = before.furthest;
   }
 }
 
-const wire::Region* RemoteAgent::find(std::uint64_t address, std::uint64_t size,
-                                      const wire::Region* before) const noexcept {
-  const auto covers = [&](const wire::Region& region) {
-    return region.address <= address &&
-           size <= end(region) - std::min(address, end(region));
-  };
-  // Ranges mostly follow each other as their regions do.
-  if (before != nullptr) {
-    if (covers(*before)) return before;
-    if (before != &metadata_.regions.back() && covers(before[1])) return before + 1;
-  }
-  const auto behind = std::upper_bound(starts_.begin(), starts_.end(), address);
-  if (behind == starts_.begin()) return nullptr;
+const wire::Region* RemoteAgent::find(std::uint64_t address,
+                                      std::uint64_t size) const noexcept {
+  if (marks_.empty() || marks_.front().start > address) return nullptr;
   // If any region that begins at or before the address covers the range, so does the
   // one of them that reaches furthest.
-  const auto last = static_cast<std::size_t>(behind - starts_.begin()) - 1;
-  const wire::Region& region = metadata_.regions[furthest_[last]];
-  return covers(region) ? &region : nullptr;
+  const Mark& mark = last_not_above(address);
+  const std::uint64_t end = std::max(mark.furthest_end, address);
+  return size <= end - address ? mark.furthest : nullptr;
+}
+
+// The first mark is not above. Regions mostly are pages of one size: the place is
+// guessed as if they were spread evenly, then looked for around it, in steps that grow.
+const RemoteAgent::Mark& RemoteAgent::last_not_above(
+    std::uint64_t address) const noexcept {
+  const std::size_t last = marks_.size() - 1;
+  const std::uint64_t first = marks_.front().start;
+  if (address >= marks_.back().start) return marks_.back();
+  const double share = static_cast<double>(address - first) /
+                       static_cast<double>(marks_.back().start - first);
+  // In the end marks_[low].start <= address < marks_[high].start.
+  auto low = static_cast<std::size_t>(share * static_cast<double>(last));
+  std::size_t high = low + 1;
+  for (std::size_t step = 1; marks_[low].start > address; step *= 2) {
+    high = low;
+    low -= std::min(low, step);
+  }
+  for (std::size_t step = 1; marks_[high].start <= address; step *= 2) {
+    low = high;
+    high = std::min(high + step, last);
+  }
+  while (high - low > 1) {
+    const std::size_t middle = low + (high - low) / 2;
+    (marks_[middle].start <= address ? low : high) = middle;
+  }
+  return marks_[low];
 }
 
 std::shared_ptr<const RemoteAgent> RemoteAgents::load(const std::string& text) {

@@ -21,6 +21,8 @@ class RemoteAgent {
  public:
   // Throws Error(kInvalidArgument) if the metadata has no connection information.
   explicit RemoteAgent(wire::AgentMetadata metadata);
+  RemoteAgent(const RemoteAgent&) = delete;
+  RemoteAgent& operator=(const RemoteAgent&) = delete;
 
   const std::string& name() const noexcept { return metadata_.agent; }
   const base::Bytes& connection() const noexcept { return *metadata_.connection; }
@@ -29,15 +31,22 @@ class RemoteAgent {
     return metadata_.extension;
   }
 
-  // A region that covers a host memory range; null if there is none. `before`: that of
-  // the range before it, from which it is found faster if they are in order.
-  const wire::Region* find(std::uint64_t address, std::uint64_t size,
-                           const wire::Region* before = nullptr) const noexcept;
+  // A region that covers a host memory range; null if there is none.
+  const wire::Region* find(std::uint64_t address, std::uint64_t size) const noexcept;
 
  private:
-  wire::AgentMetadata metadata_;       // regions of host memory, sorted by address
-  std::vector<std::uint64_t> starts_;  // their addresses, close together
-  std::vector<std::size_t> furthest_;  // which of the regions [0, i] reaches furthest
+  // Where a region of host memory begins, and which of those that begin there or before
+  // reaches furthest, and how far: all that a search needs, close together.
+  struct Mark {
+    std::uint64_t start;
+    std::uint64_t furthest_end;
+    const wire::Region* furthest;
+  };
+
+  const Mark& last_not_above(std::uint64_t address) const noexcept;
+
+  wire::AgentMetadata metadata_;
+  std::vector<Mark> marks_;  // in the order of their starts
 };
 
 // A range of the peer's memory; the region belongs to the RemoteAgent.

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "nixl_connect/error.h"
 #include "wire/envelope.h"
 
@@ -40,6 +42,28 @@ TEST(RemoteAgent, FindsALargeRegionThatBeginsBeforeASmallOne) {
       agent_with({region(100, 1000), region(200, 10), region(300, 10)});
   ASSERT_NE(agent.find(305, 100), nullptr);
   EXPECT_EQ(agent.find(305, 100)->address, 100U);
+}
+
+TEST(RemoteAgent, FindsEachOfManyRegionsHoweverTheyAreSpread) {
+  std::mt19937_64 random(1);
+  for (const std::uint64_t widest : {1, 100, 1 << 20}) {
+    std::vector<wire::Region> regions;
+    std::uint64_t address = 1 << 12;
+    for (int i = 0; i < 1000; ++i) {
+      const std::uint64_t size = 1 + random() % 64;
+      regions.push_back(region(address, size));
+      // Few gaps are wide, so that the rest lies close together.
+      address += size + 1 + (i % 50 == 0 ? random() % widest * 1000 : random() % 64);
+    }
+    const RemoteAgent agent = agent_with(regions);
+    for (const wire::Region& each : regions) {
+      ASSERT_NE(agent.find(each.address, each.size), nullptr);
+      EXPECT_EQ(agent.find(each.address, each.size)->address, each.address);
+      EXPECT_EQ(agent.find(each.address + each.size - 1, 1)->address, each.address);
+      EXPECT_EQ(agent.find(each.address + each.size, 1), nullptr);
+      EXPECT_EQ(agent.find(each.address - 1, 1), nullptr);
+    }
+  }
 }
 
 TEST(RemoteAgent, LeavesRegionsOfOtherMemoryAlone) {
