@@ -73,12 +73,14 @@ def raw_in_pieces_and_shares(
     ]
 
 
-def alone(setup: Setup, what: str, role: Role, name: str) -> Contestant:
-    """A role of host_bench that needs no other program."""
+def alone(
+    setup: Setup, what: tuple[str, ...], role: Role, name: str
+) -> Contestant:
+    """A role of host_bench, with its arguments, that needs no other program."""
     program = setup.program("host_bench")
 
     def turn(_: bool) -> Sample:
-        with Program(program, what) as measuring:
+        with Program(program, *what) as measuring:
             answer = measuring.ask("measure", operations=setup.told)
         return Sample.of(answer["latencies_us"])
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 
 from row import Goal, Judgement, Measured, Role, Sample
 
-WORDS = {Role.CEILING: "ceiling", Role.PEER: "best peer"}
+WORDS = {
+    Role.CEILING: "ceiling",
+    Role.WHOLE: "in one piece",
+    Role.PEER: "best peer",
+}
 
 
 def share_of(role: Role, least: float | None = None) -> Goal:

@@ -5,7 +5,7 @@
 //
 //   raw-exposing                            raw_peers.h
 //   raw-measuring MEANS THREADS PIECE       raw_peers.h, MEANS as raw_copy.h names them
-//   telling, eventfd-trips                  waking.h
+//   telling BEFORE, eventfd-trips BEFORE    waking.h
 //   exposing, echo                          their second processes
 #include <exception>
 #include <iostream>
@@ -28,8 +28,8 @@ int start(const std::vector<std::string>& arguments) {
     return run_raw_measuring(means_of(arguments.at(1)), std::stoul(arguments.at(2)),
                              std::stoul(arguments.at(3)));
   }
-  if (role == "telling") return run_telling();
-  if (role == "eventfd-trips") return run_eventfd_trips();
+  if (role == "telling") return run_telling(before_of(arguments.at(1)));
+  if (role == "eventfd-trips") return run_eventfd_trips(before_of(arguments.at(1)));
   if (role == "exposing") return run_exposing_peer();
   if (role == "echo") {
     return run_echo(std::stoi(arguments.at(1)), std::stoi(arguments.at(2)));

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -19,23 +20,24 @@
 namespace nixl_connect::bench {
 namespace {
 
-// What is left over by the kernel, which moves less than asked for at a bad page, and
-// never more than 2 GiB.
-int move_by_calls(const Transfer& transfer, std::size_t offset,
-                  std::size_t size) noexcept {
-  const bool is_read = transfer.kind == OperationKind::kRead;
-  const auto call = is_read ? ::process_vm_readv : ::process_vm_writev;
-  for (std::size_t moved = 0; moved < size;) {
-    const iovec local{transfer.local + offset + moved, size - moved};
+// In one call, which the kernel makes whole unless it meets a bad page or 2 GiB.
+int move_by_call(const Transfer& transfer, std::span<const RawRange> ranges) noexcept {
+  std::array<iovec, RawCopy::kMostAtOnce> local;
+  std::array<iovec, RawCopy::kMostAtOnce> remote;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    const auto [offset, size] = ranges[i];
+    local[i] = {transfer.local + offset, size};
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    void* const there =
-        reinterpret_cast<void*>(transfer.remote.address + offset + moved);
-    const iovec remote{there, size - moved};
-    const ssize_t count = call(transfer.remote.pid, &local, 1, &remote, 1, 0);
-    if (count <= 0) return count < 0 ? errno : EFAULT;
-    moved += static_cast<std::size_t>(count);
+    remote[i] = {reinterpret_cast<void*>(transfer.remote.address + offset), size};
+    bytes += size;
   }
-  return 0;
+  const auto call =
+      transfer.kind == OperationKind::kRead ? ::process_vm_readv : ::process_vm_writev;
+  const ssize_t moved = call(transfer.remote.pid, local.data(), ranges.size(),
+                             remote.data(), ranges.size(), 0);
+  if (moved < 0) return errno;
+  return static_cast<std::size_t>(moved) == bytes ? 0 : EFAULT;
 }
 
 }  // namespace
@@ -50,30 +52,41 @@ Means means_of(const std::string& name) {
   return found->second;
 }
 
-int RawCopy::move_piece(const Transfer& transfer, std::size_t offset,
-                        std::size_t size) const noexcept {
-  if (means_ == Means::kSystemCall) return move_by_calls(transfer, offset, size);
-  void* to = transfer.local + offset;
-  void* from = transfer.remote.mapped + offset;
-  if (transfer.kind == OperationKind::kWrite) std::swap(to, from);
-  if (means_ == Means::kStreaming) {
-    paths::host::stream(to, from, size);
-  } else {
-    std::memcpy(to, from, size);
+std::vector<RawRange> cut(std::size_t size, std::size_t piece, unsigned threads) {
+  const std::size_t pages = std::size_t{4096} * threads;  // Two threads share none.
+  const std::size_t step = piece == 0 ? (size + pages - 1) / pages * 4096 : piece;
+  std::vector<RawRange> ranges;
+  for (std::size_t at = 0; at < size; at += step) {
+    ranges.push_back({at, std::min(step, size - at)});
+  }
+  return ranges;
+}
+
+int RawCopy::move_some(const Transfer& transfer,
+                       std::span<const RawRange> ranges) const noexcept {
+  if (means_ == Means::kSystemCall) return move_by_call(transfer, ranges);
+  for (const auto [offset, size] : ranges) {
+    void* to = transfer.local + offset;
+    void* from = transfer.remote.mapped + offset;
+    if (transfer.kind == OperationKind::kWrite) std::swap(to, from);
+    if (means_ == Means::kStreaming) {
+      paths::host::stream(to, from, size);
+    } else {
+      std::memcpy(to, from, size);
+    }
   }
   return 0;
 }
 
 void RawCopy::move(const Transfer& transfer) {
-  const std::size_t pages = 4096 * team_.size();  // Two threads share none.
-  const std::size_t share = (transfer.size + pages - 1) / pages * 4096;
-  const std::size_t step = piece_ == 0 ? share : piece_;
   std::atomic<std::size_t> next{0};
   std::atomic<int> failure{0};
+  const auto& ranges = transfer.ranges;
   team_.run([&](unsigned) {
-    for (std::size_t at = next.fetch_add(step); at < transfer.size;
-         at = next.fetch_add(step)) {
-      const int error = move_piece(transfer, at, std::min(step, transfer.size - at));
+    for (std::size_t at = next.fetch_add(transfer.at_once); at < ranges.size();
+         at = next.fetch_add(transfer.at_once)) {
+      const std::size_t count = std::min(transfer.at_once, ranges.size() - at);
+      const int error = move_some(transfer, ranges.subspan(at, count));
       if (error != 0) failure = error;
     }
   });

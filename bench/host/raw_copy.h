@@ -8,7 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "host/team.h"
 #include "nixl_connect/metadata.h"
@@ -31,30 +33,40 @@ struct Remote {
   std::byte* mapped = nullptr;  // here, for the other means
 };
 
+// On both sides.
+struct RawRange {
+  std::size_t offset = 0;
+  std::size_t size = 0;
+};
+
+// One range of `size` bytes in pieces; `piece` 0: as many as threads.
+std::vector<RawRange> cut(std::size_t size, std::size_t piece, unsigned threads);
+
 struct Transfer {
   OperationKind kind = OperationKind::kRead;
   std::byte* local = nullptr;
   Remote remote;
-  std::size_t size = 0;
+  std::span<const RawRange> ranges;
+  std::size_t at_once = 1;  // so many are taken by whichever thread is free
 };
 
 class RawCopy {
  public:
-  // `piece` bytes are moved at a time by whichever thread is free; 0: each thread moves
-  // one part of the whole.
-  RawCopy(Means means, unsigned threads, std::size_t piece)
-      : means_(means), piece_(piece), team_(threads) {}
+  static constexpr std::size_t kMostAtOnce = 128;
+
+  RawCopy(Means means, unsigned threads) : means_(means), team_(threads) {}
 
   // Throws std::system_error if the kernel refuses.
   void move(const Transfer& transfer);
 
+  unsigned threads() const noexcept { return team_.size(); }
+
  private:
   // Nothing, or the errno that ended it.
-  int move_piece(const Transfer& transfer, std::size_t offset,
-                 std::size_t size) const noexcept;
+  int move_some(const Transfer& transfer,
+                std::span<const RawRange> ranges) const noexcept;
 
   const Means means_;
-  const std::size_t piece_;
   Team team_;
 };
 

@@ -15,6 +15,7 @@ from pair import Failed
 class Role(Enum):
     OURS = "ours"
     CEILING = "ceiling"  # What the machine can do.
+    WHOLE = "whole"  # The same bytes in one piece.
     PEER = "peer"  # What others offer for the same.
     BESIDE = "beside"  # To compare with; no goal looks at it.
 

@@ -22,6 +22,7 @@ class Setup:
     threads: int
     size: int = GIB  # Of a large transfer.
     large: int = 5  # Operations of a round.
+    many: int = 20
     small: int = 2000
     ranges: int = 4096
     told: int = 200
@@ -36,6 +37,7 @@ class Setup:
             threads,
             size=4 * MIB,
             large=2,
+            many=2,
             small=20,
             ranges=64,
             told=5,

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <csignal>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -31,7 +32,12 @@ constexpr eventfd_t kTrip = 1;
 constexpr eventfd_t kEnd = 2;
 
 // Far longer than any thread spins before it sleeps: sleeping is what is measured.
-void let_others_sleep() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
+void let_others_sleep(Before before) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+  if (before == Before::kRest) std::this_thread::sleep_until(until);
+  while (std::chrono::steady_clock::now() < until) {
+  }
+}
 
 // Serves `measure` by calling `once` for each operation.
 int serve(const std::function<double()>& once) {
@@ -55,7 +61,13 @@ base::UniqueFd make_eventfd() {
 
 }  // namespace
 
-int run_telling() {
+Before before_of(const std::string& name) {
+  if (name == "rest") return Before::kRest;
+  if (name == "work") return Before::kWork;
+  throw std::invalid_argument("nothing before is called " + name);
+}
+
+int run_telling(Before before) {
   tools::PeerProcess exposing({tools::own_program(), "exposing"});
   exposing.ask({{"do", "open"}});
   const Pieces local = make_pieces(1, kSize, Registration::kTogether);
@@ -66,21 +78,21 @@ int run_telling() {
     const auto remote =
         RdmaMetadata::from_json(exposed.at("metadata").get<std::string>());
     exposing.send({{"do", "wait"}});
-    let_others_sleep();
+    let_others_sleep(before);
     const double begun_us = now_us();
     connector.begin_read(remote, local.descriptors).wait();
     return exposing.receive().at("woke_us").get<double>() - begun_us;
   });
 }
 
-int run_eventfd_trips() {
+int run_eventfd_trips(Before before) {
   const base::UniqueFd questions = make_eventfd();
   const base::UniqueFd answers = make_eventfd();
   tools::PeerProcess echo({tools::own_program(), "echo",
                            std::to_string(questions.get()),
                            std::to_string(answers.get())});
   const int status = serve([&] {
-    let_others_sleep();
+    let_others_sleep(before);
     const Stopwatch watch;
     eventfd_t answer = 0;
     ::eventfd_write(questions.get(), kTrip);

@@ -51,21 +51,29 @@ Descriptor make_mapped_memory(std::size_t size) {
 
 }  // namespace
 
+std::size_t spread_of(std::size_t count, std::size_t size) {
+  return count == 1 ? size : 2 * size * count;
+}
+
+std::vector<std::size_t> offsets_of_pieces(std::size_t count, std::size_t size) {
+  std::vector<std::size_t> offsets;
+  for (std::size_t i = 0; i < count; ++i) offsets.push_back(2 * size * i);
+  std::shuffle(offsets.begin(), offsets.end(), std::mt19937(count));
+  return offsets;
+}
+
 Pieces make_pieces(std::size_t count, std::size_t size, Registration registration) {
-  const std::size_t stride = count == 1 ? size : 2 * size;
   const Descriptor whole = registration == Registration::kMapped
-                               ? make_mapped_memory(count * stride)
-                               : make_plain_memory(count * stride);
+                               ? make_mapped_memory(spread_of(count, size))
+                               : make_plain_memory(spread_of(count, size));
   Pieces pieces{whole.owner(), {}};
-  for (std::size_t i = 0; i < count; ++i) {
-    const Descriptor slice = whole.slice(i * stride, size);
+  for (const std::size_t offset : offsets_of_pieces(count, size)) {
+    const Descriptor slice = whole.slice(offset, size);
     pieces.descriptors.push_back(
         registration == Registration::kApart
             ? Descriptor(reinterpret_cast<void*>(slice.ptr()), size)
             : slice);
   }
-  std::shuffle(pieces.descriptors.begin(), pieces.descriptors.end(),
-               std::mt19937(count));
   return pieces;
 }
 

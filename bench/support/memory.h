@@ -30,7 +30,11 @@ struct Pieces {
   std::vector<Descriptor> descriptors;
 };
 
-// `count` pieces of `size` bytes with gaps between them, in shuffled order.
+// Where `count` pieces of `size` bytes lie in memory of spread_of() bytes: with gaps
+// between them, in shuffled order, always the same one.
+std::vector<std::size_t> offsets_of_pieces(std::size_t count, std::size_t size);
+std::size_t spread_of(std::size_t count, std::size_t size);
+
 Pieces make_pieces(std::size_t count, std::size_t size, Registration registration);
 
 }  // namespace nixl_connect::bench
