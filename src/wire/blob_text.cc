@@ -60,11 +60,12 @@ class Inflater {
 
   bool is_at_end() const noexcept { return is_at_end_; }
 
-  // Fills `out` unless the stream ends before, and returns how much was filled.
+  // Fills `out` unless the stream ends before, and returns how much was filled. For a
+  // stream that ends in the first call zlib needs no window.
   std::size_t read(std::span<std::byte> out) {
     state_.next_out = reinterpret_cast<Bytef*>(out.data());
     state_.avail_out = static_cast<uInt>(out.size());
-    const int status = ::inflate(&state_, Z_SYNC_FLUSH);
+    const int status = ::inflate(&state_, Z_FINISH);
     is_at_end_ = status == Z_STREAM_END;
     if (status == Z_NEED_DICT) refuse("its zlib stream asks for a dictionary");
     if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
