@@ -14,10 +14,14 @@ Obstacle obstacle_of_host(const Facts& facts) {
   return Obstacle::kNone;
 }
 
+bool is_of_another_user(const Facts& facts) {
+  return facts.where == Facts::Where::kThisHost && !facts.is_same_user;
+}
+
 // Why the peer's process, or what it tells, is not to be seen.
 Obstacle obstacle_of_reach(const Facts& facts, Obstacle otherwise) {
   if (facts.where != Facts::Where::kThisHost) return Obstacle::kUnreachable;
-  if (!facts.is_same_user) return Obstacle::kAnotherUser;
+  if (is_of_another_user(facts)) return Obstacle::kAnotherUser;
   if (!facts.is_same_pid_namespace) return Obstacle::kAnotherPidNamespace;
   if (!facts.is_same_network) return Obstacle::kAnotherNetwork;
   return otherwise;
@@ -29,6 +33,9 @@ Obstacle obstacle_of_local(const Facts& facts) {
 }
 
 Obstacle obstacle_of_map(const Facts& facts) {
+  // Whatever memory it exposes.
+  if (!facts.are_leases_seen && is_of_another_user(facts))
+    return Obstacle::kAnotherUser;
   if (facts.exported == Facts::Exported::kNone) return Obstacle::kNotAllocated;
   if (facts.exported == Facts::Exported::kSome) return Obstacle::kPartlyAllocated;
   if (facts.is_map_refused) return obstacle_of_reach(facts, Obstacle::kMapRefused);

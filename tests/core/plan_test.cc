@@ -84,6 +84,12 @@ const std::vector<Case> kCases{
        facts.is_same_user = facts.is_process_known = facts.are_leases_seen = false;
      },
      {kAnotherProcess, kAnotherUser, kAnotherUser, kNone}},
+    {"another user, whom memory of another kind would not help",
+     [](Facts& facts) {
+       facts.is_same_user = facts.is_process_known = facts.are_leases_seen = false;
+       facts.exported = Exported::kNone;
+     },
+     {kAnotherProcess, kAnotherUser, kAnotherUser, kNone}},
     {"another pid namespace, with what is mapped handed over",
      [](Facts& facts) { facts.is_same_pid_namespace = facts.is_process_known = false; },
      {kAnotherProcess, kNone, kAnotherPidNamespace, kNone}},
