@@ -74,7 +74,8 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
            [this](LocalChannel& channel) { channel_ended(channel); },
            [this](LocalChannel& channel) {
              peers_.drop(channel.peer, channel.failure);
-           }})),
+           },
+           [this](LocalChannel& channel) { answer_rest(channel); }})),
       tracing_permission_({resources.yama_scope, resources.options.allow_ptrace,
                            resources.context.library().has_cma},
                           base::Tracers::of_this_process()),

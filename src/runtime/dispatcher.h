@@ -162,7 +162,10 @@ class Dispatcher {
                base::UniqueFd& file);
   void receive(LocalChannel* channel, const wire::InstanceId& sender,
                const wire::Hello& hello);
-  void hand_over(LocalChannel& channel, const wire::Fetch& fetch);
+  void answer(LocalChannel& channel, const wire::Fetch& fetch);
+  void answer_rest(LocalChannel& channel);
+  bool hand_over(LocalChannel& channel, const wire::Fetch& fetch);
+  void refuse(LocalChannel& channel, const wire::Fetch& fetch);
   void channel_ended(LocalChannel& channel);
   bool listen_to_local_peers();
 

@@ -32,10 +32,9 @@ void Dispatcher::start(core::OperationId operation) {
 // Memory of the peer is on its way, by which the transfer may take a better path.
 bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
   Peer* const peer = peers_.find(running.peer);
-  const auto& extension = running.agent->extension();
-  return running.path == core::Path::kHostMap && peer != nullptr && extension &&
-         fetches_.hold(operation, *peer, *extension, running.state->descriptors(),
-                       running.remote, time_);
+  return running.path == core::Path::kHostMap && peer != nullptr &&
+         running.agent->extension() &&
+         fetches_.hold(operation, *peer, movement_of(running), time_);
 }
 
 void Dispatcher::carry_out(const core::StopTransfer& command) {

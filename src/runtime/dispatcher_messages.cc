@@ -56,22 +56,49 @@ void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& mess
   if (peer == nullptr || (channel != nullptr && channel->peer != peer->id))
     return base::log_debug("a control message of an unknown peer was dropped");
   if (const auto* region = std::get_if<wire::FetchedRegion>(&message.body)) {
-    fetches_.arrived(*peer, *region, file);
+    fetches_.arrived(*peer, *region, file, time_);
   } else if (const auto* fetch = std::get_if<wire::Fetch>(&message.body)) {
-    if (channel != nullptr && peer->greeted_us) hand_over(*channel, *fetch);
+    if (channel != nullptr && peer->greeted_us) answer(*channel, *fetch);
   } else {
     core_.message_arrived(peer->id, message.body, time_);
   }
 }
 
-// At once or never, so that no files pile up for a peer that does not take them.
-void Dispatcher::hand_over(LocalChannel& channel, const wire::Fetch& fetch) {
+// What finds no room waits for it, as a request: no files pile up for a peer that does
+// not take them.
+void Dispatcher::answer(LocalChannel& channel, const wire::Fetch& fetch) {
+  constexpr std::size_t kMostUnanswered = Fetches::kMostAsked;
+  if (hand_over(channel, fetch)) return;
+  if (channel.unanswered.size() < kMostUnanswered)
+    channel.unanswered.push_back(fetch);
+  else
+    refuse(channel, fetch);
+}
+
+void Dispatcher::answer_rest(LocalChannel& channel) {
+  std::vector<wire::Fetch>& rest = channel.unanswered;
+  const auto left = std::find_if(rest.begin(), rest.end(), [&](const auto& fetch) {
+    return !hand_over(channel, fetch);
+  });
+  rest.erase(rest.begin(), left);
+}
+
+// False if there is no room for a file now.
+bool Dispatcher::hand_over(LocalChannel& channel, const wire::Fetch& fetch) {
+  using Result = base::LocalSocket::Result;
   const base::UniqueFd file = file_for(fetch, resources_.leases);
   base::Bytes payload;
   wire::append_to_payload(payload,
                           {resources_.instance, wire::FetchedRegion{fetch.what, true}});
-  if (file.get() >= 0 && channels_->send_file(channel, payload, file.get())) return;
-  payload.clear();
+  const Result result = file.get() < 0
+                            ? Result::kRefused
+                            : channels_->send_file(channel, payload, file.get());
+  if (result == Result::kRefused) refuse(channel, fetch);
+  return result != Result::kNotNow;
+}
+
+void Dispatcher::refuse(LocalChannel& channel, const wire::Fetch& fetch) {
+  base::Bytes payload;
   wire::append_to_payload(
       payload, {resources_.instance, wire::FetchedRegion{fetch.what, false}});
   channels_->send(channel, std::move(payload));

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/exports.h"
+#include "runtime/host_paths.h"
 #include "runtime/outbox.h"
 #include "runtime/peers.h"
 #include "runtime/remote_agent.h"
@@ -24,14 +25,13 @@ bool has_all(const Peer& peer, const wire::Extension& extension) {
 }
 
 // Those in which the ranges lie, each once; nothing if some range lies in none.
-std::vector<const wire::Export*> exports_behind(
-    const std::vector<wire::Export>& exports, const std::vector<Descriptor>& local,
-    const std::vector<RemoteRange>& remote) {
-  ExportFinder finder(exports);
+std::vector<const wire::Export*> exports_behind(const Movement& movement) {
+  ExportFinder finder(movement.agent.extension()->exports);
   std::vector<const wire::Export*> found;
-  for (std::size_t i = 0; i < local.size(); ++i) {
-    if (local[i].size() == 0) continue;
-    const wire::Export* const each = finder.find(remote[i].address, local[i].size());
+  for (std::size_t i = 0; i < movement.local.size(); ++i) {
+    const std::uint64_t size = movement.local[i].size();
+    if (size == 0) continue;
+    const wire::Export* const each = finder.find(movement.remote[i].address, size);
     if (each == nullptr) return {};
     if (std::find(found.begin(), found.end(), each) == found.end())
       found.push_back(each);
@@ -54,14 +54,13 @@ bool Fetches::may_have_leases(const Peer& peer,
           may_wait_for(peer.id, kLeaseTable, extension.lease.id));
 }
 
-bool Fetches::hold(core::OperationId operation, Peer& peer,
-                   const wire::Extension& extension,
-                   const std::vector<Descriptor>& local,
-                   const std::vector<RemoteRange>& remote, core::Time now) {
+bool Fetches::hold(core::OperationId operation, Peer& peer, const Movement& movement,
+                   core::Time now) {
+  const wire::Extension& extension = *movement.agent.extension();
   if (peer.channel == nullptr || !extension.lease_table || extension.exports.empty() ||
       has_all(peer, extension) || is_late(peer.id))
     return false;
-  auto missing = exports_behind(extension.exports, local, remote);
+  auto missing = exports_behind(movement);
   if (missing.empty()) return false;
   std::vector<RemoteMemory::Map> maps;
   std::erase_if(missing, [&](const wire::Export* each) {
@@ -94,10 +93,15 @@ bool Fetches::hold(core::OperationId operation, Peer& peer,
 }
 
 void Fetches::arrived(Peer& peer, const wire::FetchedRegion& region,
-                      const base::UniqueFd& file) {
+                      const base::UniqueFd& file, core::Time now) {
   const Key key{peer.id, region.what};
   const auto at = asked_.find(key);
-  if (at == asked_.end() || at->second.state == State::kRefused) return;
+  if (at == asked_.end()) return;
+  const bool is_late = at->second.state == State::kLate;
+  if (!is_late && at->second.state != State::kAsked) return;
+  Pace& pace = paces_[peer.id];
+  --pace.unanswered;
+  if (is_late) --pace.late;
   bool is_here = region.is_granted && file.get() >= 0;
   RemoteMemory::Map map;
   if (is_here && region.what == wire::kLeaseTableId) {
@@ -113,52 +117,81 @@ void Fetches::arrived(Peer& peer, const wire::FetchedRegion& region,
     at->second.state = State::kRefused;
   find_next_deadline();
   settle(key, is_here, map);
+  if (ask_next(peer.id, now)) outbox_.send(peer.id);
 }
 
 void Fetches::drop_all_of(core::PeerId peer) {
   asked_.erase(asked_.lower_bound({peer, 0}), asked_.lower_bound({peer + 1, 0}));
+  paces_.erase(peer);
   find_next_deadline();
 }
 
 void Fetches::tick(core::Time now) {
   if (now < next_deadline_) return;
-  std::vector<Key> late;
+  std::vector<Key> missed;
   for (auto& [key, asked] : asked_) {
     if (asked.state != State::kAsked || asked.deadline > now) continue;
     asked.state = State::kLate;
-    late.push_back(key);
+    ++paces_[key.first].late;
+    missed.push_back(key);
   }
+  for (auto& [peer, pace] : paces_)
+    if (pace.late > 0) give_up_next(peer, missed);
   find_next_deadline();
-  for (const Key& key : late) settle(key, false);
+  for (const Key& key : missed) settle(key, false);
 }
 
 // Another lease may be granted what was refused under an ended one.
 bool Fetches::may_wait_for(core::PeerId peer, const wire::Export& exported,
                            core::LeaseId lease) const {
   const auto at = asked_.find({peer, exported.id});
-  return at == asked_.end() || at->second.state == State::kAsked ||
-         (at->second.state == State::kRefused && at->second.lease != lease);
+  if (at == asked_.end()) return true;
+  const Asked& asked = at->second;
+  return asked.state == State::kNext || asked.state == State::kAsked ||
+         (asked.state == State::kRefused && asked.fetch.lease != lease);
 }
 
 bool Fetches::is_late(core::PeerId peer) const {
-  for (auto at = asked_.lower_bound({peer, 0});
-       at != asked_.end() && at->first.first == peer; ++at)
-    if (at->second.state == State::kLate) return true;
-  return false;
+  const auto at = paces_.find(peer);
+  return at != paces_.end() && at->second.late > 0;
 }
 
-// Unless it is on its way already.
+// Unless it is on its way already, or soon will be.
 void Fetches::ask(core::PeerId peer, const wire::Extension& extension,
                   const wire::Export& exported, core::Time now) {
   if (asked_.size() >= kMostKnown)
     std::erase_if(
         asked_, [&](const auto& each) { return each.second.state == State::kRefused; });
   const auto [at, is_new] = asked_.try_emplace({peer, exported.id});
-  if (!is_new && at->second.state == State::kAsked) return;
-  at->second = {State::kAsked, extension.lease.id, exported, now + patience_};
-  next_deadline_ = std::min(next_deadline_, at->second.deadline);
-  outbox_.add(peer, wire::Fetch{extension.lease.id, extension.lease.token, exported.id},
-              now);
+  if (!is_new && at->second.state != State::kRefused) return;
+  at->second = {
+      State::kNext, {extension.lease.id, extension.lease.token, exported.id}, exported};
+  paces_[peer].next.push_back(exported.id);
+  ask_next(peer, now);
+}
+
+// False if nothing was asked.
+bool Fetches::ask_next(core::PeerId peer, core::Time now) {
+  Pace& pace = paces_[peer];
+  bool has_asked = false;
+  for (; !pace.next.empty() && pace.unanswered < kMostAsked; pace.next.pop_front()) {
+    Asked& asked = asked_.at({peer, pace.next.front()});
+    asked.state = State::kAsked;
+    asked.deadline = now + patience_;
+    next_deadline_ = std::min(next_deadline_, asked.deadline);
+    ++pace.unanswered;
+    outbox_.add(peer, asked.fetch, now);
+    has_asked = true;
+  }
+  return has_asked;
+}
+
+// They may be asked for another time.
+void Fetches::give_up_next(core::PeerId peer, std::vector<Key>& given_up) {
+  for (const std::uint64_t what : std::exchange(paces_[peer].next, {})) {
+    asked_.erase({peer, what});
+    given_up.emplace_back(peer, what);
+  }
 }
 
 // Those who miss it go on: with it if that was the last one, without it in any case.

@@ -6,7 +6,9 @@
 // turn.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <unordered_map>
 #include <utility>
@@ -14,7 +16,6 @@
 
 #include "base/unique_fd.h"
 #include "core/terms.h"
-#include "nixl_connect/descriptor.h"
 #include "runtime/remote_memory.h"
 #include "wire/control.h"
 #include "wire/extension.h"
@@ -22,11 +23,15 @@
 namespace nixl_connect::runtime {
 
 class Outbox;
+struct Movement;
 struct Peer;
-struct RemoteRange;
 
 class Fetches {
  public:
+  // Of one peer at a time, so that the answers find room in its socket. What is needed
+  // besides is asked for as they come.
+  static constexpr std::size_t kMostAsked = 64;
+
   // After `patience` without an answer the operations go on without what they miss.
   Fetches(Outbox& outbox, core::Time patience) : outbox_(outbox), patience_(patience) {}
 
@@ -39,14 +44,13 @@ class Fetches {
 
   // True: the operation has to wait for exports in which its ranges lie, or for the
   // lease table, and comes out of take_ready() when it need not. False: all of that is
-  // mapped, or not to be had.
-  bool hold(core::OperationId operation, Peer& peer, const wire::Extension& extension,
-            const std::vector<Descriptor>& local,
-            const std::vector<RemoteRange>& remote, core::Time now);
+  // mapped, or not to be had. The peer is one of ours.
+  bool hold(core::OperationId operation, Peer& peer, const Movement& movement,
+            core::Time now);
 
   // What the peer answers.
   void arrived(Peer& peer, const wire::FetchedRegion& region,
-               const base::UniqueFd& file);
+               const base::UniqueFd& file, core::Time now);
 
   // The operation waits no more. False if it has not waited.
   bool drop(core::OperationId operation) {
@@ -65,15 +69,22 @@ class Fetches {
   // Which peer, and which export of it, or kLeaseTableId.
   using Key = std::pair<core::PeerId, std::uint64_t>;
   enum class State {
+    kNext,  // it will be
     kAsked,
     kLate,     // and may still come; nothing else is asked of that peer until then
     kRefused,  // under that lease
   };
   struct Asked {
-    State state = State::kAsked;
-    core::LeaseId lease = 0;
+    State state = State::kNext;
+    wire::Fetch fetch;
     wire::Export exported;
-    core::Time deadline{0};
+    core::Time deadline = core::kNever;
+  };
+  // What is asked of one peer.
+  struct Pace {
+    std::deque<std::uint64_t> next;  // those of kNext
+    std::size_t unanswered = 0;      // kAsked and kLate
+    std::size_t late = 0;            // of these
   };
   struct Waiting {
     core::PeerId peer = 0;
@@ -87,12 +98,15 @@ class Fetches {
   bool is_late(core::PeerId peer) const;
   void ask(core::PeerId peer, const wire::Extension& extension,
            const wire::Export& exported, core::Time now);
+  bool ask_next(core::PeerId peer, core::Time now);
+  void give_up_next(core::PeerId peer, std::vector<Key>& given_up);
   void settle(const Key& key, bool is_here, const RemoteMemory::Map& map = nullptr);
   void find_next_deadline() noexcept;
 
   Outbox& outbox_;
   const core::Time patience_;
   std::map<Key, Asked> asked_;
+  std::map<core::PeerId, Pace> paces_;
   std::unordered_map<core::OperationId, Waiting> waiting_;
   Ready ready_;
   core::Time next_deadline_ = core::kNever;

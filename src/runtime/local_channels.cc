@@ -122,7 +122,8 @@ LocalChannel* LocalChannels::adopt(base::LocalSocket socket) {
 
 void LocalChannels::watch(LocalChannel& channel, int operation) const noexcept {
   epoll_event event{};
-  event.events = EPOLLIN | (channel.unsent.empty() ? 0U : EPOLLOUT);
+  const bool is_waiting = !channel.unsent.empty() || channel.wants_room;
+  event.events = EPOLLIN | (is_waiting ? EPOLLOUT : 0U);
   event.data.u64 = Source{&channel, false}.packed();
   ::epoll_ctl(epoll_.get(), operation, channel.socket.fd(), &event);
 }
@@ -166,10 +167,14 @@ void LocalChannels::send(LocalChannel& channel, base::Bytes message) {
     watch(channel, EPOLL_CTL_MOD);
 }
 
-bool LocalChannels::send_file(LocalChannel& channel, base::BytesView message,
-                              int fd) noexcept {
-  return channel.failure == nullptr && !channel.is_closed && channel.unsent.empty() &&
-         channel.socket.send(message, fd) == Result::kDone;
+Result LocalChannels::send_file(LocalChannel& channel, base::BytesView message,
+                                int fd) noexcept {
+  if (channel.failure != nullptr || channel.is_closed) return Result::kClosed;
+  const Result result =
+      channel.unsent.empty() ? channel.socket.send(message, fd) : Result::kNotNow;
+  if (result == Result::kNotNow && !std::exchange(channel.wants_room, true))
+    watch(channel, EPOLL_CTL_MOD);
+  return result;
 }
 
 void LocalChannels::send_unsent(LocalChannel& channel) {
@@ -182,6 +187,12 @@ void LocalChannels::send_unsent(LocalChannel& channel) {
     channel.unsent.pop_front();
   }
   watch(channel, EPOLL_CTL_MOD);
+}
+
+void LocalChannels::tell_of_room(LocalChannel& channel) {
+  if (!channel.unsent.empty() || !std::exchange(channel.wants_room, false)) return;
+  handlers_.room(channel);
+  if (!channel.wants_room && !channel.is_closed) watch(channel, EPOLL_CTL_MOD);
 }
 
 // The end of a channel tells the peer that nobody touches its memory any more, which is
@@ -254,6 +265,7 @@ bool LocalChannels::progress() {
       if (accept_some()) is_active = true;
     } else if (!source.channel->is_closed) {
       send_unsent(*source.channel);
+      tell_of_room(*source.channel);
       receive_from(*source.channel, source.is_process);
       is_active = true;
     }

@@ -14,6 +14,7 @@
 
 #include "base/local_socket.h"
 #include "core/terms.h"
+#include "wire/control.h"
 #include "wire/extension.h"
 
 namespace nixl_connect::runtime {
@@ -27,9 +28,11 @@ struct LocalChannel {
   wire::InstanceId opened_to{};  // if this end did; else zero
   bool has_heard = false;        // anything at all
   std::deque<base::Bytes> unsent{};
-  std::size_t unsent_bytes = 0;   // the memory of `unsent`
-  const char* failure = nullptr;  // why no more is sent; null: all is well
-  bool is_closed = false;         // and goes with the next progress()
+  std::size_t unsent_bytes = 0;           // the memory of `unsent`
+  bool wants_room = false;                // send_file() has found none
+  std::vector<wire::Fetch> unanswered{};  // for the user, as long as there is no room
+  const char* failure = nullptr;          // why no more is sent; null: all is well
+  bool is_closed = false;                 // and goes with the next progress()
 };
 
 class LocalChannels {
@@ -44,6 +47,7 @@ class LocalChannels {
     std::function<void(LocalChannel&, base::BytesView message, base::UniqueFd)> message;
     std::function<void(LocalChannel&)> ended;   // by the other side
     std::function<void(LocalChannel&)> failed;  // stays open: to be closed when it may
+    std::function<void(LocalChannel&)> room;    // after send_file() has found none
   };
 
   // Listens under a name made of the instance. Throws Error(kNoResources).
@@ -63,8 +67,10 @@ class LocalChannels {
   // never leave, the channel has failed.
   void send(LocalChannel& channel, base::Bytes message);
 
-  // A message that brings a file: now or not at all. True if it is on its way.
-  bool send_file(LocalChannel& channel, base::BytesView message, int fd) noexcept;
+  // A message that brings a file: now (kDone) or not at all. kNotNow: there is no room,
+  // and Handlers::room will tell when there is.
+  base::LocalSocket::Result send_file(LocalChannel& channel, base::BytesView message,
+                                      int fd) noexcept;
 
   // Takes what has come, and sends what waits. True if anything happened.
   bool progress();
@@ -85,6 +91,7 @@ class LocalChannels {
   bool accept_some();
   void receive_from(LocalChannel& channel, bool has_process_ended);
   void send_unsent(LocalChannel& channel);
+  void tell_of_room(LocalChannel& channel);
   void fail(LocalChannel& channel, const char* why);
   bool report_failed();
   void watch(LocalChannel& channel, int operation) const noexcept;

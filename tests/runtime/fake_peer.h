@@ -56,8 +56,10 @@ class FakePeer {
         wire::decode(wire::decode_blob_text(metadata.nixl_metadata));
     wire::Extension& extension = *agent.extension;
     extension.instance = instance_;
-    extension.lease_table = {kNowhere, kNowhere, runtime::kLeaseTableHeadBytes};
-    std::memcpy(table_.data() + runtime::kLeaseTableHeadBytes, &extension.lease.token,
+    const std::uint64_t offset = extension.lease_table->word_offset;
+    EXPECT_LT(offset, table_.size()) << "too many leases for a table of that size";
+    extension.lease_table = {kNowhere, kNowhere, offset};
+    std::memcpy(table_.data() + offset, &extension.lease.token,
                 sizeof(extension.lease.token));
     for (wire::Export& each : extension.exports) each.fd = kNowhere;
     metadata.nixl_metadata =

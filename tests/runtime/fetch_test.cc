@@ -7,12 +7,15 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
 #include "runtime/fake_peer.h"
+#include "runtime/fetches.h"
 
 namespace nixl_connect {
 namespace {
@@ -141,6 +144,45 @@ TEST_F(Fetching, OfSeveralAllocationsWaitsForTheLast) {
   EXPECT_EQ(std::memcmp(second_target.data(), second.data(), kSize), 0);
 }
 
+// The peer answers when it hears of the last read, behind everything that was asked.
+TEST_F(Fetching, AsksForSomeAtATimeOnly) {
+  constexpr std::size_t kReads = 4;
+  std::vector<wire::Fetch> asked;
+  std::size_t attached = 0;
+  std::atomic<std::size_t> most_asked{0};
+  FakePeer peer([&](FakePeer& self, const wire::ControlBody& body) {
+    if (const auto* fetch = std::get_if<wire::Fetch>(&body)) asked.push_back(*fetch);
+    if (std::holds_alternative<wire::Attach>(body)) ++attached;
+    if (attached < kReads) return;
+    if (most_asked == 0) most_asked = asked.size();
+    for (const wire::Fetch& each : std::exchange(asked, {})) self.grant(each);
+  });
+  std::vector<Allocation> memory;
+  std::vector<Descriptor> sources;
+  for (std::size_t i = 0; i < wire::kMaxExports * kReads; ++i) {
+    memory.push_back(Connector::allocate(1));
+    memory.back().data()[0] = static_cast<std::byte>(i);
+    sources.push_back(memory.back().descriptor());
+  }
+  Buffer target(sources.size());
+  std::vector<ReadableOperation> readables;
+  std::vector<ReadOperation> reads;
+  for (std::size_t i = 0; i < sources.size(); i += wire::kMaxExports) {
+    readables.push_back(
+        exposer_.create_readable(std::span(sources).subspan(i, wire::kMaxExports)));
+    std::vector<Descriptor> targets;
+    for (std::size_t j = 0; j < wire::kMaxExports; ++j)
+      targets.push_back(target.descriptor().slice(i + j, 1));
+    reads.push_back(initiator_.begin_read(peer.metadata_of(readables.back()), targets));
+  }
+  for (ReadOperation& read : reads) {
+    ASSERT_EQ(finish(read), OperationStatus::kComplete);
+    EXPECT_EQ(read.path(), "host.map");
+  }
+  for (std::size_t i = 0; i < sources.size(); ++i) EXPECT_EQ(target.data()[i], i);
+  EXPECT_EQ(most_asked, runtime::Fetches::kMostAsked);
+}
+
 TEST_F(Fetching, IsNotDoneWhereThePathIsForbidden) {
   ConnectorOptions options = with_patience(std::chrono::minutes(1));
   options.forbid = {"local", "host.map"};
@@ -225,6 +267,29 @@ TEST_F(ImpatientFetching, TakesTheNextPathWhereNoAnswerComes) {
   auto next = begin_read(peer);
   expect_read(next, "host.cma");
   EXPECT_EQ(asked_, 2) << "nothing more is asked of such a peer";
+}
+
+TEST_F(ImpatientFetching, DoesNotWaitForWhatIsNotAskedForAnyMore) {
+  FakePeer peer(on_fetch([this](FakePeer& self, const wire::Fetch& fetch) {
+    if (fetch.what == wire::kLeaseTableId)
+      self.grant(fetch);
+    else
+      ++asked_;
+  }));
+  std::vector<Allocation> memory;
+  std::vector<ReadableOperation> readables;
+  std::vector<ReadOperation> reads;
+  for (std::size_t i = 0; i < runtime::Fetches::kMostAsked + 10; ++i) {
+    memory.push_back(Connector::allocate(kSize));
+    readables.push_back(exposer_.create_readable(memory.back().descriptor()));
+    reads.push_back(impatient_.begin_read(peer.metadata_of(readables.back()),
+                                          memory_.descriptor()));
+  }
+  for (ReadOperation& read : reads) {
+    ASSERT_EQ(finish(read), OperationStatus::kComplete);
+    EXPECT_EQ(read.path(), "host.cma");
+  }
+  EXPECT_EQ(asked_, static_cast<int>(runtime::Fetches::kMostAsked));
 }
 
 TEST_F(ImpatientFetching, UsesWhatComesLate) {

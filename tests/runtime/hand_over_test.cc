@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/open_files.h"
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
+#include "runtime/fetches.h"
 #include "runtime/lease_words.h"
 #include "runtime/resources.h"
 #include "wire/control.h"
@@ -74,6 +76,34 @@ class HandOver : public ::testing::Test {
     EXPECT_EQ(answer.region.what, fetch.what);
     EXPECT_EQ(answer.region.is_granted, answer.file.get() >= 0);
     return answer;
+  }
+
+  // Answers to so many fit into no socket's buffer.
+  static constexpr int kTooMany = 2000;
+
+  void ask_and_do_not_take(const LocalSocket& socket, const wire::Fetch& fetch,
+                           int times) const {
+    constexpr int kAtOnce = 500;
+    while (times > 0) {
+      base::Bytes payload;
+      for (int i = 0; i < std::min(times, kAtOnce); ++i)
+        wire::append_to_payload(payload, {sender_, fetch});
+      while (socket.send(payload) == LocalSocket::Result::kNotNow) {
+        pollfd event{socket.fd(), POLLOUT, 0};
+        ASSERT_EQ(::poll(&event, 1, 20'000), 1);
+      }
+      times -= kAtOnce;
+    }
+  }
+  // Of so many answers.
+  int count_granted(const LocalSocket& socket, int answers) const {
+    int granted = 0;
+    for (int i = 0; i < answers; ++i) {
+      const Answer answer = hear(socket);
+      granted += answer.region.is_granted ? 1 : 0;
+      EXPECT_EQ(answer.region.is_granted, answer.file.get() >= 0);
+    }
+    return granted;
   }
 
   // Whoever asks later is answered later.
@@ -163,27 +193,24 @@ TEST_F(HandOver, KeepsNoFileForThoseWhoAskAndDoNotTake) {
   const LocalSocket socket = connect_and_greet();
   wait_until_all_was_heard();  // and UCX has opened what it needs
   const std::size_t before = testing::count_open_files();
-  // More than fit into the socket's buffer, on either side.
-  base::Bytes payload;
-  for (int i = 0; i < 500; ++i)
-    wire::append_to_payload(
-        payload, {sender_, wire::Fetch{lease().id, lease().token, export_id()}});
-  for (int i = 0; i < 4; ++i) {
-    while (socket.send(payload) == LocalSocket::Result::kNotNow) {
-      pollfd event{socket.fd(), POLLOUT, 0};
-      ASSERT_EQ(::poll(&event, 1, 20'000), 1);
-    }
-  }
+  ask_and_do_not_take(socket, {lease().id, lease().token, export_id()}, kTooMany);
   wait_until_all_was_heard();
-  int granted = 0;
-  for (int i = 0; i < 2000; ++i) {
-    const Answer answer = hear(socket);
-    granted += answer.region.is_granted ? 1 : 0;
-    EXPECT_EQ(answer.region.is_granted, answer.file.get() >= 0);
-  }
+  const int granted = count_granted(socket, kTooMany);
   EXPECT_GT(granted, 0);
-  EXPECT_LT(granted, 2000) << "there was room for all, so that this has tested nothing";
+  EXPECT_LT(granted, kTooMany)
+      << "there was room for all, so that this has tested nothing";
   EXPECT_EQ(testing::count_open_files(), before);
+}
+
+TEST_F(HandOver, AnswersWhatFindsNoRoomWhenThereIsSome) {
+  constexpr int kSome = Fetches::kMostAsked;
+  const LocalSocket socket = connect_and_greet();
+  const std::uint64_t no_token = ~lease().token;
+  ask_and_do_not_take(socket, {lease().id, no_token, export_id()}, kTooMany);
+  wait_until_all_was_heard();
+  ask_and_do_not_take(socket, {lease().id, lease().token, export_id()}, kSome);
+  wait_until_all_was_heard();
+  EXPECT_EQ(count_granted(socket, kTooMany + kSome), kSome);
 }
 
 }  // namespace

@@ -21,6 +21,8 @@
 namespace nixl_connect::runtime {
 namespace {
 
+using Result = base::LocalSocket::Result;
+
 base::Bytes bytes_of(const std::string& text) {
   const base::BytesView view = base::as_view(text);
   return {view.begin(), view.end()};
@@ -47,6 +49,7 @@ struct End {
   LocalChannel* last = nullptr;       // from which something was heard
   int ended = 0;
   int failed = 0;
+  int had_room = 0;
   LocalChannels channels{
       instance,
       {[this](LocalChannel& channel, base::BytesView message, base::UniqueFd file) {
@@ -54,7 +57,8 @@ struct End {
          files.push_back(std::move(file));
          last = &channel;
        },
-       [this](LocalChannel&) { ++ended; }, [this](LocalChannel&) { ++failed; }}};
+       [this](LocalChannel&) { ++ended; }, [this](LocalChannel&) { ++failed; },
+       [this](LocalChannel&) { ++had_room; }}};
 };
 
 TEST(LocalChannels, CarryMessagesBothWaysInOrder) {
@@ -135,11 +139,14 @@ TEST(LocalChannels, HandOverAFileAtOnceOrNotAtAll) {
   LocalChannel* channel = here.channels.connect(there.instance);
   ASSERT_NE(channel, nullptr);
   const base::UniqueFd file(::memfd_create("local_channels_test", MFD_CLOEXEC));
-  EXPECT_TRUE(
-      here.channels.send_file(*channel, base::as_view("with a file"), file.get()));
+  EXPECT_EQ(here.channels.send_file(*channel, base::as_view("with a file"), file.get()),
+            Result::kDone);
   while (here.channels.is_empty())
     here.channels.send(*channel, bytes_of(std::string(100'000, 'x')));
-  EXPECT_FALSE(here.channels.send_file(*channel, base::as_view("later"), file.get()));
+  EXPECT_EQ(here.channels.send_file(*channel, base::as_view("later"), file.get()),
+            Result::kNotNow);
+  here.channels.progress();
+  EXPECT_EQ(here.had_room, 0);
   here.channels.send(*channel, bytes_of("last"));
   there.run_until([&] {
     here.channels.progress();
@@ -148,6 +155,9 @@ TEST(LocalChannels, HandOverAFileAtOnceOrNotAtAll) {
   EXPECT_EQ(there.heard.front(), "with a file");
   EXPECT_GE(there.files.front().get(), 0);
   EXPECT_EQ(std::count(there.heard.begin(), there.heard.end(), "later"), 0);
+  here.run_until([&] { return here.had_room > 0; });
+  EXPECT_EQ(here.channels.send_file(*channel, base::as_view("again"), file.get()),
+            Result::kDone);
   for (std::size_t i = 1; i < there.files.size(); ++i)
     EXPECT_EQ(there.files[i].get(), -1);
 }
