@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "paths/ucx/transfer.h"
 #include "runtime/operation_state.h"
 #include "wire/notification.h"
 
@@ -64,8 +65,13 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
       mailbox_(mailbox),
       deliveries_(deliveries),
       worker_(*resources.worker),
-      landing_words_(resources.context),
       core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
+      lease_checks_(resources.context,
+                    [this](core::OperationId operation, bool is_valid,
+                           std::optional<core::Failure> failure) {
+                      core_.lease_checked(operation, is_valid, std::move(failure),
+                                          time_);
+                    }),
       channels_(open_channels(
           resources,
           {[this](LocalChannel& channel, base::BytesView payload, base::UniqueFd file) {
@@ -89,10 +95,10 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
           }),
       outbox_(peers_, channels_.get(), resources.instance),
       fetches_(outbox_, resources.options.drain_timeout),
-      host_paths_(resources.is_host_forbidden, resources.costs),
-      copy_threads_(copy_threads(resources.options)),
+      host_paths_({resources.is_host_forbidden, copy_threads(resources.options)},
+                  resources.costs, fetches_),
       // Besides the one that has the turn.
-      copies_(copy_threads_ - 1, std::move(wake)) {
+      copies_(copy_threads(resources.options) - 1, std::move(wake)) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
   });
@@ -200,9 +206,9 @@ void Dispatcher::refuse(BeginRequest& request, core::Failure failure) {
 void Dispatcher::handle(ExplainRequest& request) {
   try {
     Peer& peer = connect(*request.agent);
-    const core::Choice choice =
-        choose({request.kind, request.local, *request.agent, request.remote}, peer,
-               request.rules, {});
+    const core::Choice choice = host_paths_.choose(
+        {request.kind, request.local, *request.agent, request.remote}, peer,
+        request.rules, {});
     request.plan.set_value(core::to_plan(choice, request.rules));
   } catch (const Error& error) {
     request.plan.set_exception(std::make_exception_ptr(

@@ -14,24 +14,21 @@
 #include <vector>
 
 #include "core/engine.h"
-#include "paths/host/copy.h"
 #include "paths/host/copy_pool.h"
-#include "paths/ucx/transfer.h"
 #include "paths/ucx/worker.h"
 #include "runtime/deliveries.h"
 #include "runtime/fetches.h"
 #include "runtime/host_paths.h"
-#include "runtime/landing_words.h"
+#include "runtime/lease_checks.h"
 #include "runtime/local_channels.h"
 #include "runtime/mailbox.h"
 #include "runtime/outbox.h"
 #include "runtime/peers.h"
 #include "runtime/resources.h"
+#include "runtime/running.h"
 #include "runtime/tracing_permission.h"
 
 namespace nixl_connect::runtime {
-
-struct View;
 
 // A transfer within one host of at most so many bytes is carried out by the thread that
 // begins it: handing it to another thread would take at least half as long.
@@ -87,34 +84,11 @@ class Dispatcher {
   // False after is_closed(): some requests did not end within the limit. What they may
   // still touch must then be left alive for good.
   bool is_quiet() const noexcept {
-    return running_.empty() && lease_checks_.empty() && leaving_ == 0 &&
+    return running_.empty() && lease_checks_.is_empty() && leaving_ == 0 &&
            (!channels_ || channels_->is_empty());
   }
 
  private:
-  // An operation until its Finish.
-  struct Running {
-    std::shared_ptr<OperationState> state;
-    RegistrationHold registrations;
-    std::shared_ptr<const RemoteAgent> agent;  // initiating side
-    std::vector<RemoteRange> remote;
-    core::PeerId peer = 0;
-    core::PathRules rules;
-    core::Path path = core::Path::kUcx;
-    core::PathSet failed_paths;
-    std::unique_ptr<paths::ucx::Transfer> transfer;
-    std::shared_ptr<paths::host::Copy> copy;
-    std::shared_ptr<const View> view;
-    bool is_lease_checked = false;
-  };
-
-  // A get of a peer's lease word; may outlive its operation.
-  struct LeaseCheck {
-    std::unique_ptr<paths::ucx::Transfer> transfer;
-    LandingWords::Word landing;
-    std::uint64_t token = 0;
-  };
-
   // Whether an operation with that peer is under way by one of these means.
   template <typename Means>
   bool is_under_way(core::PeerId peer, Means Running::*by) const noexcept {
@@ -172,8 +146,6 @@ class Dispatcher {
   bool is_held(core::OperationId operation, const Running& running);
   void start(core::OperationId operation);
   void start_transfer(core::OperationId operation, Running& running);
-  core::Choice choose(const Movement& movement, Peer& peer,
-                      const core::PathRules& rules, core::PathSet failed) const;
   bool plan(BeginRequest& request, Peer& peer);
   void choose_again(Running& running);
   void settle(OperationState& state, Peer& peer, const core::Choice& choice,
@@ -185,10 +157,7 @@ class Dispatcher {
   bool help_copies();
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);
-  void start_lease_check(core::OperationId operation, Running& running);
   void transfer_ended(core::OperationId operation, paths::ucx::TransferResult end);
-  void lease_word_arrived(core::OperationId operation,
-                          const paths::ucx::TransferResult& end);
   void finish(std::shared_ptr<OperationState> state, const core::Outcome& outcome);
   paths::ucx::Endpoint& endpoint(const Running& running);
   Peer& connect(const RemoteAgent& agent);
@@ -201,18 +170,16 @@ class Dispatcher {
   Mailbox& mailbox_;
   Deliveries& deliveries_;
   paths::ucx::Worker& worker_;
-  LandingWords landing_words_;
   core::Engine core_;
+  LeaseChecks lease_checks_;
   const std::unique_ptr<LocalChannels> channels_;  // null: there are none
   TracingPermission tracing_permission_;
   Peers peers_;
   Outbox outbox_;
   Fetches fetches_;
   const HostPaths host_paths_;
-  const unsigned copy_threads_;
   paths::host::CopyPool copies_;
   std::unordered_map<core::OperationId, Running> running_;
-  std::unordered_map<core::OperationId, LeaseCheck> lease_checks_;
   core::Time time_ = now();  // about, for everything that happens in one turn
   core::Time last_activity_ = time_;
   core::Time last_look_{0};                    // at the local channels

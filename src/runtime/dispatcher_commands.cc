@@ -3,6 +3,7 @@
 // The core's commands, and the ends of the transfers they start.
 #include "base/log.h"
 #include "nixl_connect/connector.h"
+#include "paths/ucx/transfer.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
 #include "wire/notification.h"
@@ -60,7 +61,8 @@ void Dispatcher::carry_out(const core::CheckLease& command) {
     if (is_valid)
       core_.lease_checked(command.operation, *is_valid, std::nullopt, time_);
     else
-      start_lease_check(command.operation, running);
+      lease_checks_.start(command.operation, endpoint(running),
+                          running.agent->extension()->lease);
   } catch (const Error& error) {
     core_.lease_checked(command.operation, false,
                         core::Failure{error.kind(), error.what()}, time_);
@@ -182,37 +184,6 @@ void Dispatcher::transfer_ended(core::OperationId operation, TransferResult end)
         (end.path.empty() ? "the connection" : end.path) + " failed: " + *end.failure};
   core_.transfer_ended(operation, std::move(failure), end.bytes, std::move(end.path),
                        time_);
-}
-
-void Dispatcher::start_lease_check(core::OperationId operation, Running& running) {
-  const wire::LeaseRecord& lease = running.agent->extension()->lease;
-  paths::ucx::Endpoint& to = endpoint(running);
-  const paths::ucx::RemoteKey& key = to.remote_key(lease.word_rkey);
-  LeaseCheck check{nullptr, landing_words_.take(), lease.token};
-  const paths::ucx::Range range{reinterpret_cast<std::uintptr_t>(check.landing.value),
-                                lease.word_address, sizeof(std::uint64_t),
-                                check.landing.registration, &key};
-  check.transfer =
-      std::make_unique<Transfer>(to, Direction::kGet, std::vector{range}, false,
-                                 [this, operation](const TransferResult& end) {
-                                   lease_word_arrived(operation, end);
-                                 });
-  check.transfer->start();
-  lease_checks_.emplace(operation, std::move(check));
-}
-
-void Dispatcher::lease_word_arrived(core::OperationId operation,
-                                    const TransferResult& end) {
-  const auto node = lease_checks_.extract(operation);
-  const LeaseCheck& check = node.mapped();
-  const bool is_valid = !end.failure && *check.landing.value == check.token;
-  landing_words_.give_back(check.landing);
-  std::optional<core::Failure> failure;
-  if (end.failure)
-    failure = {
-        ErrorKind::kDisconnected,
-        "the data arrived, but not the word that says it was valid: " + *end.failure};
-  core_.lease_checked(operation, is_valid, std::move(failure), time_);
 }
 
 }  // namespace nixl_connect::runtime

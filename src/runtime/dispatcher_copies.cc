@@ -50,29 +50,11 @@ Movement Dispatcher::movement_of(const Running& running) {
   return {state.identity().kind, state.descriptors(), *running.agent, running.remote};
 }
 
-core::Choice Dispatcher::choose(const Movement& movement, Peer& peer,
-                                const core::PathRules& rules,
-                                core::PathSet failed) const {
-  core::Work work;
-  work.threads = copy_threads_;
-  for (const Descriptor& local : movement.local) {
-    work.bytes += local.size();
-    if (local.size() > 0) ++work.ranges;
-  }
-  core::Facts facts = host_paths_.facts(movement, peer);
-  if (facts.is_ours && fetches_.may_have_leases(peer, *movement.agent.extension()))
-    facts.are_leases_seen = true;
-  if (failed.has(core::Path::kLocal)) facts.is_exposed_here = false;
-  if (failed.has(core::Path::kHostMap)) facts.is_map_refused = true;
-  if (failed.has(core::Path::kHostCma)) facts.is_cma_refused = true;
-  return core::choose(work, facts, rules, resources_.costs);
-}
-
 // Before the peer hears of it. False if no path may be taken; the operation has then
 // ended.
 bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
   OperationState& state = *request.state;
-  const core::Choice choice = choose(
+  const core::Choice choice = host_paths_.choose(
       {state.identity().kind, state.descriptors(), *request.agent, request.remote},
       peer, request.rules, {});
   settle(state, peer, choice, request.rules);
@@ -103,8 +85,8 @@ void Dispatcher::choose_again(Running& running) {
   Peer* const peer = peers_.find(running.peer);
   if (peer == nullptr)
     throw Error(ErrorKind::kDisconnected, "the peer is gone; ask it for new metadata");
-  const core::Choice choice =
-      choose(movement_of(running), *peer, running.rules, running.failed_paths);
+  const core::Choice choice = host_paths_.choose(movement_of(running), *peer,
+                                                 running.rules, running.failed_paths);
   settle(*running.state, *peer, choice, running.rules);
   if (!choice.path)
     throw Error(ErrorKind::kUnsupported, core::why_none(running.state->explain()));

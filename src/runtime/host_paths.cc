@@ -13,6 +13,7 @@
 #include "paths/local/exposures.h"
 #include "paths/local/local_copy.h"
 #include "runtime/exports.h"
+#include "runtime/fetches.h"
 #include "runtime/peers.h"
 
 namespace nixl_connect::runtime {
@@ -122,12 +123,28 @@ void compare_places(const base::Place& theirs, Facts& facts) {
 
 }  // namespace
 
+core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
+                               const core::PathRules& rules,
+                               core::PathSet failed) const {
+  core::Work work;
+  work.threads = settings_.copy_threads;
+  for (const Descriptor& local : movement.local) {
+    work.bytes += local.size();
+    if (local.size() > 0) ++work.ranges;
+  }
+  Facts known = facts(movement, peer);
+  if (failed.has(core::Path::kLocal)) known.is_exposed_here = false;
+  if (failed.has(core::Path::kHostMap)) known.is_map_refused = true;
+  if (failed.has(core::Path::kHostCma)) known.is_cma_refused = true;
+  return core::choose(work, known, rules, costs_);
+}
+
 Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   Facts facts;
   const auto& extension = movement.agent.extension();
-  facts.is_host_forbidden = is_host_forbidden_;
+  facts.is_host_forbidden = settings_.is_host_forbidden;
   facts.is_ours = extension.has_value();
-  if (is_host_forbidden_ || !facts.is_ours) return facts;
+  if (settings_.is_host_forbidden || !facts.is_ours) return facts;
   const auto pid = peer.pid();
   if (pid == static_cast<std::uint32_t>(::getpid())) {
     facts.where = Facts::Where::kThisProcess;
@@ -138,7 +155,8 @@ Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
     compare_places(*extension->place, facts);
   }
   facts.exported = exported_of(movement);
-  facts.are_leases_seen = peer.leases.is_valid(*extension).has_value();
+  facts.are_leases_seen = peer.leases.is_valid(*extension).has_value() ||
+                          fetches_.may_have_leases(peer, *extension);
   if (const auto lease = lease_in_reach(peer, movement.agent)) {
     facts.is_process_known = true;
     if (!std::exchange(peer.is_cma_tried, true) && look(*lease) == Fault::kRefused)

@@ -18,6 +18,7 @@
 
 namespace nixl_connect::runtime {
 
+class Fetches;
 struct Peer;
 
 // Which bytes an operation of the initiating side moves. Refers to what others own.
@@ -32,17 +33,25 @@ class HostPaths {
  public:
   using CopyPtr = std::shared_ptr<paths::host::Copy>;
 
-  HostPaths(bool is_host_forbidden, const core::Costs& costs)
-      : is_host_forbidden_(is_host_forbidden), costs_(costs) {}
+  struct Settings {
+    bool is_host_forbidden;
+    unsigned copy_threads;
+  };
 
-  // May ask the kernel once for each peer.
-  core::Facts facts(const Movement& movement, Peer& peer) const;
+  HostPaths(const Settings& settings, const core::Costs& costs, const Fetches& fetches)
+      : settings_(settings), costs_(costs), fetches_(fetches) {}
+
+  // Among all paths. `failed` ones were found closed for this movement. May ask the
+  // kernel once for each peer.
+  core::Choice choose(const Movement& movement, Peer& peer,
+                      const core::PathRules& rules, core::PathSet failed) const;
 
   // Null for core::Path::kUcx, and if the bytes cannot go that way after all.
   CopyPtr copy(core::Path path, const Movement& movement, Peer& peer,
                std::atomic<std::uint64_t>& progress) const;
 
  private:
+  core::Facts facts(const Movement& movement, Peer& peer) const;
   CopyPtr local_copy(const Movement& movement,
                      std::atomic<std::uint64_t>& progress) const;
   CopyPtr mapped_copy(const Movement& movement, Peer& peer,
@@ -50,8 +59,9 @@ class HostPaths {
   static CopyPtr cma_copy(const Movement& movement, const Peer& peer,
                           std::atomic<std::uint64_t>& progress);
 
-  const bool is_host_forbidden_;
+  const Settings settings_;
   const core::Costs costs_;
+  const Fetches& fetches_;
 };
 
 }  // namespace nixl_connect::runtime

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An operation that the core knows of, until its Finish. Used by whoever has the turn.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/path_rules.h"
+#include "core/terms.h"
+#include "paths/host/copy.h"
+#include "runtime/operation_state.h"
+#include "runtime/registrations.h"
+#include "runtime/remote_agent.h"
+
+namespace nixl_connect::paths::ucx {
+class Transfer;
+}
+
+namespace nixl_connect::runtime {
+
+struct View;
+
+struct Running {
+  std::shared_ptr<OperationState> state;
+  RegistrationHold registrations;
+  std::shared_ptr<const RemoteAgent> agent;  // initiating side
+  std::vector<RemoteRange> remote;
+  core::PeerId peer = 0;
+  core::PathRules rules;
+  core::Path path = core::Path::kUcx;
+  core::PathSet failed_paths;
+  std::unique_ptr<paths::ucx::Transfer> transfer;
+  std::shared_ptr<paths::host::Copy> copy;
+  std::shared_ptr<const View> view;
+  bool is_lease_checked = false;
+};
+
+}  // namespace nixl_connect::runtime
