@@ -20,7 +20,10 @@ ALLOWED = {
     "runtime": {"core", "paths", "wire", "base", "include"},
 }
 # Foreign headers that only one folder may include.
-CONFINED = {"src/paths/ucx": ("ucp/", "ucs/", "uct/", "ucm/")}
+CONFINED = {
+    "src/paths/cuda": ("cuda", "cooperative_groups"),
+    "src/paths/ucx": ("ucp/", "ucs/", "uct/", "ucm/"),
+}
 
 MAX_INCLUDE_DEPTH = 7
 MAX_FILE_LINES = 500
