@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "paths/cuda/stand_in/control.h"
+
 namespace nixl_connect::paths::cuda {
 namespace {
 
@@ -20,6 +22,13 @@ TEST(CudaDriver, ThatIsTooOldIsAFactWithTheReason) {
   EXPECT_EQ(opened.why_not,
             "no CUDA driver: libm.so.6 is older than CUDA 12.0 (it lacks "
             "cuGetProcAddress_v2)");
+}
+
+TEST(CudaDriver, IsOpenedOnce) {
+  const OpenedDriver opened = open_driver(stand_in::file());
+  ASSERT_NE(opened.driver, nullptr) << opened.why_not;
+  EXPECT_EQ(opened.driver->version, 12000);
+  EXPECT_EQ(open_driver(stand_in::file()).driver, opened.driver);
 }
 
 }  // namespace

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/roles.h"
+
+namespace nixl_connect::testing {
+
+int run_role(std::string_view role, const Channel& test) {
+  namespace roles = paths::cuda::testing;
+  if (role == "hand out memory") {
+    roles::hand_out_memory(test);
+  } else {
+    return 2;
+  }
+  return 0;
+}
+
+}  // namespace nixl_connect::testing

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/stand_in/calls.h"
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "paths/cuda/stand_in/contexts.h"
+#include "paths/cuda/stand_in/control.h"
+#include "paths/cuda/stand_in/streams.h"
+
+namespace nixl_connect::paths::cuda::stand_in {
+namespace {
+
+struct Failure {
+  CuResult result = kCuSuccess;
+  unsigned spared = 0;
+};
+
+struct Calls {
+  std::mutex mutex;
+  std::map<std::string, unsigned, std::less<>> counts;
+  std::map<std::string, Failure, std::less<>> failures;
+};
+
+Calls& all_calls() {
+  static auto& calls = *new Calls;
+  return calls;
+}
+
+// Those that work whatever has become of the context.
+bool needs_no_context(std::string_view symbol) {
+  return symbol.starts_with("cuGetError") || symbol.starts_with("cuCtxP") ||
+         symbol == "cuCtxGetCurrent" || symbol.starts_with("cuDevice") ||
+         symbol.starts_with("cuDriver") || symbol == "cuInit";
+}
+
+}  // namespace
+
+CuResult begin_call(const char* symbol) {
+  Calls& calls = all_calls();
+  const std::lock_guard lock(calls.mutex);
+  ++calls.counts[symbol];
+  if (const auto failure = calls.failures.find(symbol);
+      failure != calls.failures.end()) {
+    if (failure->second.spared-- == 0) {
+      const CuResult result = failure->second.result;
+      calls.failures.erase(failure);
+      return result;
+    }
+  }
+  const CuContext context = current_context();
+  return context == nullptr || needs_no_context(symbol) ? kCuSuccess
+                                                        : context->sticky.load();
+}
+
+unsigned calls(std::string_view function) {
+  Calls& calls = all_calls();
+  const std::lock_guard lock(calls.mutex);
+  const auto count = calls.counts.find(function);
+  return count == calls.counts.end() ? 0 : count->second;
+}
+
+void fail(std::string_view function, CuResult result, unsigned spared) {
+  Calls& calls = all_calls();
+  const std::lock_guard lock(calls.mutex);
+  calls.failures.insert_or_assign(std::string(function), Failure{result, spared});
+}
+
+void reset() {
+  release_streams();
+  set_peers(true);
+  for (CuDevice device = 0; device < kDevices; ++device) {
+    poison(device, kCuSuccess);
+    context_of(device)->peers = 0;
+  }
+  Calls& calls = all_calls();
+  const std::lock_guard lock(calls.mutex);
+  calls.counts.clear();
+  calls.failures.clear();
+}
+
+}  // namespace nixl_connect::paths::cuda::stand_in

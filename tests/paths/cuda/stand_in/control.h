@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a test can see and do of the stand-in driver of its own process: a library that
+// answers as the CUDA driver does, for GPUs that are not there. Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "paths/cuda/abi.h"
+
+namespace nixl_connect::paths::cuda::stand_in {
+
+constexpr int kDevices = 2;
+
+// The library itself, for open_driver().
+const char* file();
+
+// Ends what the functions below began, and sets the counters to zero.
+void reset();
+
+// How often a function of the driver was called, "cuMemAlloc".
+unsigned calls(std::string_view function);
+
+// The call of that function after `spared` others does nothing but to fail.
+void fail(std::string_view function, CuResult result, unsigned spared = 0);
+
+// As a kernel that goes wrong does: all that uses the device's context fails from now
+// on, and what waits in its streams is not done.
+void poison(CuDevice device, CuResult result);
+
+// Until release(), streams take work but do none.
+void hold_streams();
+void release_streams();
+
+// Whether kernels of one device reach the other. They do, unless told otherwise.
+void set_peers(bool can_reach);
+
+// Memory as cudaMallocAsync has it, which cannot be exported. Freed by cuMemFree.
+CuDevicePointer allocate_from_pool(CuDevice device, std::size_t size);
+
+// Memory of the devices that is allocated, mapped or imported; streams and events.
+std::size_t mappings();
+std::size_t objects();
+
+}  // namespace nixl_connect::paths::cuda::stand_in

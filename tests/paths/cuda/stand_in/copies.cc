@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the stand-in's streams do to memory. Addresses mean what they mean when the work
+// is done, not when it was asked for: memory freed in between is an illegal address.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "paths/cuda/stand_in/copy_bytes.h"
+#include "paths/cuda/stand_in/functions.h"
+#include "paths/cuda/stand_in/streams.h"
+
+namespace nixl_connect::paths::cuda::stand_in {
+namespace {
+
+CuDevicePointer address_of(const void* pointer) {
+  return reinterpret_cast<std::uintptr_t>(pointer);
+}
+
+template <typename Value>
+CuResult write_value(CuStream stream, CuDevicePointer address, Value value) {
+  if (address % sizeof value != 0) return kCuInvalidValue;
+  return enqueue(stream, [=](CuDevice device) {
+    const auto pieces = resolve(address, sizeof value, device, By::kKernel);
+    if (pieces.empty()) return kCuIllegalAddress;
+    std::atomic_ref(*reinterpret_cast<Value*>(pieces.front().data)).store(value);
+    return kCuSuccess;
+  });
+}
+
+}  // namespace
+
+CuResult copy_bytes(CuDevicePointer to, CuDevicePointer from, std::size_t size,
+                    CuDevice device, By by) {
+  const auto targets = resolve(to, size, device, by);
+  const auto sources = resolve(from, size, device, by);
+  if (size > 0 && (targets.empty() || sources.empty())) return kCuIllegalAddress;
+  for (std::size_t done = 0, t = 0, s = 0, in_t = 0, in_s = 0; done < size;) {
+    const std::size_t part = std::min(targets[t].size - in_t, sources[s].size - in_s);
+    std::memmove(targets[t].data + in_t, sources[s].data + in_s, part);
+    done += part;
+    if ((in_t += part) == targets[t].size) ++t, in_t = 0;
+    if ((in_s += part) == sources[s].size) ++s, in_s = 0;
+  }
+  return kCuSuccess;
+}
+
+CuResult memcpy_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
+                      CuStream stream) {
+  return enqueue(stream, [=](CuDevice device) {
+    return copy_bytes(to, from, size, device, By::kCopyEngine);
+  });
+}
+
+CuResult memcpy_dtod_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
+                           CuStream stream) {
+  return memcpy_async(to, from, size, stream);
+}
+
+CuResult memcpy_htod_async(CuDevicePointer to, const void* from, std::size_t size,
+                           CuStream stream) {
+  return memcpy_async(to, address_of(from), size, stream);
+}
+
+CuResult memcpy_dtoh_async(void* to, CuDevicePointer from, std::size_t size,
+                           CuStream stream) {
+  return memcpy_async(address_of(to), from, size, stream);
+}
+
+CuResult memcpy_peer_async(CuDevicePointer to, CuContext to_context,
+                           CuDevicePointer from, CuContext from_context,
+                           std::size_t size, CuStream stream) {
+  if (to_context == nullptr || from_context == nullptr) return kCuInvalidContext;
+  return memcpy_async(to, from, size, stream);
+}
+
+CuResult memset_async(CuDevicePointer to, unsigned char value, std::size_t size,
+                      CuStream stream) {
+  return enqueue(stream, [=](CuDevice device) {
+    const auto pieces = resolve(to, size, device, By::kCopyEngine);
+    if (pieces.empty() && size > 0) return kCuIllegalAddress;
+    for (const Piece& piece : pieces) std::memset(piece.data, value, piece.size);
+    return kCuSuccess;
+  });
+}
+
+CuResult stream_write_value32(CuStream stream, CuDevicePointer address,
+                              std::uint32_t value, unsigned /*flags*/) {
+  return write_value(stream, address, value);
+}
+
+CuResult stream_write_value64(CuStream stream, CuDevicePointer address,
+                              std::uint64_t value, unsigned /*flags*/) {
+  return write_value(stream, address, value);
+}
+
+}  // namespace nixl_connect::paths::cuda::stand_in

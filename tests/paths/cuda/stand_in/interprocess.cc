@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stand-in's memory across processes: a handle says where the memfd of an
+// allocation can be found, through the exporter's entry in /proc.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "paths/cuda/stand_in/contexts.h"
+#include "paths/cuda/stand_in/events.h"
+#include "paths/cuda/stand_in/functions.h"
+#include "paths/cuda/stand_in/memory.h"
+
+namespace nixl_connect::paths::cuda::stand_in {
+namespace {
+
+struct Place {
+  pid_t pid = 0;
+  int fd = -1;
+  CuDevice device = 0;
+  std::uint64_t buffer_id = 0;
+};
+static_assert(sizeof(Place) <= sizeof(CuIpcHandle));
+
+base::UniqueFd open_place(const Place& place) {
+  const std::string path =
+      "/proc/" + std::to_string(place.pid) + "/fd/" + std::to_string(place.fd);
+  return base::UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+}
+
+}  // namespace
+
+CuResult ipc_get_mem_handle(CuIpcHandle* handle, CuDevicePointer address) {
+  const std::lock_guard lock(memory().mutex);
+  const auto found = find_mapping(address);
+  if (found == memory().mappings.end() || found->second.kind != Kind::kAllocated)
+    return kCuInvalidValue;
+  const Place place{::getpid(), found->second.physical->fd.get(),
+                    found->second.physical->device, found->second.buffer_id};
+  *handle = {};
+  std::memcpy(handle->bytes.data(), &place, sizeof place);
+  return kCuSuccess;
+}
+
+CuResult ipc_open_mem_handle(CuDevicePointer* address, CuIpcHandle handle,
+                             unsigned flags) {
+  const CuContext context = current_context();
+  Place place;
+  std::memcpy(&place, handle.bytes.data(), sizeof place);
+  if (context == nullptr || place.pid == ::getpid()) return kCuInvalidContext;
+  const std::lock_guard lock(memory().mutex);
+  for (auto& [start, mapping] : memory().mappings) {
+    if (mapping.kind != Kind::kImported || mapping.handle != handle) continue;
+    ++mapping.opened;
+    *address = start;
+    return kCuSuccess;
+  }
+  const bool is_peer = place.device != context->device;
+  if (is_peer && (flags & kCuIpcLazyPeerAccess) == 0) return kCuInvalidValue;
+  auto physical = open_physical(open_place(place), place.device);
+  if (physical == nullptr) return kCuInvalidValue;
+  *address = reserve(physical->size, 1);
+  memory().mappings.emplace(*address, Mapping{.kind = Kind::kImported,
+                                              .physical = physical,
+                                              .size = physical->size,
+                                              .buffer_id = ++memory().last_id,
+                                              .reachable_by = 1U << context->device,
+                                              .handle = handle});
+  return kCuSuccess;
+}
+
+CuResult ipc_close_mem_handle(CuDevicePointer address) {
+  const std::lock_guard lock(memory().mutex);
+  const auto found = memory().mappings.find(address);
+  if (found == memory().mappings.end() || found->second.kind != Kind::kImported)
+    return kCuInvalidValue;
+  if (--found->second.opened > 0) return kCuSuccess;
+  memory().mappings.erase(found);
+  return kCuSuccess;
+}
+
+CuResult ipc_get_event_handle(CuIpcHandle* handle, CuEvent event) {
+  if ((event->flags & kCuEventInterprocess) == 0) return kCuInvalidHandle;
+  const Place place{::getpid(), event->words->fd.get(), 0, 0};
+  *handle = {};
+  std::memcpy(handle->bytes.data(), &place, sizeof place);
+  return kCuSuccess;
+}
+
+CuResult ipc_open_event_handle(CuEvent* event, CuIpcHandle handle) {
+  Place place;
+  std::memcpy(&place, handle.bytes.data(), sizeof place);
+  if (current_context() == nullptr) return kCuInvalidContext;
+  auto words = open_physical(open_place(place), 0);
+  if (words == nullptr) return kCuInvalidValue;
+  *event = make_event(std::move(words), kCuEventInterprocess);
+  return kCuSuccess;
+}
+
+}  // namespace nixl_connect::paths::cuda::stand_in
