@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The stand-in's kernels, which it knows by name: it cannot read the image of a module.
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
+#include "paths/cuda/page_copy_arguments.h"
 #include "paths/cuda/stand_in/contexts.h"
+#include "paths/cuda/stand_in/copy_bytes.h"
 #include "paths/cuda/stand_in/functions.h"
 #include "paths/cuda/stand_in/streams.h"
 
@@ -20,6 +25,80 @@ struct CuModuleObject {
 };
 
 namespace stand_in {
+namespace {
+
+// What a kernel reads at an address; nothing if it cannot.
+template <typename Value>
+std::vector<Value> read(const Value* from, std::size_t count, CuDevice device) {
+  std::vector<Value> values(count);
+  auto* next = reinterpret_cast<std::byte*>(values.data());
+  const auto pieces = resolve(reinterpret_cast<std::uintptr_t>(from),
+                              count * sizeof(Value), device, By::kKernel);
+  for (const Piece& piece : pieces) next = std::copy_n(piece.data, piece.size, next);
+  if (pieces.empty()) values.clear();
+  return values;
+}
+
+// As the GPU does it: each worker for itself, chunk by chunk.
+CuResult copy_pages(const std::vector<Page>& pages,
+                    const std::vector<ShareStart>& shares, std::uint32_t chunk_bytes,
+                    CuDevice device) {
+  for (std::size_t worker = 0; worker + 1 < shares.size(); ++worker) {
+    const ShareStart end = shares[worker + 1];
+    std::uint64_t chunk = shares[worker].chunk;
+    for (std::uint32_t index = shares[worker].page;
+         index < pages.size() && index <= end.page; ++index, chunk = 0) {
+      const Page& page = pages[index];
+      const std::uint64_t last =
+          index == end.page ? end.chunk : chunks_of(page, chunk_bytes);
+      for (; chunk < last; ++chunk) {
+        const Chunk part = chunk_of(page, chunk, chunk_bytes);
+        const CuResult result =
+            copy_bytes(page.target + part.offset, page.source + part.offset, part.size,
+                       device, By::kKernel);
+        if (result != kCuSuccess) return result;
+      }
+    }
+  }
+  return kCuSuccess;
+}
+
+Work copy_listed(void** parameters) {
+  PageList list;
+  std::memcpy(&list, parameters[0], sizeof list);
+  return [list](CuDevice device) {
+    const auto shares = read(list.shares, list.workers + std::size_t{1}, device);
+    if (shares.empty()) return kCuIllegalAddress;
+    const ShareStart end = shares.back();
+    const auto pages =
+        read(list.pages, end.page + (end.chunk > 0 ? std::size_t{1} : 0), device);
+    return pages.empty() ? kCuIllegalAddress
+                         : copy_pages(pages, shares, list.chunk_bytes, device);
+  };
+}
+
+Work copy_short_list(void** parameters) {
+  ShortPageList list;
+  std::memcpy(&list, parameters[0], sizeof list);
+  std::vector<Page> pages(list.page_count);
+  std::vector<ShareStart> shares(list.workers + std::size_t{1});
+  const auto* const words = reinterpret_cast<const std::byte*>(list.words);
+  const std::size_t page_bytes = pages.size() * sizeof(Page);
+  std::memcpy(pages.data(), words, page_bytes);
+  std::memcpy(shares.data(), words + page_bytes, shares.size() * sizeof(ShareStart));
+  return [=, chunk_bytes = list.chunk_bytes](CuDevice device) {
+    return copy_pages(pages, shares, chunk_bytes, device);
+  };
+}
+
+std::array<CuFunctionObject, 4> kernels{{
+    {"nixl_connect_copy_plain", copy_listed},
+    {"nixl_connect_copy_plain_short", copy_short_list},
+    {"nixl_connect_copy_bulk", copy_listed},
+    {"nixl_connect_copy_bulk_short", copy_short_list},
+}};
+
+}  // namespace
 
 CuResult module_load_data(CuModule* module, const void* image) {
   if (current_context() == nullptr) return kCuInvalidContext;
@@ -33,8 +112,13 @@ CuResult module_unload(CuModule module) {
   return kCuSuccess;
 }
 
-CuResult module_get_function(CuFunction* /*function*/, CuModule /*module*/,
-                             const char* /*name*/) {
+CuResult module_get_function(CuFunction* function, CuModule /*module*/,
+                             const char* name) {
+  for (CuFunctionObject& kernel : kernels) {
+    if (kernel.name != name) continue;
+    *function = &kernel;
+    return kCuSuccess;
+  }
   return kCuNotFound;
 }
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the page kernel is given, and how its work is cut: read by the compiler of the
+// host and by that of the GPU. Values; no threads.
+//
+// A page is cut into chunks, which begin where a multiple of their size past the
+// 128-byte line of the target's start is. A worker is a warp of the kernel; it copies
+// the chunks from its share's start up to that of the next share, page after page.
+#pragma once
+
+#include <cstdint>
+
+#ifdef __CUDACC__
+#define NIXL_CONNECT_ON_GPU __host__ __device__
+#else
+#define NIXL_CONNECT_ON_GPU
+#endif
+
+namespace nixl_connect::paths::cuda {
+
+// Addresses that the GPU of the kernel reaches. Targets overlap nothing.
+struct Page {
+  std::uint64_t source = 0;
+  std::uint64_t target = 0;
+  std::uint64_t size = 0;
+};
+
+struct ShareStart {
+  std::uint32_t page = 0;
+  std::uint32_t chunk = 0;
+};
+
+struct PageList {
+  const Page* pages = nullptr;
+  const ShareStart* shares = nullptr;  // of each worker, and behind them the end
+  std::uint32_t chunk_bytes = 0;       // a power of two from 128 on
+  std::uint32_t workers = 0;
+};
+
+// A short list travels with the launch of the kernel, whose arguments are 4 KB at most.
+// The pages, and behind them the shares.
+struct ShortPageList {
+  static constexpr std::uint32_t kWords = 504;
+
+  std::uint32_t page_count = 0;
+  std::uint32_t chunk_bytes = 0;
+  std::uint32_t workers = 0;
+  std::uint32_t unused = 0;
+  std::uint64_t words[kWords] = {};
+};
+static_assert(sizeof(ShortPageList) <= 4096 && sizeof(Page) == 24 &&
+              sizeof(ShareStart) == 8);
+
+constexpr std::uint32_t kWarpThreads = 32;
+constexpr std::uint32_t kBulkWarps = 4;    // in a block that copies in bulk
+constexpr std::uint32_t kPlainWarps = 16;  // in one that does not
+constexpr std::uint32_t kBulkStages = 8;   // chunks of a warp that are under way
+constexpr std::uint32_t kLargestBulkChunk = 4096;
+
+NIXL_CONNECT_ON_GPU constexpr std::uint32_t lead_of(const Page& page) {
+  return static_cast<std::uint32_t>(page.target & 127);
+}
+
+NIXL_CONNECT_ON_GPU constexpr std::uint64_t chunks_of(const Page& page,
+                                                      std::uint32_t chunk_bytes) {
+  return page.size == 0 ? 0
+                        : (lead_of(page) + page.size + chunk_bytes - 1) / chunk_bytes;
+}
+
+// The bytes of a page that are in one of its chunks.
+struct Chunk {
+  std::uint64_t offset = 0;
+  std::uint32_t size = 0;
+};
+
+NIXL_CONNECT_ON_GPU constexpr Chunk chunk_of(const Page& page, std::uint64_t index,
+                                             std::uint32_t chunk_bytes) {
+  const std::uint64_t lead = lead_of(page);
+  const std::uint64_t begin = index == 0 ? 0 : index * chunk_bytes - lead;
+  const std::uint64_t end = (index + 1) * chunk_bytes - lead;
+  return {begin,
+          static_cast<std::uint32_t>((end < page.size ? end : page.size) - begin)};
+}
+
+}  // namespace nixl_connect::paths::cuda

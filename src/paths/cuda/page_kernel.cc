@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/page_kernel.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "paths/cuda/page_shares.h"
+
+namespace nixl_connect::paths::cuda {
+namespace {
+
+constexpr int kLeastCapabilityForBulk = 90;
+constexpr std::uint32_t kPlainChunk = 16 << 10;
+constexpr std::uint32_t kBulkSharedBytes = kBulkWarps * kBulkStages * kLargestBulkChunk;
+
+Module load(const Driver& driver, const void* image) {
+  CuModule module = nullptr;
+  driver.check(driver.functions.module_load_data(&module, image),
+               "loading the page kernel");
+  return {driver, module};
+}
+
+}  // namespace
+
+PageKernel::PageKernel(const Driver& driver, const DeviceFacts& device,
+                       const void* image)
+    : driver_(driver),
+      has_bulk_(device.compute_capability >= kLeastCapabilityForBulk),
+      module_(load(driver, image)),
+      plain_{find("nixl_connect_copy_plain"), find("nixl_connect_copy_plain_short")},
+      lists_(driver) {
+  if (!has_bulk_) return;
+  bulk_ = {find("nixl_connect_copy_bulk"), find("nixl_connect_copy_bulk_short")};
+  for (const CuFunction function : {bulk_.with_list, bulk_.with_short_list})
+    driver.check(driver.functions.function_set_attribute(
+                     function, kCuMaxDynamicSharedBytes, kBulkSharedBytes),
+                 "giving the page kernel its shared memory");
+}
+
+CuFunction PageKernel::find(const char* name) const {
+  CuFunction function = nullptr;
+  driver_.check(driver_.functions.module_get_function(&function, module_.get(), name),
+                std::string("finding the kernel ") + name);
+  return function;
+}
+
+void PageKernel::copy(CuStream stream, std::span<const Page> pages,
+                      const PageCopyOptions& options) {
+  const Launch launch = plan(pages, options);
+  if (launch.blocks == 0) return;
+  const auto shares = share_out(pages, launch.chunk_bytes, launch.workers());
+  if (pages.size_bytes() + std::span(shares).size_bytes() <=
+      sizeof ShortPageList::words)
+    copy_short(stream, pages, shares, launch);
+  else
+    copy_long(stream, pages, shares, launch, options.list_place);
+}
+
+PageKernel::Launch PageKernel::plan(std::span<const Page> pages,
+                                    const PageCopyOptions& options) const {
+  using Way = PageCopyOptions::Way;
+  const bool is_bulk =
+      has_bulk_ && (options.way == Way::kBulk ||
+                    (options.way == Way::kAuto && is_mostly_bulk(pages)));
+  Launch launch;
+  launch.kernels = is_bulk ? &bulk_ : &plain_;
+  launch.warps = is_bulk ? kBulkWarps : kPlainWarps;
+  launch.shared_bytes = is_bulk ? kBulkSharedBytes : 0;
+  // A chunk is a quarter of what a warp would get of it, so that shares come out even.
+  std::uint64_t bytes = 0;
+  for (const Page& page : pages) bytes += page.size;
+  const std::uint64_t fair =
+      bytes / (std::uint64_t{4} * launch.warps * options.max_blocks);
+  launch.chunk_bytes = is_bulk ? kLargestBulkChunk : kPlainChunk;
+  while (launch.chunk_bytes > 1024 && launch.chunk_bytes > fair)
+    launch.chunk_bytes /= 2;
+  const std::uint64_t chunks = count_chunks(pages, launch.chunk_bytes);
+  const std::uint64_t blocks = (chunks + launch.warps - 1) / launch.warps;
+  launch.blocks = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(blocks, std::max(options.max_blocks, 1U)));
+  return launch;
+}
+
+void PageKernel::copy_short(CuStream stream, std::span<const Page> pages,
+                            std::span<const ShareStart> shares, const Launch& launch) {
+  ShortPageList list;
+  list.page_count = static_cast<std::uint32_t>(pages.size());
+  list.chunk_bytes = launch.chunk_bytes;
+  list.workers = launch.workers();
+  auto* const words = reinterpret_cast<std::byte*>(list.words);
+  std::memcpy(words, pages.data(), pages.size_bytes());
+  std::memcpy(words + pages.size_bytes(), shares.data(), shares.size_bytes());
+  start(launch.kernels->with_short_list, stream, launch, &list);
+}
+
+void PageKernel::copy_long(CuStream stream, std::span<const Page> pages,
+                           std::span<const ShareStart> shares, const Launch& launch,
+                           PageCopyOptions::ListPlace place) {
+  const std::size_t size = pages.size_bytes() + shares.size_bytes();
+  PageLists::Room& room = lists_.take(size);
+  std::memcpy(room.on_host(), pages.data(), pages.size_bytes());
+  std::memcpy(room.on_host() + pages.size_bytes(), shares.data(), shares.size_bytes());
+  CuDevicePointer address = room.host_on_gpu();
+  if (place == PageCopyOptions::ListPlace::kGpu) {
+    address = room.on_gpu();
+    driver_.check(
+        driver_.functions.memcpy_htod_async(address, room.on_host(), size, stream),
+        "copying a list of pages to the GPU");
+    room.use(driver_, stream);
+  }
+  PageList list;
+  list.pages = reinterpret_cast<const Page*>(address);
+  list.shares = reinterpret_cast<const ShareStart*>(address + pages.size_bytes());
+  list.chunk_bytes = launch.chunk_bytes;
+  list.workers = launch.workers();
+  start(launch.kernels->with_list, stream, launch, &list);
+  room.use(driver_, stream);
+}
+
+void PageKernel::start(CuFunction function, CuStream stream, const Launch& launch,
+                       void* arguments) const {
+  void* parameters[] = {arguments};
+  driver_.check(driver_.functions.launch_kernel(
+                    function, launch.blocks, 1, 1, launch.warps * kWarpThreads, 1, 1,
+                    launch.shared_bytes, stream, parameters, nullptr),
+                "launching the page kernel");
+}
+
+}  // namespace nixl_connect::paths::cuda

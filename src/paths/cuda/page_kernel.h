@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Launches the page kernel on one GPU, one launch for thousands of pages. One thread,
+// with the context current that it was made with.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "paths/cuda/devices.h"
+#include "paths/cuda/handles.h"
+#include "paths/cuda/page_copy_arguments.h"
+#include "paths/cuda/page_lists.h"
+
+namespace nixl_connect::paths::cuda {
+
+struct PageCopyOptions {
+  // How many multiprocessors it may take, at least 1; a block has one for itself.
+  std::uint32_t max_blocks = 32;
+
+  // kAuto: bulk copies if most bytes can go so and the GPU has them.
+  enum class Way { kAuto, kBulk, kPlain };
+  Way way = Way::kAuto;
+
+  // Where the kernel reads a long list: a copy of it, or as the host wrote it.
+  enum class ListPlace { kGpu, kHost };
+  ListPlace list_place = ListPlace::kGpu;
+};
+
+class PageKernel {
+ public:
+  // `image` as page_kernel_image() has it. Throws as Driver::check().
+  PageKernel(const Driver& driver, const DeviceFacts& device, const void* image);
+
+  // Takes the pages, of which each target is apart from everything else, and returns
+  // when the stream has the work. Throws as Driver::check(); then nothing was copied.
+  void copy(CuStream stream, std::span<const Page> pages,
+            const PageCopyOptions& options = {});
+
+ private:
+  struct Kernels {
+    CuFunction with_list = nullptr;
+    CuFunction with_short_list = nullptr;
+  };
+  struct Launch {
+    const Kernels* kernels = nullptr;
+    std::uint32_t warps = 0;  // of a block
+    std::uint32_t chunk_bytes = 0;
+    std::uint32_t shared_bytes = 0;
+    std::uint32_t blocks = 0;
+
+    std::uint32_t workers() const noexcept { return blocks * warps; }
+  };
+
+  CuFunction find(const char* name) const;
+  Launch plan(std::span<const Page> pages, const PageCopyOptions& options) const;
+  void copy_short(CuStream stream, std::span<const Page> pages,
+                  std::span<const ShareStart> shares, const Launch& launch);
+  void copy_long(CuStream stream, std::span<const Page> pages,
+                 std::span<const ShareStart> shares, const Launch& launch,
+                 PageCopyOptions::ListPlace place);
+  void start(CuFunction function, CuStream stream, const Launch& launch,
+             void* arguments) const;
+
+  const Driver& driver_;
+  const bool has_bulk_;
+  Module module_;
+  Kernels plain_;
+  Kernels bulk_;
+  PageLists lists_;
+};
+
+}  // namespace nixl_connect::paths::cuda

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/page_kernel_image.h"
+
+#ifdef NIXL_CONNECT_PAGE_KERNEL
+// The assembler puts the file that nvcc made into this object.
+__asm__(
+    ".pushsection .rodata\n"
+    ".balign 64\n"
+    ".hidden nixl_connect_page_kernel\n"
+    ".globl nixl_connect_page_kernel\n"
+    "nixl_connect_page_kernel:\n"
+    ".incbin \"" NIXL_CONNECT_PAGE_KERNEL
+    "\"\n"
+    ".popsection\n");
+// NOLINTNEXTLINE(readability-identifier-naming): so the text above calls it.
+extern "C" __attribute__((visibility("hidden"))) const char nixl_connect_page_kernel[];
+#endif
+
+namespace nixl_connect::paths::cuda {
+
+const void* page_kernel_image() noexcept {
+#ifdef NIXL_CONNECT_PAGE_KERNEL
+  return nixl_connect_page_kernel;
+#else
+  return nullptr;
+#endif
+}
+
+std::string_view why_no_page_kernel() noexcept {
+  return has_page_kernel() ? "" : "this library was built without nvcc";
+}
+
+}  // namespace nixl_connect::paths::cuda

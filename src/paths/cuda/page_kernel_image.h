@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The page kernel as nvcc has compiled it, if there was one. Constant; any thread.
+#pragma once
+
+#include <string_view>
+
+namespace nixl_connect::paths::cuda {
+
+// For cuModuleLoadData(): machine code for several GPUs, and PTX for those to come.
+// None (nullptr) in a library that was built without nvcc.
+const void* page_kernel_image() noexcept;
+
+inline bool has_page_kernel() noexcept { return page_kernel_image() != nullptr; }
+
+// "this library was built without nvcc"; empty if it has one.
+std::string_view why_no_page_kernel() noexcept;
+
+}  // namespace nixl_connect::paths::cuda

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the page kernel is launched; what it does on a GPU is for tests/gpu.
+#include "paths/cuda/page_kernel.h"
+
+#include <numeric>
+#include <random>
+
+#include "nixl_connect/error.h"
+#include "paths/cuda/page_kernel_image.h"
+#include "paths/cuda/session.h"
+
+namespace nixl_connect::paths::cuda::testing {
+namespace {
+
+using PageKernels = StandInTest;
+
+// The stand-in does not look at it.
+constexpr int kImage = 0;
+
+DeviceFacts facts_of_first() { return find_devices(driver_under_test()).at(0); }
+
+std::vector<std::byte> random_bytes(std::size_t size, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<std::byte> bytes(size);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  return bytes;
+}
+
+// `count` pages between two allocations, each with 7 bytes of room behind it.
+struct Scene {
+  Scene(const Session& session, std::size_t count, std::size_t page_size)
+      : stride(page_size + 7),
+        source(allocate(session.driver, count * stride)),
+        target(allocate(session.driver, count * stride)),
+        bytes(random_bytes(count * stride, 1)),
+        expected(count * stride) {
+    session.write(source.get(), bytes);
+    session.fill(target.get(), 0, count * stride);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t to = (i * 7 + 3) % count * stride;
+      pages.push_back({source.get() + i * stride, target.get() + to, page_size});
+      std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(i * stride), page_size,
+                  expected.begin() + static_cast<std::ptrdiff_t>(to));
+    }
+  }
+
+  std::size_t stride;
+  DeviceMemory source;
+  DeviceMemory target;
+  std::vector<std::byte> bytes;
+  std::vector<std::byte> expected;
+  std::vector<Page> pages;
+};
+
+TEST_F(PageKernels, CopyAShortListWithTheLaunchAlone) {
+  const Session session;
+  PageKernel kernel(session.driver, facts_of_first(), &kImage);
+  const Scene scene(session, 12, 3000);
+  kernel.copy(session.stream(), scene.pages);
+  EXPECT_EQ(session.read(scene.target.get(), scene.expected.size()), scene.expected);
+  EXPECT_EQ(stand_in::calls("cuLaunchKernel"), 1U);
+  EXPECT_EQ(stand_in::calls("cuMemHostRegister"), 0U);
+}
+
+TEST_F(PageKernels, CopyALongListFromEitherPlaceAndUseItsRoomAgain) {
+  const Session session;
+  PageKernel kernel(session.driver, facts_of_first(), &kImage);
+  for (const auto place :
+       {PageCopyOptions::ListPlace::kGpu, PageCopyOptions::ListPlace::kHost}) {
+    const Scene scene(session, 2000, 300);
+    kernel.copy(session.stream(), scene.pages, {.list_place = place});
+    EXPECT_EQ(session.read(scene.target.get(), scene.expected.size()), scene.expected);
+  }
+  EXPECT_EQ(stand_in::calls("cuLaunchKernel"), 2U);
+  EXPECT_EQ(stand_in::calls("cuMemHostRegister"), 1U);
+}
+
+TEST_F(PageKernels, KeepListsThatKernelsAreYetToRead) {
+  const Session session;
+  PageKernel kernel(session.driver, facts_of_first(), &kImage);
+  const Scene first(session, 2000, 300);
+  const Scene second(session, 2000, 300);
+  stand_in::hold_streams();
+  kernel.copy(session.stream(), first.pages);
+  kernel.copy(session.stream(), second.pages);
+  stand_in::release_streams();
+  EXPECT_EQ(session.read(first.target.get(), first.expected.size()), first.expected);
+  EXPECT_EQ(session.read(second.target.get(), second.expected.size()), second.expected);
+}
+
+TEST_F(PageKernels, DoNothingForEmptyPages) {
+  const Session session;
+  PageKernel kernel(session.driver, facts_of_first(), &kImage);
+  kernel.copy(session.stream(), {});
+  kernel.copy(session.stream(), std::vector<Page>(3));
+  EXPECT_EQ(stand_in::calls("cuLaunchKernel"), 0U);
+}
+
+TEST_F(PageKernels, TellWhatFailedAtTheLaunch) {
+  const Session session;
+  PageKernel kernel(session.driver, facts_of_first(), &kImage);
+  const Scene scene(session, 2, 3000);
+  stand_in::fail("cuLaunchKernel", kCuOutOfMemory);
+  try {
+    kernel.copy(session.stream(), scene.pages);
+    FAIL() << "launched";
+  } catch (const Error& error) {
+    EXPECT_TRUE(std::string(error.what()).starts_with("launching the page kernel: "));
+  }
+}
+
+TEST(PageKernelImage, IsThereOrTheReasonIs) {
+  EXPECT_EQ(has_page_kernel(), why_no_page_kernel().empty());
+}
+
+}  // namespace
+}  // namespace nixl_connect::paths::cuda::testing
