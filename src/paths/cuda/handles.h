@@ -11,9 +11,9 @@
 
 namespace nixl_connect::paths::cuda {
 
-// Gives its object back by the driver's function that kRelease names. What fails then
+// Gives its object back by the driver's function that Release names. What fails then
 // is not told: the object is gone either way, or its whole context is.
-template <typename Object, auto kRelease>
+template <typename Object, auto Release>
 class Handle {
  public:
   Handle() = default;
@@ -28,7 +28,7 @@ class Handle {
     return *this;
   }
   ~Handle() {
-    if (driver_ != nullptr) (driver_->functions.*kRelease)(object_);
+    if (driver_ != nullptr) (driver_->functions.*Release)(object_);
   }
 
   Object get() const noexcept { return object_; }

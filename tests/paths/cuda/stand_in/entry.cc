@@ -14,14 +14,14 @@
 namespace nixl_connect::paths::cuda::stand_in {
 namespace {
 
-template <const char* kSymbol, auto kFunction>
+template <const char* Symbol, auto Function>
 struct Entry;
-template <const char* kSymbol, typename... Parameters,
-          CuResult (*kFunction)(Parameters...)>
-struct Entry<kSymbol, kFunction> {
+template <const char* Symbol, typename... Parameters,
+          CuResult (*Function)(Parameters...)>
+struct Entry<Symbol, Function> {
   static CuResult call(Parameters... parameters) {
-    const CuResult result = begin_call(kSymbol);
-    return result == kCuSuccess ? kFunction(parameters...) : result;
+    const CuResult result = begin_call(Symbol);
+    return result == kCuSuccess ? Function(parameters...) : result;
   }
 };
 
@@ -51,6 +51,7 @@ const char* file() {
   return name;
 }
 
+// NOLINTNEXTLINE(readability-identifier-naming): the driver's name
 extern "C" CuResult cuGetProcAddress_v2(const char* symbol, void** function,
                                         int version, std::uint64_t /*flags*/,
                                         int* status) {

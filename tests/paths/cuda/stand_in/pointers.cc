@@ -46,7 +46,9 @@ CuResult put_of_device(CuPointerAttribute attribute, void* to, CuDevicePointer s
   const bool has_no_context = mapping.kind == Kind::kMapped;
   switch (attribute) {
     case kCuPointerContext:
-      put(to, has_no_context ? nullptr : context_of(mapping.physical->device));
+      put(to, has_no_context ? std::uintptr_t{0}
+                             : reinterpret_cast<std::uintptr_t>(
+                                   context_of(mapping.physical->device)));
       return kCuSuccess;
     case kCuPointerMemoryType:
       put<unsigned>(to, kCuMemoryDevice);
