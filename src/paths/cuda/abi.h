@@ -22,6 +22,7 @@ enum CuResult : int {
   kCuInvalidImage = 200,
   kCuInvalidContext = 201,
   kCuMapFailed = 205,
+  kCuAlreadyMapped = 208,
   kCuNoBinaryForGpu = 209,
   kCuEccUncorrectable = 214,
   kCuPeerAccessUnsupported = 217,

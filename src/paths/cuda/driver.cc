@@ -91,6 +91,7 @@ ErrorKind kind_of(CuResult result) noexcept {
   switch (result) {
     case kCuOutOfMemory:
     case kCuMapFailed:
+    case kCuAlreadyMapped:
     case kCuTooManyPeers:
       return ErrorKind::kNoResources;
     case kCuNoDevice:
