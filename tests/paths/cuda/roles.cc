@@ -7,6 +7,8 @@ int run_role(std::string_view role, const Channel& test) {
   namespace roles = paths::cuda::testing;
   if (role == "hand out memory") {
     roles::hand_out_memory(test);
+  } else if (role == "export memory") {
+    roles::export_memory(test);
   } else {
     return 2;
   }

@@ -11,5 +11,6 @@ using nixl_connect::testing::Channel;
 using nixl_connect::testing::Child;
 
 void hand_out_memory(const Channel& test);  // stand_in_role.cc
+void export_memory(const Channel& test);    // exporter.cc
 
 }  // namespace nixl_connect::paths::cuda::testing

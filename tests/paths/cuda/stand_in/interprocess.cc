@@ -19,9 +19,25 @@ struct Place {
   pid_t pid = 0;
   int fd = -1;
   CuDevice device = 0;
+  int unused = 0;  // no byte is without a value: handles are compared
   std::uint64_t buffer_id = 0;
+  CuDevicePointer start = 0;
+  std::size_t size = 0;
 };
 static_assert(sizeof(Place) <= sizeof(CuIpcHandle));
+
+Place place_of(const CuIpcHandle& handle) {
+  Place place;
+  std::memcpy(&place, handle.bytes.data(), sizeof place);
+  return place;
+}
+
+// Memory that its process had freed before it got the other one.
+bool is_in_place_of(const Place& place, const Place& other) {
+  return place.pid == other.pid && place.buffer_id != other.buffer_id &&
+         place.start < other.start + other.size &&
+         other.start < place.start + place.size;
+}
 
 base::UniqueFd open_place(const Place& place) {
   const std::string path =
@@ -36,8 +52,13 @@ CuResult ipc_get_mem_handle(CuIpcHandle* handle, CuDevicePointer address) {
   const auto found = find_mapping(address);
   if (found == memory().mappings.end() || found->second.kind != Kind::kAllocated)
     return kCuInvalidValue;
-  const Place place{::getpid(), found->second.physical->fd.get(),
-                    found->second.physical->device, found->second.buffer_id};
+  const Place place{::getpid(),
+                    found->second.physical->fd.get(),
+                    found->second.physical->device,
+                    0,
+                    found->second.buffer_id,
+                    found->first,
+                    found->second.size};
   *handle = {};
   std::memcpy(handle->bytes.data(), &place, sizeof place);
   return kCuSuccess;
@@ -46,12 +67,13 @@ CuResult ipc_get_mem_handle(CuIpcHandle* handle, CuDevicePointer address) {
 CuResult ipc_open_mem_handle(CuDevicePointer* address, CuIpcHandle handle,
                              unsigned flags) {
   const CuContext context = current_context();
-  Place place;
-  std::memcpy(&place, handle.bytes.data(), sizeof place);
+  const Place place = place_of(handle);
   if (context == nullptr || place.pid == ::getpid()) return kCuInvalidContext;
   const std::lock_guard lock(memory().mutex);
   for (auto& [start, mapping] : memory().mappings) {
-    if (mapping.kind != Kind::kImported || mapping.handle != handle) continue;
+    if (mapping.kind != Kind::kImported) continue;
+    if (is_in_place_of(place, place_of(mapping.handle))) return kCuAlreadyMapped;
+    if (mapping.handle != handle) continue;
     ++mapping.opened;
     *address = start;
     return kCuSuccess;
@@ -82,17 +104,15 @@ CuResult ipc_close_mem_handle(CuDevicePointer address) {
 
 CuResult ipc_get_event_handle(CuIpcHandle* handle, CuEvent event) {
   if ((event->flags & kCuEventInterprocess) == 0) return kCuInvalidHandle;
-  const Place place{::getpid(), event->words->fd.get(), 0, 0};
+  const Place place{::getpid(), event->words->fd.get()};
   *handle = {};
   std::memcpy(handle->bytes.data(), &place, sizeof place);
   return kCuSuccess;
 }
 
 CuResult ipc_open_event_handle(CuEvent* event, CuIpcHandle handle) {
-  Place place;
-  std::memcpy(&place, handle.bytes.data(), sizeof place);
   if (current_context() == nullptr) return kCuInvalidContext;
-  auto words = open_physical(open_place(place), 0);
+  auto words = open_physical(open_place(place_of(handle)), 0);
   if (words == nullptr) return kCuInvalidValue;
   *event = make_event(std::move(words), kCuEventInterprocess);
   return kCuSuccess;

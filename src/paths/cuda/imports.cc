@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/imports.h"
+
+#include <iterator>
+
+namespace nixl_connect::paths::cuda {
+namespace {
+
+// Whether some address is in both, as different memory.
+bool contradict(const std::vector<MemoryChunk>& some,
+                const std::vector<MemoryChunk>& others) {
+  for (const MemoryChunk& chunk : some)
+    for (const MemoryChunk& other : others)
+      if (chunk.buffer_id != other.buffer_id &&
+          chunk.start < other.start + other.size &&
+          other.start < chunk.start + chunk.size)
+        return true;
+  return false;
+}
+
+}  // namespace
+
+Imports::Key Imports::key_of(const ForeignMemory& memory) {
+  Key key{memory.owner, {}};
+  key.buffer_ids.reserve(memory.chunks.size());
+  for (const MemoryChunk& chunk : memory.chunks)
+    key.buffer_ids.push_back(chunk.buffer_id);
+  return key;
+}
+
+Imports::Mapping Imports::find(const ForeignMemory& memory) {
+  const auto found = kept_.find(key_of(memory));
+  if (found == kept_.end()) return nullptr;
+  uses_.splice(uses_.begin(), uses_, found->second.use);
+  return found->second.mapping;
+}
+
+Imports::Mapping Imports::open(const ForeignMemory& memory,
+                               std::span<const base::UniqueFd> files) {
+  if (Mapping mapping = find(memory)) return mapping;
+  drop_what_was_at(memory);
+  Mapping mapping = ForeignMapping::open(driver_, device_, memory, files);
+  Key key = key_of(memory);
+  uses_.push_front(key);
+  kept_.insert_or_assign(std::move(key), Kept{mapping, memory.chunks, uses_.begin()});
+  while (kept_.size() > most_kept_) erase(kept_.find(uses_.back()));
+  return mapping;
+}
+
+void Imports::drop(const Instance& owner) {
+  for (auto kept = kept_.begin(); kept != kept_.end();) {
+    const auto next = std::next(kept);
+    if (kept->first.owner == owner) erase(kept);
+    kept = next;
+  }
+}
+
+void Imports::drop_what_was_at(const ForeignMemory& memory) {
+  for (auto kept = kept_.begin(); kept != kept_.end();) {
+    const auto next = std::next(kept);
+    if (kept->first.owner == memory.owner &&
+        contradict(kept->second.chunks, memory.chunks))
+      erase(kept);
+    kept = next;
+  }
+}
+
+void Imports::erase(std::map<Key, Kept>::iterator kept) {
+  uses_.erase(kept->second.use);
+  kept_.erase(kept);
+}
+
+}  // namespace nixl_connect::paths::cuda
