@@ -6,10 +6,48 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <exception>
+#include <iostream>
+#include <string_view>
 
 #include "gpu/page_copy_bench.h"
+#include "paths/cuda/roles.h"
+#include "paths/cuda/session.h"
+
+namespace nixl_connect {
+
+const paths::cuda::Driver& paths::cuda::testing::driver_under_test() {
+  return *open_driver("").driver;
+}
+
+// There is one only.
+int testing::run_role(std::string_view /*role*/, const Channel& test) {
+  paths::cuda::testing::export_memory(test);
+  return 0;
+}
+
+}  // namespace nixl_connect
+
+namespace {
+
+// What support/role_main.cc does as well, in a program that has another main.
+int play(std::string_view role) {
+  constexpr int kChannelFd = 3;
+  try {
+    return nixl_connect::testing::run_role(
+        role, nixl_connect::testing::Channel(nixl_connect::base::UniqueFd(kChannelFd)));
+  } catch (const std::exception& error) {
+    std::cerr << "role " << role << ": " << error.what() << '\n';
+    return 1;
+  }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
+  constexpr std::string_view kRole = "--role=";
+  if (argc == 2 && std::string_view(argv[1]).starts_with(kRole))
+    return play(std::string_view(argv[1]).substr(kRole.size()));
   ::testing::InitGoogleTest(&argc, argv);
   const bool measures = argc == 2 && std::strcmp(argv[1], "--bench") == 0;
   const int failed = RUN_ALL_TESTS();

@@ -5,7 +5,7 @@
 
 #include "nixl_connect/error.h"
 #include "paths/cuda/segment.h"
-#include "paths/cuda/session.h"
+#include "paths/cuda/stand_in_fixture.h"
 
 namespace nixl_connect::paths::cuda::testing {
 namespace {

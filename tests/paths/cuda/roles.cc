@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paths/cuda/roles.h"
 
-namespace nixl_connect::testing {
+#include "paths/cuda/session.h"
+#include "paths/cuda/stand_in/control.h"
+
+namespace nixl_connect {
+
+namespace testing {
 
 int run_role(std::string_view role, const Channel& test) {
   namespace roles = paths::cuda::testing;
@@ -15,4 +20,10 @@ int run_role(std::string_view role, const Channel& test) {
   return 0;
 }
 
-}  // namespace nixl_connect::testing
+}  // namespace testing
+
+const paths::cuda::Driver& paths::cuda::testing::driver_under_test() {
+  return *open_driver(stand_in::file()).driver;
+}
+
+}  // namespace nixl_connect

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stand-in driver with a context and a stream, as most tests need it.
+// The driver with a context and a stream, as most tests need it.
 #pragma once
-
-#include <gtest/gtest.h>
 
 #include <cstddef>
 #include <vector>
 
 #include "paths/cuda/handles.h"
-#include "paths/cuda/stand_in/control.h"
 
 namespace nixl_connect::paths::cuda::testing {
 
-inline const Driver& driver_under_test() {
-  return *open_driver(stand_in::file()).driver;
-}
+// The stand-in, or that of the machine: each program has its own.
+const Driver& driver_under_test();
 
 // Of one device, whose context is current on this thread meanwhile.
 class Session {
@@ -60,12 +56,5 @@ class Session {
 inline std::vector<std::byte> bytes_of(unsigned char value, std::size_t size) {
   return std::vector<std::byte>(size, static_cast<std::byte>(value));
 }
-
-// Each test begins with a stand-in that nothing was asked of.
-class StandInTest : public ::testing::Test {
- protected:
-  void SetUp() override { stand_in::reset(); }
-  void TearDown() override { stand_in::reset(); }
-};
 
 }  // namespace nixl_connect::paths::cuda::testing

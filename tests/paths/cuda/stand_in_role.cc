@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "paths/cuda/roles.h"
-#include "paths/cuda/session.h"
+#include "paths/cuda/stand_in_fixture.h"
 
 namespace nixl_connect::paths::cuda::testing {
 
