@@ -27,8 +27,8 @@ void Contract::expect_moves(const Ranges& theirs, const Ranges& ours) {
 }
 
 Contract::UnderWay Contract::begin_large(const OperationOptions& options) {
-  Peer::Theirs exposed = peer_->expose(kind(), one(kLarge), next_seed());
-  Arena arena(path().memory, one(kLarge));
+  Peer::Theirs exposed = peer_->expose(kind(), one(large_), next_seed());
+  Arena arena(path().memory, one(large_));
   arena.clear();
   const auto begun = std::chrono::steady_clock::now();
   Held held = here_.begin(kind(), exposed.metadata, std::move(arena), options);

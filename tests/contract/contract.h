@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -25,10 +26,8 @@ constexpr bool kIsSanitized = true;
 constexpr bool kIsSanitized = false;
 #endif
 
-// Takes long enough to be caught in the middle.
+// Takes long enough to be caught in the middle, mostly.
 constexpr std::size_t kLarge = (kIsSanitized ? 16 : 64) << 20;
-// Attempts at that.
-constexpr int kTries = 50;
 
 class Contract : public ::testing::TestWithParam<std::tuple<Path, OperationKind>> {
  protected:
@@ -45,7 +44,14 @@ class Contract : public ::testing::TestWithParam<std::tuple<Path, OperationKind>
   // From the peer's ranges to ours, or the other way, each byte checked on both sides.
   void expect_moves(const Ranges& theirs, const Ranges& ours);
 
-  // A transfer of kLarge bytes.
+  // To catch a transfer in the middle may take several attempts: while may_try(). One
+  // that was missed(), perhaps since this thread or the peer's had to wait for a
+  // processor, is followed by a larger one.
+  bool may_try() const { return std::chrono::steady_clock::now() < last_try_; }
+  void missed() { large_ = std::min(2 * large_, kLargest); }
+  std::size_t large() const { return large_; }
+
+  // A transfer of large() bytes.
   struct UnderWay {
     Peer::Theirs theirs;
     Held ours;
@@ -57,8 +63,13 @@ class Contract : public ::testing::TestWithParam<std::tuple<Path, OperationKind>
   void expect_quiet(UnderWay& ended);
 
  private:
+  static constexpr std::size_t kLargest = 512 << 20;
+
   Environment environment_{path()};
   std::uint32_t seed_ = 0;
+  std::size_t large_ = kLarge;
+  const std::chrono::steady_clock::time_point last_try_ =
+      std::chrono::steady_clock::now() + std::chrono::seconds(kIsSanitized ? 60 : 20);
 
  protected:
   Side here_{path()};

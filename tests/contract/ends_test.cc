@@ -76,13 +76,14 @@ TEST_P(Ends, AreToldOnceToEverybodyOnBothSides) {
 }
 
 TEST_P(Ends, ByACancelAreToldOnceToEverybodyOnBothSides) {
-  for (int i = 0; i < kTries; ++i) {
+  for (; may_try(); missed()) {
     UnderWay under_way = begin_large();
     Watch watch(under_way.ours.operation);
     peer_->watch(under_way.theirs);
     under_way.ours.operation->cancel();
     const Watch::Told told = watch.told();
     const Watch::Told told_to_peer = peer_->told(under_way.theirs);
+    peer_->drop(under_way.theirs);
     if (under_way.ours.operation->status() == OperationStatus::kComplete) continue;
     expect_told(told, OperationStatus::kCancelled);
     return expect_told(told_to_peer, OperationStatus::kErrored);
@@ -92,7 +93,7 @@ TEST_P(Ends, ByACancelAreToldOnceToEverybodyOnBothSides) {
 
 TEST_P(Ends, SoonAfterACancelHere) {
   Caught caught;
-  for (int i = 0; i < kTries && !caught.is_enough(); ++i) {
+  while (may_try() && !caught.is_enough()) {
     UnderWay under_way = begin_large();
     const auto start = time_of_processors();
     under_way.ours.operation->cancel();
@@ -104,6 +105,8 @@ TEST_P(Ends, SoonAfterACancelHere) {
       expect_cancelled(ending);
       expect_error(of_peer, ErrorKind::kCancelled);
       expect_quiet(under_way);
+    } else {
+      missed();
     }
     peer_->drop(under_way.theirs);
   }
@@ -113,7 +116,7 @@ TEST_P(Ends, SoonAfterACancelHere) {
 
 TEST_P(Ends, SoonAfterACancelOfThePeers) {
   Caught caught;
-  for (int i = 0; i < kTries && !caught.is_enough(); ++i) {
+  while (may_try() && !caught.is_enough()) {
     UnderWay under_way = begin_large();
     std::chrono::nanoseconds took{};
     const Ending of_peer = peer_->cancel(under_way.theirs, took);
@@ -124,6 +127,8 @@ TEST_P(Ends, SoonAfterACancelOfThePeers) {
       expect_cancelled(of_peer);
       expect_error(ending, ErrorKind::kCancelled);
       expect_quiet(under_way);
+    } else {
+      missed();
     }
     peer_->drop(under_way.theirs);
   }
@@ -132,14 +137,16 @@ TEST_P(Ends, SoonAfterACancelOfThePeers) {
 
 TEST_P(Ends, SoonAfterADeadlineHere) {
   // From the creation on. Neither before the first bytes nor after the last ones.
+  constexpr std::chrono::microseconds kShortest{500};
   std::chrono::microseconds timeout = milliseconds(4);
   Caught caught;
-  for (int i = 0; i < kTries && !caught.is_enough(); ++i) {
+  while (may_try() && !caught.is_enough()) {
     UnderWay under_way = begin_large({.timeout = timeout});
     const Ending ending = end_of(*under_way.ours.operation);
     const auto took = Clock::now() - under_way.begun - timeout;
     if (ending.status == OperationStatus::kComplete) {
-      timeout /= 2;
+      timeout = std::max(timeout / 2, kShortest);
+      missed();
     } else if (ending.bytes == 0) {
       timeout *= 2;
     } else {  // and the peer knows of it
