@@ -163,8 +163,8 @@ class Bulk {
     u32 sizes[kBulkStages];
   };
 
-  __device__ Bulk(Stages& stages, char* ring, u32 chunk_bytes)
-      : stages_(stages), ring_(shared_address(ring)), chunk_bytes_(chunk_bytes) {
+  __device__ Bulk(Stages& stages, char* ring, u32 chunk_shift)
+      : stages_(stages), ring_(shared_address(ring)), chunk_shift_(chunk_shift) {
     if (lane_index() == 0) {
       for (u64& barrier : stages.barriers)
         asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(
@@ -215,7 +215,7 @@ class Bulk {
                  : "memory");
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], "
-        "%2, [%3];" ::"r"(ring_ + stage * chunk_bytes_),
+        "%2, [%3];" ::"r"(ring_ + (stage << chunk_shift_)),
         "l"(source), "r"(size), "r"(barrier)
         : "memory");
   }
@@ -227,7 +227,7 @@ class Bulk {
       wait(shared_address(&stages_.barriers[stage]), stored_ / kBulkStages % 2);
       asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(
                        stages_.targets[stage]),
-                   "r"(ring_ + stage * chunk_bytes_), "r"(stages_.sizes[stage])
+                   "r"(ring_ + (stage << chunk_shift_)), "r"(stages_.sizes[stage])
                    : "memory");
       asm volatile("cp.async.bulk.commit_group;" ::: "memory");
     }
@@ -250,7 +250,7 @@ class Bulk {
 
   Stages& stages_;
   const u32 ring_;
-  const u32 chunk_bytes_;
+  const u32 chunk_shift_;
   u32 issued_ = 0;
   u32 stored_ = 0;
 };
@@ -265,9 +265,9 @@ __device__ void copy_share(const PageList& list, u32 worker, Way way) {
   for (u32 index = start.page; index < end.page + (end.chunk > 0 ? 1 : 0); ++index) {
     const Page page = pages.at(index);
     const u64 last =
-        index == end.page ? end.chunk : chunks_of(page, list.chunk_bytes);
+        index == end.page ? end.chunk : chunks_of(page, list.chunk_shift);
     for (; chunk < last; ++chunk) {
-      const Chunk part = chunk_of(page, chunk, list.chunk_bytes);
+      const Chunk part = chunk_of(page, chunk, list.chunk_shift);
       way.copy(page.target + part.offset, page.source + part.offset, part.size);
     }
     chunk = 0;
@@ -290,8 +290,8 @@ __device__ void copy_bulk(const PageList& list) {
   const u32 warp = threadIdx.x / kWarpThreads;
   if (worker_index() >= list.workers) return;
   copy_share(list, worker_index(),
-             Bulk(stages[warp], rings + warp * kBulkStages * list.chunk_bytes,
-                  list.chunk_bytes));
+             Bulk(stages[warp], rings + (warp * kBulkStages << list.chunk_shift),
+                  list.chunk_shift));
 #else
   copy_plain(list);
 #endif
@@ -300,7 +300,7 @@ __device__ void copy_bulk(const PageList& list) {
 __device__ PageList list_of(const ShortPageList& list) {
   const auto* const pages = reinterpret_cast<const Page*>(list.words);
   return {pages, reinterpret_cast<const ShareStart*>(pages + list.page_count),
-          list.chunk_bytes, list.workers};
+          list.chunk_shift, list.workers};
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ struct ShareStart {
 struct PageList {
   const Page* pages = nullptr;
   const ShareStart* shares = nullptr;  // of each worker, and behind them the end
-  std::uint32_t chunk_bytes = 0;       // a power of two from 128 on
+  std::uint32_t chunk_shift = 0;  // a chunk has 1 << chunk_shift bytes, from 128 on
   std::uint32_t workers = 0;
 };
 
@@ -43,7 +43,7 @@ struct ShortPageList {
   static constexpr std::uint32_t kWords = 504;
 
   std::uint32_t page_count = 0;
-  std::uint32_t chunk_bytes = 0;
+  std::uint32_t chunk_shift = 0;
   std::uint32_t workers = 0;
   std::uint32_t unused = 0;
   std::uint64_t words[kWords] = {};
@@ -55,16 +55,16 @@ constexpr std::uint32_t kWarpThreads = 32;
 constexpr std::uint32_t kBulkWarps = 4;    // in a block that copies in bulk
 constexpr std::uint32_t kPlainWarps = 16;  // in one that does not
 constexpr std::uint32_t kBulkStages = 8;   // chunks of a warp that are under way
-constexpr std::uint32_t kLargestBulkChunk = 4096;
+constexpr std::uint32_t kLargestBulkShift = 12;
 
 NIXL_CONNECT_ON_GPU constexpr std::uint32_t lead_of(const Page& page) {
   return static_cast<std::uint32_t>(page.target & 127);
 }
 
 NIXL_CONNECT_ON_GPU constexpr std::uint64_t chunks_of(const Page& page,
-                                                      std::uint32_t chunk_bytes) {
-  return page.size == 0 ? 0
-                        : (lead_of(page) + page.size + chunk_bytes - 1) / chunk_bytes;
+                                                      std::uint32_t chunk_shift) {
+  const std::uint64_t last = (std::uint64_t{1} << chunk_shift) - 1;
+  return page.size == 0 ? 0 : (lead_of(page) + page.size + last) >> chunk_shift;
 }
 
 // The bytes of a page that are in one of its chunks.
@@ -74,10 +74,10 @@ struct Chunk {
 };
 
 NIXL_CONNECT_ON_GPU constexpr Chunk chunk_of(const Page& page, std::uint64_t index,
-                                             std::uint32_t chunk_bytes) {
+                                             std::uint32_t chunk_shift) {
   const std::uint64_t lead = lead_of(page);
-  const std::uint64_t begin = index == 0 ? 0 : index * chunk_bytes - lead;
-  const std::uint64_t end = (index + 1) * chunk_bytes - lead;
+  const std::uint64_t begin = index == 0 ? 0 : (index << chunk_shift) - lead;
+  const std::uint64_t end = ((index + 1) << chunk_shift) - lead;
   return {begin,
           static_cast<std::uint32_t>((end < page.size ? end : page.size) - begin)};
 }

@@ -5,14 +5,14 @@
 #include <cstring>
 #include <string>
 
-#include "paths/cuda/page_shares.h"
-
 namespace nixl_connect::paths::cuda {
 namespace {
 
 constexpr int kLeastCapabilityForBulk = 90;
-constexpr std::uint32_t kPlainChunk = 16 << 10;
-constexpr std::uint32_t kBulkSharedBytes = kBulkWarps * kBulkStages * kLargestBulkChunk;
+constexpr std::uint32_t kLeastShift = 10;
+constexpr std::uint32_t kLargestPlainShift = 14;
+constexpr std::uint32_t kBulkSharedBytes = kBulkWarps * kBulkStages
+                                           << kLargestBulkShift;
 
 Module load(const Driver& driver, const void* image) {
   CuModule module = nullptr;
@@ -47,9 +47,11 @@ CuFunction PageKernel::find(const char* name) const {
 
 void PageKernel::copy(CuStream stream, std::span<const Page> pages,
                       const PageCopyOptions& options) {
-  const Launch launch = plan(pages, options);
-  if (launch.blocks == 0) return;
-  const auto shares = share_out(pages, launch.chunk_bytes, launch.workers());
+  const PageSums sums = sum_up(pages);
+  if (sums.bytes == 0) return;
+  const Launch launch = plan(pages.size(), sums, options);
+  const auto shares =
+      share_out(pages, sums.bytes, launch.chunk_shift, launch.workers());
   if (pages.size_bytes() + std::span(shares).size_bytes() <=
       sizeof ShortPageList::words)
     copy_short(stream, pages, shares, launch);
@@ -57,28 +59,26 @@ void PageKernel::copy(CuStream stream, std::span<const Page> pages,
     copy_long(stream, pages, shares, launch, options.list_place);
 }
 
-PageKernel::Launch PageKernel::plan(std::span<const Page> pages,
+PageKernel::Launch PageKernel::plan(std::size_t count, const PageSums& sums,
                                     const PageCopyOptions& options) const {
   using Way = PageCopyOptions::Way;
   const bool is_bulk =
       has_bulk_ && (options.way == Way::kBulk ||
-                    (options.way == Way::kAuto && is_mostly_bulk(pages)));
+                    (options.way == Way::kAuto && sums.bulk_bytes > sums.bytes / 2));
   Launch launch;
   launch.kernels = is_bulk ? &bulk_ : &plain_;
   launch.warps = is_bulk ? kBulkWarps : kPlainWarps;
   launch.shared_bytes = is_bulk ? kBulkSharedBytes : 0;
+  const std::uint64_t max_blocks = std::max(options.max_blocks, 1U);
   // A chunk is a quarter of what a warp would get of it, so that shares come out even.
-  std::uint64_t bytes = 0;
-  for (const Page& page : pages) bytes += page.size;
-  const std::uint64_t fair =
-      bytes / (std::uint64_t{4} * launch.warps * options.max_blocks);
-  launch.chunk_bytes = is_bulk ? kLargestBulkChunk : kPlainChunk;
-  while (launch.chunk_bytes > 1024 && launch.chunk_bytes > fair)
-    launch.chunk_bytes /= 2;
-  const std::uint64_t chunks = count_chunks(pages, launch.chunk_bytes);
+  const std::uint64_t fair = sums.bytes / (4 * launch.warps * max_blocks);
+  launch.chunk_shift = is_bulk ? kLargestBulkShift : kLargestPlainShift;
+  while (launch.chunk_shift > kLeastShift && (fair >> launch.chunk_shift) == 0)
+    --launch.chunk_shift;
+  // No block without work, as far as can be told at once.
+  const std::uint64_t chunks = count + (sums.bytes >> launch.chunk_shift);
   const std::uint64_t blocks = (chunks + launch.warps - 1) / launch.warps;
-  launch.blocks = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(blocks, std::max(options.max_blocks, 1U)));
+  launch.blocks = static_cast<std::uint32_t>(std::min(blocks, max_blocks));
   return launch;
 }
 
@@ -86,7 +86,7 @@ void PageKernel::copy_short(CuStream stream, std::span<const Page> pages,
                             std::span<const ShareStart> shares, const Launch& launch) {
   ShortPageList list;
   list.page_count = static_cast<std::uint32_t>(pages.size());
-  list.chunk_bytes = launch.chunk_bytes;
+  list.chunk_shift = launch.chunk_shift;
   list.workers = launch.workers();
   auto* const words = reinterpret_cast<std::byte*>(list.words);
   std::memcpy(words, pages.data(), pages.size_bytes());
@@ -112,7 +112,7 @@ void PageKernel::copy_long(CuStream stream, std::span<const Page> pages,
   PageList list;
   list.pages = reinterpret_cast<const Page*>(address);
   list.shares = reinterpret_cast<const ShareStart*>(address + pages.size_bytes());
-  list.chunk_bytes = launch.chunk_bytes;
+  list.chunk_shift = launch.chunk_shift;
   list.workers = launch.workers();
   start(launch.kernels->with_list, stream, launch, &list);
   room.use(driver_, stream);

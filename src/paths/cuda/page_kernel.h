@@ -4,6 +4,7 @@
 // with the context current that it was made with.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "paths/cuda/handles.h"
 #include "paths/cuda/page_copy_arguments.h"
 #include "paths/cuda/page_lists.h"
+#include "paths/cuda/page_shares.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -46,7 +48,7 @@ class PageKernel {
   struct Launch {
     const Kernels* kernels = nullptr;
     std::uint32_t warps = 0;  // of a block
-    std::uint32_t chunk_bytes = 0;
+    std::uint32_t chunk_shift = 0;
     std::uint32_t shared_bytes = 0;
     std::uint32_t blocks = 0;
 
@@ -54,7 +56,8 @@ class PageKernel {
   };
 
   CuFunction find(const char* name) const;
-  Launch plan(std::span<const Page> pages, const PageCopyOptions& options) const;
+  Launch plan(std::size_t count, const PageSums& sums,
+              const PageCopyOptions& options) const;
   void copy_short(CuStream stream, std::span<const Page> pages,
                   std::span<const ShareStart> shares, const Launch& launch);
   void copy_long(CuStream stream, std::span<const Page> pages,

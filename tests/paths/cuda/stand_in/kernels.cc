@@ -41,7 +41,7 @@ std::vector<Value> read(const Value* from, std::size_t count, CuDevice device) {
 
 // As the GPU does it: each worker for itself, chunk by chunk.
 CuResult copy_pages(const std::vector<Page>& pages,
-                    const std::vector<ShareStart>& shares, std::uint32_t chunk_bytes,
+                    const std::vector<ShareStart>& shares, std::uint32_t chunk_shift,
                     CuDevice device) {
   for (std::size_t worker = 0; worker + 1 < shares.size(); ++worker) {
     const ShareStart end = shares[worker + 1];
@@ -50,9 +50,9 @@ CuResult copy_pages(const std::vector<Page>& pages,
          index < pages.size() && index <= end.page; ++index, chunk = 0) {
       const Page& page = pages[index];
       const std::uint64_t last =
-          index == end.page ? end.chunk : chunks_of(page, chunk_bytes);
+          index == end.page ? end.chunk : chunks_of(page, chunk_shift);
       for (; chunk < last; ++chunk) {
-        const Chunk part = chunk_of(page, chunk, chunk_bytes);
+        const Chunk part = chunk_of(page, chunk, chunk_shift);
         const CuResult result =
             copy_bytes(page.target + part.offset, page.source + part.offset, part.size,
                        device, By::kKernel);
@@ -73,7 +73,7 @@ Work copy_listed(void** parameters) {
     const auto pages =
         read(list.pages, end.page + (end.chunk > 0 ? std::size_t{1} : 0), device);
     return pages.empty() ? kCuIllegalAddress
-                         : copy_pages(pages, shares, list.chunk_bytes, device);
+                         : copy_pages(pages, shares, list.chunk_shift, device);
   };
 }
 
@@ -86,8 +86,8 @@ Work copy_short_list(void** parameters) {
   const std::size_t page_bytes = pages.size() * sizeof(Page);
   std::memcpy(pages.data(), words, page_bytes);
   std::memcpy(shares.data(), words + page_bytes, shares.size() * sizeof(ShareStart));
-  return [=, chunk_bytes = list.chunk_bytes](CuDevice device) {
-    return copy_pages(pages, shares, chunk_bytes, device);
+  return [=, chunk_shift = list.chunk_shift](CuDevice device) {
+    return copy_pages(pages, shares, chunk_shift, device);
   };
 }
 
