@@ -97,6 +97,9 @@ CuResult ipc_close_mem_handle(CuDevicePointer address) {
   const auto found = memory().mappings.find(address);
   if (found == memory().mappings.end() || found->second.kind != Kind::kImported)
     return kCuInvalidValue;
+  const CuContext context = current_context();
+  if (context == nullptr || ((found->second.reachable_by >> context->device) & 1U) == 0)
+    return kCuInvalidContext;
   if (--found->second.opened > 0) return kCuSuccess;
   memory().mappings.erase(found);
   return kCuSuccess;
