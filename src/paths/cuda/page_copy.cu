@@ -3,8 +3,8 @@
 // The page kernel: copies many ranges of any size and alignment in one launch, between
 // any memory that this GPU reaches. Each warp works for itself. Where source and target
 // are equally far from a multiple of 16 and the GPU can (sm_90 and later), its chunks
-// go by bulk copies through a ring of stages in shared memory; all else is moved through
-// registers, 16 bytes a store. Nothing outside the ranges is read or written.
+// go by bulk copies through a ring of stages in shared memory; all else is moved
+// through registers, 16 bytes a store. Nothing outside the ranges is read or written.
 #include "paths/cuda/page_copy_arguments.h"
 
 namespace nixl_connect::paths::cuda {
@@ -73,8 +73,7 @@ __device__ void copy_aligned(u64 target, u64 source, u32 count) {
 // The 16 bytes that begin kWords words and `bits` bits into two aligned values.
 template <int kWords>
 __device__ uint4 shifted(const uint4& low, const uint4& high, u32 bits) {
-  const u32 words[8] = {low.x,  low.y,  low.z,  low.w,
-                        high.x, high.y, high.z, high.w};
+  const u32 words[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
   return {__funnelshift_r(words[kWords], words[kWords + 1], bits),
           __funnelshift_r(words[kWords + 1], words[kWords + 2], bits),
           __funnelshift_r(words[kWords + 2], words[kWords + 3], bits),
@@ -167,8 +166,8 @@ class Bulk {
       : stages_(stages), ring_(shared_address(ring)), chunk_shift_(chunk_shift) {
     if (lane_index() == 0) {
       for (u64& barrier : stages.barriers)
-        asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(
-            shared_address(&barrier)));
+        asm volatile(
+            "mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(&barrier)));
       asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
       asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     }
@@ -190,8 +189,7 @@ class Bulk {
 
   __device__ void finish() {
     while (stored_ != issued_) store();
-    if (lane_index() == 0)
-      asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+    if (lane_index() == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
   }
 
  private:
@@ -210,9 +208,10 @@ class Bulk {
     // The store before out of this stage has been read: all but the newest two were.
     static_assert(kBulkStages - kDepth == 2);
     asm volatile("cp.async.bulk.wait_group.read 2;" ::: "memory");
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier),
-                 "r"(size)
-                 : "memory");
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier),
+        "r"(size)
+        : "memory");
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], "
         "%2, [%3];" ::"r"(ring_ + (stage << chunk_shift_)),
@@ -264,8 +263,7 @@ __device__ void copy_share(const PageList& list, u32 worker, Way way) {
   u64 chunk = start.chunk;
   for (u32 index = start.page; index < end.page + (end.chunk > 0 ? 1 : 0); ++index) {
     const Page page = pages.at(index);
-    const u64 last =
-        index == end.page ? end.chunk : chunks_of(page, list.chunk_shift);
+    const u64 last = index == end.page ? end.chunk : chunks_of(page, list.chunk_shift);
     for (; chunk < last; ++chunk) {
       const Chunk part = chunk_of(page, chunk, list.chunk_shift);
       way.copy(page.target + part.offset, page.source + part.offset, part.size);
