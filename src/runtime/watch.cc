@@ -11,9 +11,10 @@ void Watch::begin(const OperationState& awaited) noexcept {
 }
 
 void Watch::end() noexcept {
-  awaited_.store(nullptr);
   bell_.after_sleep(did_ring_);
   did_ring_ = false;
+  // Last of all: from here on the bell may be another thread's.
+  awaited_.store(nullptr);
 }
 
 void Watch::sleep_until(core::Time deadline) noexcept {
