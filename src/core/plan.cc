@@ -32,6 +32,10 @@ Obstacle obstacle_of_local(const Facts& facts) {
   return facts.is_exposed_here ? Obstacle::kNone : Obstacle::kNotExposed;
 }
 
+Obstacle obstacle_of_end(const Facts& facts) {
+  return facts.is_write_unwatched ? Obstacle::kUnwatched : Obstacle::kNone;
+}
+
 Obstacle obstacle_of_map(const Facts& facts) {
   // Whatever memory it exposes.
   if (!facts.are_leases_seen && is_of_another_user(facts))
@@ -40,12 +44,12 @@ Obstacle obstacle_of_map(const Facts& facts) {
   if (facts.exported == Facts::Exported::kSome) return Obstacle::kPartlyAllocated;
   if (facts.is_map_refused) return obstacle_of_reach(facts, Obstacle::kMapRefused);
   if (!facts.are_leases_seen) return obstacle_of_reach(facts, Obstacle::kLeasesHidden);
-  return Obstacle::kNone;
+  return obstacle_of_end(facts);
 }
 
 Obstacle obstacle_of_cma(const Facts& facts) {
   if (!facts.is_process_known) return obstacle_of_reach(facts, Obstacle::kUnreachable);
-  return facts.is_cma_refused ? Obstacle::kNotPermitted : Obstacle::kNone;
+  return facts.is_cma_refused ? Obstacle::kNotPermitted : obstacle_of_end(facts);
 }
 
 Obstacle obstacle_of(Path path, const Facts& facts) {

@@ -35,6 +35,8 @@ struct Facts {
   bool is_cma_refused = false;     // by the kernel, for this reason if it is known
   std::shared_ptr<const base::Refusal> cma_refusal;
   bool are_leases_seen = false;  // its lease words are mapped, or will be
+  // It is to be written to, but would not notice when this process no longer does.
+  bool is_write_unwatched = false;
 
   // How much of its memory, of this operation, is meant to be mapped.
   enum class Exported : std::uint8_t { kNone, kSome, kAll };
@@ -65,6 +67,7 @@ enum class Obstacle : std::uint8_t {
   kPartlyAllocated,
   kMapRefused,
   kLeasesHidden,
+  kUnwatched,
   kNotExposed,
 };
 

@@ -21,6 +21,34 @@ struct Texts {
 // The text below says so.
 static_assert(wire::kMaxExports == 32);
 
+// Of those that have to do with the peer's memory.
+Texts texts_of_memory(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::kNotAllocated:
+      return {"the peer's memory cannot be mapped",
+              "expose memory of Connector::allocate() (nixl_connect.empty())"};
+    case Obstacle::kPartlyAllocated:
+      return {"some of the peer's memory cannot be mapped",
+              "expose memory of Connector::allocate() (nixl_connect.empty()) only, of "
+              "at most 32 allocations in one operation"};
+    case Obstacle::kMapRefused:
+      return {
+          "the peer's memory could not be mapped: it is gone, or not for this "
+          "process",
+          "ask for new metadata"};
+    case Obstacle::kLeasesHidden:
+      return {"the peer's lease words could not be mapped", "ask for new metadata"};
+    case Obstacle::kUnwatched:
+      return {"without a local channel the peer would not notice the end of a write",
+              "let both share the user and the network namespace"};
+    case Obstacle::kNotExposed:
+      return {"the memory is not exposed by this process any more",
+              "ask for new metadata"};
+    default:
+      return {};
+  }
+}
+
 Texts texts_of(Obstacle obstacle) {
   switch (obstacle) {
     case Obstacle::kNone:
@@ -63,23 +91,9 @@ Texts texts_of(Obstacle obstacle) {
       return {
           "the kernel does not let this process touch that one's memory",
           "allow ptrace between the two (kernel.yama.ptrace_scope, CAP_SYS_PTRACE)"};
-    case Obstacle::kNotAllocated:
-      return {"the peer's memory cannot be mapped",
-              "expose memory of Connector::allocate() (nixl_connect.empty())"};
-    case Obstacle::kPartlyAllocated:
-      return {"some of the peer's memory cannot be mapped",
-              "expose memory of Connector::allocate() (nixl_connect.empty()) only, of "
-              "at most 32 allocations in one operation"};
-    case Obstacle::kMapRefused:
-      return {"the peer's memory could not be mapped: it is gone, or not for us",
-              "ask for new metadata"};
-    case Obstacle::kLeasesHidden:
-      return {"the peer's lease words could not be mapped", "ask for new metadata"};
-    case Obstacle::kNotExposed:
-      return {"the memory is not exposed by this process any more",
-              "ask for new metadata"};
+    default:
+      return texts_of_memory(obstacle);
   }
-  return {};
 }
 
 std::string rate_text(double gbps, int digits) {

@@ -157,6 +157,10 @@ Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   facts.exported = exported_of(movement);
   facts.are_leases_seen = peer.leases.is_valid(*extension).has_value() ||
                           fetches_.may_have_leases(peer, *extension);
+  // A read looks at the lease when it has its data. A write has to be over before the
+  // peer gives its memory up, and the loss of a connection of UCX does not mean that.
+  facts.is_write_unwatched =
+      movement.kind == OperationKind::kWrite && peer.channel == nullptr;
   if (const auto lease = lease_in_reach(peer, movement.agent)) {
     facts.is_process_known = true;
     if (!std::exchange(peer.is_cma_tried, true) && look(*lease) == Fault::kRefused)

@@ -79,7 +79,7 @@ class TwoUsers : public ::testing::TestWithParam<Users> {
       if (!each->obstacle().empty()) GTEST_SKIP() << each->obstacle();
   }
 
-  // Every byte of a read and of a write, by that path.
+  // A read and a write, by that path.
   void expect_moves(const Process& initiating, const std::string& memory,
                     const std::string& path, const std::string& require = "") const {
     for (const char* const kind : {"readable ", "writable "}) {
@@ -87,7 +87,7 @@ class TwoUsers : public ::testing::TestWithParam<Users> {
       expect_move(initiating, exposing_->ask(kind + memory), path, require);
     }
   }
-  // Returns all that there is to say about the path.
+  // Of every byte. Returns all that there is to say about the path.
   std::string expect_move(const Process& initiating, const std::string& metadata,
                           const std::string& path,
                           const std::string& require = "") const {
@@ -182,11 +182,25 @@ using Root = TwoUsers;
 INSTANTIATE_TEST_SUITE_P(Of, Root, ::testing::Values(Users{kRoot, kOne}),
                          name_of_users);
 
-// Of the channel it is refused, too; /proc tells it who the peer is.
-TEST_P(Root, TakesThePathsOfOneHostIfItMayTrace) {
+// It is refused the channel, too, but /proc tells it who the peer is.
+TEST_P(Root, ReadsByThePathsOfOneHostIfItMayTrace) {
   const bool may_trace = base::ptrace_facts(::getpid()).has_capability;
-  expect_moves(*initiating_, "allocated", may_trace ? "host.map" : "ucx: ");
-  expect_moves(*initiating_, "plain", may_trace ? "host.cma" : "ucx: ");
+  expect_move(*initiating_, exposing_->ask("readable allocated"),
+              may_trace ? "host.map" : "ucx: ");
+  expect_move(*initiating_, exposing_->ask("readable plain"),
+              may_trace ? "host.cma" : "ucx: ");
+}
+
+TEST_P(Root, WritesByUcxAsOnlyAChannelCouldTellOfTheEnd) {
+  const bool may_trace = base::ptrace_facts(::getpid()).has_capability;
+  const std::string obstacle =
+      may_trace ? "without a local channel" : "the peer belongs to another user";
+  const std::string metadata = exposing_->ask("writable allocated");
+  const std::string plan = initiating_->ask("explain", metadata);
+  for (const char* const path : {"host.map", "host.cma"})
+    expect_in(plan, std::string(path) + "  not used: " + obstacle);
+  expect_move(*initiating_, metadata, "ucx: ");
+  expect_move(*initiating_, exposing_->ask("writable plain"), "ucx: ");
 }
 
 // The two ends differ in what UCX can do there: only one may use CMA.
