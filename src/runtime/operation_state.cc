@@ -61,12 +61,18 @@ void OperationState::check_may_wait() const {
                 "on_complete() or another thread");
 }
 
+// With a text of its own: a copy of an exception shares it, and the state may go while
+// the user still reads it. That is safe, but race detectors cannot see why.
+void OperationState::throw_failure() const {
+  if (failure_) throw Error(failure_->kind(), failure_->what());
+}
+
 OperationStatus OperationState::wait() {
   check_may_wait();
   driver_->help(*this, core::kNever);
   std::unique_lock lock(mutex_);
   finished_.wait(lock, [&] { return is_terminal(status()); });
-  if (failure_) throw Error(*failure_);
+  throw_failure();
   return status();
 }
 
@@ -79,7 +85,7 @@ bool OperationState::wait_for(std::chrono::nanoseconds duration) {
   std::unique_lock lock(mutex_);
   if (!finished_.wait_until(lock, end, [&] { return is_terminal(status()); }))
     return false;
-  if (failure_) throw Error(*failure_);
+  throw_failure();
   return true;
 }
 

@@ -103,6 +103,7 @@ class OperationState {
   };
 
   void check_may_wait() const;
+  void throw_failure() const;  // if there is one; under mutex_
   void call_when(const std::function<bool()>& is_due, std::vector<Callback>& waiting,
                  Callback callback);
 
