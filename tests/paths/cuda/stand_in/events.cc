@@ -23,7 +23,7 @@ struct Words {
   std::atomic<std::uint32_t> passed{0};
 };
 
-std::atomic<std::size_t> count{0};
+std::atomic<std::size_t> live_events{0};
 
 Words& words_of(const Physical& physical) {
   return *reinterpret_cast<Words*>(physical.data);
@@ -48,10 +48,10 @@ CuResult wait(Words& words, std::uint32_t record, CuContext context) {
 
 }  // namespace
 
-std::size_t events() { return count; }
+std::size_t events() { return live_events; }
 
 CuEvent make_event(std::shared_ptr<Physical> words, unsigned flags) {
-  ++count;
+  ++live_events;
   return new CuEventObject{std::move(words), flags};
 }
 
@@ -66,7 +66,7 @@ CuResult event_create(CuEvent* event, unsigned flags) {
 }
 
 CuResult event_destroy(CuEvent event) {
-  --count;
+  --live_events;
   delete event;
   return kCuSuccess;
 }
