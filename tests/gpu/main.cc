@@ -6,8 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <exception>
-#include <iostream>
 #include <string_view>
 
 #include "gpu/page_copy_bench.h"
@@ -28,26 +26,8 @@ int testing::run_role(std::string_view /*role*/, const Channel& test) {
 
 }  // namespace nixl_connect
 
-namespace {
-
-// What support/role_main.cc does as well, in a program that has another main.
-int play(std::string_view role) {
-  constexpr int kChannelFd = 3;
-  try {
-    return nixl_connect::testing::run_role(
-        role, nixl_connect::testing::Channel(nixl_connect::base::UniqueFd(kChannelFd)));
-  } catch (const std::exception& error) {
-    std::cerr << "role " << role << ": " << error.what() << '\n';
-    return 1;
-  }
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
-  constexpr std::string_view kRole = "--role=";
-  if (argc == 2 && std::string_view(argv[1]).starts_with(kRole))
-    return play(std::string_view(argv[1]).substr(kRole.size()));
+  if (const auto status = nixl_connect::testing::play_role(argc, argv)) return *status;
   ::testing::InitGoogleTest(&argc, argv);
   const bool measures = argc == 2 && std::strcmp(argv[1], "--bench") == 0;
   const int failed = RUN_ALL_TESTS();

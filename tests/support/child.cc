@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <exception>
+#include <iostream>
 #include <stdexcept>
 #include <system_error>
 
@@ -121,5 +123,18 @@ void Child::stop() const {
 }
 
 void Child::signal(int number) const { ::kill(pid_, number); }
+
+std::optional<int> play_role(int argc, char** argv) {
+  constexpr std::string_view kRole = "--role=";
+  if (argc != 2 || !std::string_view(argv[1]).starts_with(kRole)) return std::nullopt;
+  const std::string_view role = std::string_view(argv[1]).substr(kRole.size());
+  const Channel test{base::UniqueFd(kChannelFd)};
+  try {
+    return run_role(role, test);
+  } catch (const std::exception& error) {
+    std::cerr << "role " << role << ": " << error.what() << '\n';
+    return 1;
+  }
+}
 
 }  // namespace nixl_connect::testing

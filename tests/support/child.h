@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,7 +71,11 @@ class Child {
 };
 
 // What a child process does, by the name of its role; returns the exit status. Each
-// program with role_main.cc in it has one of its own.
+// program has one of its own.
 int run_role(std::string_view role, const Channel& test);
+
+// For main(): the exit status of the role that the arguments name, which is then over;
+// nothing if they name none. What a role throws goes to standard error.
+std::optional<int> play_role(int argc, char** argv);
 
 }  // namespace nixl_connect::testing
