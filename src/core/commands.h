@@ -51,7 +51,7 @@ struct Send {
 };
 
 // Close the connection to a peer that does not answer. Its transfers end with failures,
-// and peer_lost() follows.
+// peer_lost() follows, and peer_left() when that is true.
 struct DropPeer {
   PeerId peer;
 };

@@ -67,6 +67,8 @@ void Engine::peer_lost(PeerId peer, const Failure& failure, Time now) {
   exposing_.peer_lost(peer, failure, now);
 }
 
+void Engine::peer_left(PeerId peer) { exposing_.peer_left(peer); }
+
 void Engine::tick(Time now) {
   while (const auto due = agenda_.deadlines.pop_due(now))
     if (!initiating_.time_came(*due, now)) exposing_.time_came(*due, now);

@@ -47,10 +47,12 @@ class Engine {
   // word is a failure.
   void lease_checked(OperationId operation, bool is_valid,
                      std::optional<Failure> failure, Time now);
-  // The peer is dead, or its connection is closed so that it can no longer reach this
-  // process's memory through it. Transfers that still run end by their own
-  // transfer_ended().
+  // Nothing will be heard of the peer any more, which decides the operations with it.
+  // Transfers that still run end by their own transfer_ended().
   void peer_lost(PeerId peer, const Failure& failure, Time now);
+  // Nor can it touch this process's memory any more, so nothing waits for that. Comes
+  // right after peer_lost(), or later.
+  void peer_left(PeerId peer);
 
   // The clock. tick() is due at next_deadline(), kNever if nothing waits for time.
   void tick(Time now);

@@ -91,19 +91,40 @@ void ExposingSide::notification_arrived(std::string_view key, Time now) {
 }
 
 void ExposingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
-  std::vector<OperationId> affected;
-  for (auto& [id, operation] : operations_) {
-    if (std::erase_if(operation.attached, of_peer(peer)) > 0) affected.push_back(id);
-  }
-  std::sort(affected.begin(), affected.end());
+  const std::vector<OperationId> affected = operations_of(peer);
   for (const OperationId id : affected) {
     const auto at = operations_.find(id);
+    auto& all = at->second.attached;
+    for (Attachment& each : all)
+      if (each.peer == peer) each.is_lost = true;
+    // A read that goes on fails its lease check.
+    std::erase_if(all,
+                  [](const auto& each) { return each.is_lost && !each.holds_memory; });
     if (at->second.outcome) {
       finish_if_quiet(at);
     } else {
       fail(at, failure, now);
     }
   }
+}
+
+void ExposingSide::peer_left(PeerId peer) {
+  for (const OperationId id : operations_of(peer)) {
+    const auto at = operations_.find(id);
+    std::erase_if(at->second.attached, of_peer(peer));
+    if (at->second.outcome) finish_if_quiet(at);
+  }
+}
+
+// That it is attached to.
+std::vector<OperationId> ExposingSide::operations_of(PeerId peer) const {
+  std::vector<OperationId> found;
+  for (const auto& [id, operation] : operations_)
+    if (std::any_of(operation.attached.begin(), operation.attached.end(),
+                    of_peer(peer)))
+      found.push_back(id);
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 bool ExposingSide::cancel(OperationId operation, Time now) {
@@ -162,7 +183,8 @@ void ExposingSide::count_successes(Operations::iterator at, std::uint32_t count,
 void ExposingSide::fail(Operations::iterator at, Failure failure, Time now) {
   const Operation& operation = at->second;
   const bool may_others_succeed =
-      operation.exposure.stays_open && !operation.attached.empty();
+      operation.exposure.stays_open &&
+      !std::all_of(operation.attached.begin(), operation.attached.end(), is_lost);
   if (operation.has_succeeded || may_others_succeed) return;
   decide(at, failed(std::move(failure)), now);
 }
@@ -183,12 +205,12 @@ void ExposingSide::decide(Operations::iterator at, Outcome outcome, Time now) {
 void ExposingSide::end_lease(Operation& operation) {
   if (std::exchange(operation.is_lease_over, true)) return;
   agenda_.add(EndLease{operation.exposure.lease});
+  const auto& failure = operation.outcome->failure;
   for (const Attachment& attachment : operation.attached)
-    agenda_.add(Send{
-        attachment.peer,
-        wire::Revoke{attachment.operation, operation.outcome->failure
-                                               ? operation.outcome->failure->message
-                                               : "it is over"}});
+    if (!attachment.is_lost)
+      agenda_.add(Send{attachment.peer,
+                       wire::Revoke{attachment.operation,
+                                    failure ? failure->message : "it is over"}});
 }
 
 void ExposingSide::finish(Operations::iterator at) {

@@ -55,6 +55,7 @@ class ExposingSide {
   void done(PeerId peer, const wire::Done& done, Time now);
   void notification_arrived(std::string_view key, Time now);
   void peer_lost(PeerId peer, const Failure& failure, Time now);
+  void peer_left(PeerId peer);
 
   // False if no live operation of this side has that number.
   bool cancel(OperationId operation, Time now);
@@ -67,6 +68,7 @@ class ExposingSide {
     PeerId peer;
     OperationId operation;  // the peer's number
     bool holds_memory;      // a write or a view
+    bool is_lost = false;   // with its peer, which has not left
   };
   struct Operation {
     Exposure exposure;
@@ -82,6 +84,7 @@ class ExposingSide {
   static auto of_peer(PeerId peer) {
     return [peer](const Attachment& attachment) { return attachment.peer == peer; };
   }
+  static bool is_lost(const Attachment& attachment) { return attachment.is_lost; }
   static auto of_operation(PeerId peer, OperationId operation) {
     return [peer, operation](const Attachment& attachment) {
       return attachment.peer == peer && attachment.operation == operation;
@@ -89,6 +92,7 @@ class ExposingSide {
   }
   Operations::iterator find_by_lease(LeaseId lease);
   // Why the attach is refused; nothing if it is not.
+  std::vector<OperationId> operations_of(PeerId peer) const;
   static const char* refusal(const Operation* operation, const wire::Attach& attach);
   void count_successes(Operations::iterator at, std::uint32_t count, Time now);
   void fail(Operations::iterator at, Failure failure, Time now);

@@ -85,14 +85,16 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
       tracing_permission_({resources.yama_scope, resources.options.allow_ptrace,
                            resources.context.library().has_cma},
                           base::Tracers::of_this_process()),
-      peers_(
-          worker_, channels_.get(),
-          [this](core::PeerId peer) { return is_using_memory_of(peer); },
-          [this](core::PeerId peer, const core::Failure& failure) {
-            fetches_.drop_all_of(peer);
-            tracing_permission_.went(peer);
-            core_.peer_lost(peer, failure, time_);
-          }),
+      peers_(worker_, channels_.get(),
+             {[this](core::PeerId peer) { return is_using_memory_of(peer); },
+              [this](core::PeerId peer, const core::Failure& failure) {
+                fetches_.drop_all_of(peer);
+                core_.peer_lost(peer, failure, time_);
+              },
+              [this](core::PeerId peer) {
+                tracing_permission_.went(peer);
+                core_.peer_left(peer);
+              }}),
       outbox_(peers_, channels_.get(), resources.instance),
       fetches_(outbox_, resources.options.drain_timeout),
       host_paths_({resources.is_host_forbidden, copy_threads(resources.options)},

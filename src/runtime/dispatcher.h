@@ -153,7 +153,6 @@ class Dispatcher {
   static Movement movement_of(const Running& running);
   bool try_start_copy(core::OperationId operation, Running& running);
   bool map_for_view(BeginRequest& request, Peer& peer);
-  void close_kept_channel(core::PeerId peer);
   bool help_copies();
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);

@@ -105,7 +105,7 @@ void Dispatcher::carry_out(core::Finish& command) {
   auto node = running_.extract(command.operation);
   OperationState& state = *node.mapped().state;
   if (node.mapped().agent) --initiating_;
-  if (node.mapped().view) close_kept_channel(node.mapped().peer);
+  if (node.mapped().view) peers_.hang_up_if_lost(node.mapped().peer);
   if (command.outcome.status == OperationStatus::kComplete)
     state.bytes().store(state.size(), std::memory_order_relaxed);
   // Before the user, who may free the memory and get its address again, hears of it.

@@ -135,7 +135,9 @@ void Dispatcher::channel_ended(LocalChannel& channel) {
     if (closed_to_us_.size() > kMostClosed) closed_to_us_.pop_front();
   }
   if (channel.peer != 0)
-    peers_.drop(channel.peer, "its process or its Connector has ended");
+    peers_.channel_ended(channel.peer);
+  else
+    channels_->hang_up(channel);
 }
 
 bool Dispatcher::listen_to_local_peers() {

@@ -31,10 +31,4 @@ void Dispatcher::carry_out(const core::Recall& command) {
     deliveries_.add({nullptr, std::move(callbacks), state.status()});
 }
 
-// Of a peer that was dropped while this process itself was using its memory.
-void Dispatcher::close_kept_channel(core::PeerId peer) {
-  if (channels_ && peers_.find(peer) == nullptr && !is_using_memory_of(peer))
-    channels_->close_all_of(peer);
-}
-
 }  // namespace nixl_connect::runtime

@@ -55,6 +55,15 @@ struct Source {
   }
 };
 
+bool may_send(const LocalChannel& channel) noexcept {
+  return channel.failure == nullptr && !channel.has_hung_up && !channel.is_closed;
+}
+
+void forget_unsent(LocalChannel& channel) noexcept {
+  channel.unsent.clear();
+  channel.unsent_bytes = 0;
+}
+
 }  // namespace
 
 LocalChannels::LocalChannels(const wire::InstanceId& instance, Handlers handlers)
@@ -128,31 +137,43 @@ void LocalChannels::watch(LocalChannel& channel, int operation) const noexcept {
   ::epoll_ctl(epoll_.get(), operation, channel.socket.fd(), &event);
 }
 
-void LocalChannels::close(LocalChannel& channel) {
-  if (std::exchange(channel.is_closed, true)) return;
-  has_closed_ = true;
-  channel.unsent.clear();
-  channel.unsent_bytes = 0;
-  // A child process may keep copies of these: closing ours would end nothing.
+// A child process may keep copies of these descriptors: closing ours would end nothing.
+void LocalChannels::unwatch(const LocalChannel& channel) const noexcept {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, channel.socket.fd(), nullptr);
   if (channel.process.get() >= 0)
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, channel.process.get(), nullptr);
+}
+
+void LocalChannels::close(LocalChannel& channel) {
+  if (std::exchange(channel.is_closed, true)) return;
+  has_closed_ = true;
+  forget_unsent(channel);
+  unwatch(channel);
   ::shutdown(channel.socket.fd(), SHUT_RDWR);
 }
 
-void LocalChannels::close_all_of(core::PeerId peer) {
+void LocalChannels::hang_up(LocalChannel& channel) {
+  if (channel.is_closed) return;
+  if (!std::exchange(channel.has_hung_up, true)) {
+    forget_unsent(channel);
+    ::shutdown(channel.socket.fd(), SHUT_WR);
+  }
+  if (channel.has_ended) close(channel);
+}
+
+void LocalChannels::hang_up_all_of(core::PeerId peer) {
   for (const auto& channel : channels_)
-    if (channel->peer == peer) close(*channel);
+    if (channel->peer == peer) hang_up(*channel);
 }
 
 bool LocalChannels::has_open(core::PeerId peer) const noexcept {
   return std::any_of(channels_.begin(), channels_.end(), [peer](const auto& channel) {
-    return channel->peer == peer && !channel->is_closed;
+    return channel->peer == peer && !channel->has_ended && !channel->is_closed;
   });
 }
 
 void LocalChannels::send(LocalChannel& channel, base::Bytes message) {
-  if (channel.failure != nullptr || channel.is_closed) return;
+  if (!may_send(channel)) return;
   const bool is_waiting = !channel.unsent.empty();
   if (!is_waiting) {
     const Result result = channel.socket.send(message);
@@ -169,7 +190,7 @@ void LocalChannels::send(LocalChannel& channel, base::Bytes message) {
 
 Result LocalChannels::send_file(LocalChannel& channel, base::BytesView message,
                                 int fd) noexcept {
-  if (channel.failure != nullptr || channel.is_closed) return Result::kClosed;
+  if (!may_send(channel)) return Result::kClosed;
   const Result result =
       channel.unsent.empty() ? channel.socket.send(message, fd) : Result::kNotNow;
   if (result == Result::kNotNow && !std::exchange(channel.wants_room, true))
@@ -195,12 +216,9 @@ void LocalChannels::tell_of_room(LocalChannel& channel) {
   if (!channel.wants_room && !channel.is_closed) watch(channel, EPOLL_CTL_MOD);
 }
 
-// The end of a channel tells the peer that nobody touches its memory any more, which is
-// not for this class to say.
 void LocalChannels::fail(LocalChannel& channel, const char* why) {
   channel.failure = why;
-  channel.unsent.clear();
-  channel.unsent_bytes = 0;
+  forget_unsent(channel);
   has_failed_ = true;
   watch(channel, EPOLL_CTL_MOD);
 }
@@ -248,9 +266,10 @@ void LocalChannels::receive_from(LocalChannel& channel, bool has_process_ended) 
   }
   const bool is_over =
       result == Result::kClosed || (has_process_ended && result == Result::kNotNow);
-  if (!is_over || channel.is_closed) return;
+  if (!is_over || channel.is_closed || channel.has_ended) return;
+  channel.has_ended = true;
+  unwatch(channel);
   handlers_.ended(channel);
-  close(channel);
 }
 
 bool LocalChannels::progress() {

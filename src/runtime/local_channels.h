@@ -32,6 +32,8 @@ struct LocalChannel {
   bool wants_room = false;                // send_file() has found none
   std::vector<wire::Fetch> unanswered{};  // for the user, as long as there is no room
   const char* failure = nullptr;          // why no more is sent; null: all is well
+  bool has_hung_up = false;               // this end: nothing more is sent
+  bool has_ended = false;                 // the other end: nothing more comes
   bool is_closed = false;                 // and goes with the next progress()
 };
 
@@ -45,8 +47,9 @@ class LocalChannels {
   struct Handlers {
     // With the file that came along, if one did.
     std::function<void(LocalChannel&, base::BytesView message, base::UniqueFd)> message;
-    std::function<void(LocalChannel&)> ended;   // by the other side
-    std::function<void(LocalChannel&)> failed;  // stays open: to be closed when it may
+    std::function<void(LocalChannel&)>
+        ended;  // by the other side: hang up when it may be
+    std::function<void(LocalChannel&)> failed;  // the same
     std::function<void(LocalChannel&)> room;    // after send_file() has found none
   };
 
@@ -59,7 +62,13 @@ class LocalChannels {
   // Null if that Connector is gone, or not on this host, in this network namespace and
   // of this user.
   LocalChannel* connect(const wire::InstanceId& instance);
-  void close_all_of(core::PeerId peer);
+
+  // Nothing more is sent, which tells the other side that this process does not touch
+  // its memory any more. The channel is closed when that side has done so, too.
+  void hang_up(LocalChannel& channel);
+  void hang_up_all_of(core::PeerId peer);
+
+  // A channel of that peer whose other end is still open.
   bool has_open(core::PeerId peer) const noexcept;
 
   // At most kMaxMessageBytes. They arrive in the order of the calls; those to an end
@@ -95,6 +104,7 @@ class LocalChannels {
   void fail(LocalChannel& channel, const char* why);
   bool report_failed();
   void watch(LocalChannel& channel, int operation) const noexcept;
+  void unwatch(const LocalChannel& channel) const noexcept;
   void close(LocalChannel& channel);
 
   const Handlers handlers_;

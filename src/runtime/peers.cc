@@ -110,10 +110,26 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   retire(*peer);
   base::log_info("peer " + peer->agent + " is gone: " + reason);
   if (peer->endpoint != nullptr) worker_.close(*peer->endpoint);
-  if (channels_ != nullptr && !is_using_memory_(id)) channels_->close_all_of(id);
-  lost_(id,
-        {ErrorKind::kDisconnected,
-         "peer " + peer->agent + " is gone, or its memory is (" + reason + ")", id});
+  hang_up(id);
+  handlers_.lost(
+      id, {ErrorKind::kDisconnected,
+           "peer " + peer->agent + " is gone, or its memory is (" + reason + ")", id});
+  if (channels_ == nullptr || !channels_->has_open(id)) handlers_.left(id);
+}
+
+void Peers::hang_up(core::PeerId id) {
+  if (channels_ != nullptr && !handlers_.is_using_memory(id))
+    channels_->hang_up_all_of(id);
+}
+
+void Peers::hang_up_if_lost(core::PeerId id) {
+  if (find(id) == nullptr) hang_up(id);
+}
+
+void Peers::channel_ended(core::PeerId id) {
+  drop(id, "its process or its Connector has ended");
+  hang_up(id);
+  if (!channels_->has_open(id)) handlers_.left(id);
 }
 
 void Peers::retire(const Peer& peer) {

@@ -52,18 +52,21 @@ struct Peer {
 
 class Peers {
  public:
-  using Lost = std::function<void(core::PeerId peer, const core::Failure& failure)>;
+  // A peer that is lost may live and go on using our memory, so it has left only when
+  // its end of the channel, if there is one, has ended as well. In the same way this
+  // process hangs up only when it is not using the peer's memory any more, by a copy of
+  // its own or a view.
+  struct Handlers {
+    std::function<bool(core::PeerId)> is_using_memory;
+    // Once, after it was forgotten here.
+    std::function<void(core::PeerId, const core::Failure&)> lost;
+    // It cannot touch our memory any more. Behind `lost`, more than once perhaps.
+    std::function<void(core::PeerId)> left;
+  };
 
-  // `lost` is told of each peer that is gone, once, after the peer was forgotten here.
-  // `channels` may be null. While this process itself `is_using_memory` of a peer, by a
-  // copy of its own or a view, the channel stays open when the peer is dropped, since
-  // its end would tell the peer that nobody touches that memory any more.
-  Peers(paths::ucx::Worker& worker, LocalChannels* channels,
-        std::function<bool(core::PeerId)> is_using_memory, Lost lost)
-      : worker_(worker),
-        channels_(channels),
-        is_using_memory_(std::move(is_using_memory)),
-        lost_(std::move(lost)) {}
+  // `channels` may be null.
+  Peers(paths::ucx::Worker& worker, LocalChannels* channels, Handlers handlers)
+      : worker_(worker), channels_(channels), handlers_(std::move(handlers)) {}
 
   // The peer behind an agent's metadata. A known agent name with another connection
   // means that the process was restarted: the old peer is lost.
@@ -92,7 +95,13 @@ class Peers {
   void drop(core::PeerId peer, const std::string& reason);
   void drop_all(const std::string& reason);
 
+  // The peer is lost, too, if it was not already. Hangs up if it may.
+  void channel_ended(core::PeerId peer);
+  // This process has done with some memory of the peer.
+  void hang_up_if_lost(core::PeerId peer);
+
  private:
+  void hang_up(core::PeerId peer);
   // Nobody finds it any more, but by its number.
   void retire(const Peer& peer);
   void set_instance(Peer& peer, const wire::InstanceId& instance);
@@ -100,8 +109,7 @@ class Peers {
 
   paths::ucx::Worker& worker_;
   LocalChannels* const channels_;
-  const std::function<bool(core::PeerId)> is_using_memory_;
-  const Lost lost_;
+  const Handlers handlers_;
   core::PeerId last_id_ = 0;
   std::unordered_map<core::PeerId, std::unique_ptr<Peer>> peers_;
   std::map<base::Bytes, core::PeerId> by_connection_;

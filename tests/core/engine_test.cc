@@ -34,6 +34,19 @@ TEST(Engine, IgnoresMessagesOfALostPeer) {
   EXPECT_EQ(summary(engine), "");
 }
 
+TEST(Engine, WaitsForALostWriterUntilItHasLeft) {
+  Engine engine;
+  engine.expose({1, OperationKind::kWrite, "key", 3, 9, 1}, kNow);
+  engine.message_arrived(kPeer, wire::Attach{5, 3, 9, wire::AccessKind::kWrite}, kNow);
+  (void)engine.take_commands();
+  engine.peer_lost(kPeer, kLost, kNow);
+  EXPECT_EQ(summary(engine), "end lease");
+  engine.tick(kNow + 2 * Settings().drain_timeout);
+  EXPECT_EQ(summary(engine), "");
+  engine.peer_left(kPeer);
+  EXPECT_EQ(summary(engine), "finish ERR disconnected");
+}
+
 TEST(Engine, TicksEveryOperationThatIsDue) {
   Engine engine;
   engine.expose({1, OperationKind::kRead, "key", 3, 9, 1, kNow + Time(2)}, kNow);

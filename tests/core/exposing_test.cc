@@ -34,6 +34,10 @@ class ExposingSide : public testing::Test {
     engine_.message_arrived(peer, wire::Done{5, kLease, status, 64, "why", "tcp"},
                             kNow);
   }
+  void lose(PeerId peer, Time now) {
+    engine_.peer_lost(peer, kLost, now);
+    engine_.peer_left(peer);
+  }
   void expose_to_two(OperationKind kind, std::uint32_t readers = 1) {
     expose(kind, readers);
     const bool is_write = kind == OperationKind::kWrite;
@@ -63,7 +67,7 @@ TEST_F(ExposingSide, ThatStaysOpenFailsByTheLastPeerOnly) {
   done(kPeer, wire::DoneStatus::kCancelled);
   EXPECT_EQ(summary(engine_), "");
   attach(kPeer, AccessKind::kRead);
-  engine_.peer_lost(kOther, kLost, kNow);
+  lose(kOther, kNow);
   EXPECT_EQ(summary(engine_), "");
   done(kPeer, wire::DoneStatus::kFailed);
   EXPECT_EQ(summary(engine_), "end lease, finish ERR cancelled");
@@ -84,7 +88,7 @@ TEST_F(ExposingSide, ThatStaysOpenSucceedsOnceAndEndsByOurCancelOnly) {
   }
   attach(kPeer, AccessKind::kRead);
   engine_.notification_arrived("key", kNow);
-  engine_.peer_lost(kOther, kLost, kNow);
+  lose(kOther, kNow);
   EXPECT_EQ(summary(engine_), "");
   engine_.cancel(kOperation, kNow);
   EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 7");
@@ -176,7 +180,7 @@ TEST_F(ExposingSide, SuccessOfAReaderRecallsAViewPastTheDrainTimeoutAndWaitsForI
   EXPECT_EQ(summary(engine_), "progress 64");
   engine_.tick(kDrained);
   EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 7");
-  engine_.peer_lost(kPeer, kLost, kDrained);
+  lose(kPeer, kDrained);
   EXPECT_EQ(summary(engine_), "finish DONE");
 }
 
@@ -283,13 +287,13 @@ TEST_F(ExposingSide, WritableWaitsForLateWritersWithoutLimit) {
   engine_.tick(kDrained);
   EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 8");
   EXPECT_EQ(engine_.next_deadline(), kNever);
-  engine_.peer_lost(kOther, kLost, kDrained);
+  lose(kOther, kDrained);
   EXPECT_EQ(summary(engine_), "finish DONE");
 }
 
 TEST_F(ExposingSide, LossOfAnAttachedPeerEndsItAndRevokesTheOthers) {
   expose_to_two(OperationKind::kRead, 2);
-  engine_.peer_lost(kPeer, kLost, kNow);
+  lose(kPeer, kNow);
   EXPECT_EQ(summary(engine_), "end lease, revoke 5 to 8");
   done(kOther, wire::DoneStatus::kCancelled);
   EXPECT_EQ(summary(engine_), "finish ERR disconnected");
@@ -297,7 +301,7 @@ TEST_F(ExposingSide, LossOfAnAttachedPeerEndsItAndRevokesTheOthers) {
 
 TEST_F(ExposingSide, LossOfAnotherPeerIsNoneOfItsBusiness) {
   expose_to_two(OperationKind::kRead);
-  engine_.peer_lost(kOther + 1, kLost, kNow);
+  lose(kOther + 1, kNow);
   EXPECT_EQ(summary(engine_), "");
 }
 

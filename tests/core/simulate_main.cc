@@ -35,7 +35,8 @@ void print(const Coverage& coverage) {
             << coverage.given_up_by_peer << "\nstale reads refused "
             << coverage.stale_reads_refused << ", pieces read past the end "
             << coverage.reads_past_finish << ", peers dropped "
-            << coverage.peers_dropped << ", begun on a lost peer "
+            << coverage.peers_dropped << ", lost before they left "
+            << coverage.lost_before_left << ", begun on a lost peer "
             << coverage.begun_on_lost_peer << ", early notifications "
             << coverage.early_notifications << ", peers killed "
             << coverage.peers_killed << ", writes joined " << coverage.writes_joined

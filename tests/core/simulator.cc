@@ -117,6 +117,7 @@ Coverage& Coverage::operator+=(const Coverage& other) {
   stale_reads_refused += other.stale_reads_refused;
   reads_past_finish += other.reads_past_finish;
   peers_dropped += other.peers_dropped;
+  lost_before_left += other.lost_before_left;
   begun_on_lost_peer += other.begun_on_lost_peer;
   early_notifications += other.early_notifications;
   peers_killed += other.peers_killed;

@@ -33,6 +33,7 @@ TEST(Simulation, ComesToEveryCorner) {
   EXPECT_GT(coverage.stale_reads_refused, 0U);
   EXPECT_GT(coverage.reads_past_finish, 0U);
   EXPECT_GT(coverage.peers_dropped, 0U);
+  EXPECT_GT(coverage.lost_before_left, 0U);
   EXPECT_GT(coverage.begun_on_lost_peer, 0U);
   EXPECT_GT(coverage.early_notifications, 0U);
   EXPECT_GT(coverage.peers_killed, 0U);

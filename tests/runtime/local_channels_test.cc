@@ -167,18 +167,28 @@ TEST(LocalChannels, ReachNobodyUnderAnotherInstance) {
   EXPECT_EQ(here.channels.connect(random_instance()), nullptr);
 }
 
-TEST(LocalChannels, TellOfTheOtherEndsCloseBehindItsLastMessage) {
+TEST(LocalChannels, AreOpenUntilBothEndsHaveHungUp) {
   End here;
-  {
-    End there;
-    LocalChannel* channel = there.channels.connect(here.instance);
-    ASSERT_NE(channel, nullptr);
-    channel->peer = 7;
-    there.channels.send(*channel, bytes_of("goodbye"));
-    there.channels.close_all_of(7);
-  }
+  End there;
+  LocalChannel* channel = there.channels.connect(here.instance);
+  ASSERT_NE(channel, nullptr);
+  channel->peer = 7;
+  there.channels.send(*channel, bytes_of("goodbye"));
+  there.channels.hang_up_all_of(7);
+  there.channels.send(*channel, bytes_of("too late"));
   here.run_until([&] { return here.ended == 1; });
   EXPECT_EQ(here.heard, std::vector<std::string>{"goodbye"});
+  EXPECT_TRUE(there.channels.has_open(7));
+
+  here.channels.send(*here.last, bytes_of("not yet"));
+  there.run_until_heard(1);
+  EXPECT_EQ(there.ended, 0);
+  here.channels.hang_up(*here.last);
+  EXPECT_TRUE(here.last->is_closed);
+  there.run_until([&] { return there.ended == 1; });
+  EXPECT_FALSE(there.channels.has_open(7));
+  here.channels.progress();
+  EXPECT_EQ(here.ended, 1) << "told once";
 }
 
 // A process that has handed its sockets down to a child, which lives on.

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -131,6 +132,43 @@ TEST_P(SlowWrite, IsWaitedForByTheExposingSide) {
   constexpr int kTries = 20;
   for (int i = 0; i < kTries; ++i)
     if (cancel_of_a_slow_write_waits_for_it(exposer, GetParam())) return;
+}
+
+// The exposing side loses patience with the writer about something else, while a thread
+// of the writer's, of which nothing can be heard, is in the middle of a piece.
+TEST_P(SlowWrite, IsWaitedForByAnExposingSideThatDropsTheWriter) {
+  if (!SlowMemory().is_slow()) GTEST_SKIP() << "userfaultfd is not allowed here";
+  ::setenv("UCX_TLS", "tcp,self", 1);  // the owner's thread moves what is read
+  Connector exposer(with_short_drain());
+  Connector initiator(with_short_drain());
+  SlowMemory source;
+  const Allocation mapped = Connector::allocate(SlowMemory::kSize);
+  std::vector<std::byte> plain(SlowMemory::kSize);
+  const std::span<std::byte> target = GetParam() ? mapped.bytes() : plain;
+  auto writable = exposer.create_writable(
+      GetParam() ? mapped.descriptor() : Descriptor(plain.data(), plain.size()));
+  auto write = initiator.begin_write(source.descriptor(), writable.metadata());
+  while (write.bytes_transferred() < SlowMemory::kSize - kPieceBytes)
+    std::this_thread::yield();
+
+  const auto readable = initiator.create_readable(source.descriptor());
+  Buffer copy(SlowMemory::kSize);
+  OperationOptions impatient{.timeout = milliseconds(50)};
+  impatient.require = "ucx";
+  auto read = exposer.begin_read(readable.metadata(), copy.descriptor(), impatient);
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(testing::kSoon); }),
+            ErrorKind::kTimedOut);
+  EXPECT_FALSE(writable.wait_for(milliseconds(300))) << "while it is written to";
+
+  source.arrive();
+  EXPECT_EQ(kind_of([&] { (void)writable.wait_for(testing::kSoon); }),
+            ErrorKind::kDisconnected);
+  std::fill(target.begin(), target.end(), std::byte{0x22});
+  // COMPLETE, if its last piece was in place before it heard that it was dropped.
+  while (!is_terminal(write.status())) std::this_thread::yield();
+  EXPECT_EQ(std::count(target.begin(), target.end(), std::byte{0x22}),
+            static_cast<std::ptrdiff_t>(target.size()))
+      << "written to after the end";
 }
 
 INSTANTIATE_TEST_SUITE_P(Paths, SlowWrite, ::testing::Bool(), [](const auto& path) {

@@ -23,6 +23,7 @@ struct Coverage {
   std::uint64_t stale_reads_refused = 0;  // all bytes here, but the lease was over
   std::uint64_t reads_past_finish = 0;    // pieces that read memory used anew
   std::uint64_t peers_dropped = 0;
+  std::uint64_t lost_before_left = 0;  // peers that may go on touching memory
   std::uint64_t begun_on_lost_peer = 0;
   std::uint64_t early_notifications = 0;
   std::uint64_t peers_killed = 0;

@@ -25,7 +25,7 @@ PeerId Network::connect(std::size_t from, std::size_t to) {
     if (!is_loss_known(peer)) return peer;
   }
   latest_[pair] = connections_.size();
-  connections_.push_back({{pair.first, pair.second}});
+  connections_.push_back({{pair.first, pair.second}, world_.random.chance(50)});
   const PeerId peer = id_of(connections_.size() - 1, end_of_to);
   if (!world_.nodes[to]->is_alive()) cut(peer);
   return peer;
@@ -43,8 +43,7 @@ std::optional<PeerId> Network::lost_peer(std::size_t node) const {
 void Network::send(PeerId to, std::function<void(PeerId sender)> arrive) {
   Connection& connection = at(to);
   const std::size_t end = end_of(to);
-  const bool is_to_self = connection.ends[0] == connection.ends[1];
-  const PeerId sender = is_to_self ? to : id_of((to - 1) / 2, 1 - end);
+  const PeerId sender = back(to);
   const Time longest =
       world_.random.chance(5) ? Time(milliseconds(5)) : microseconds(50);
   Time& last = connection.last_arrival[end];

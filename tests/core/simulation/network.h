@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Connections between simulated processes: delays, order within a direction of a
-// connection, loss. A connection that is down carries nothing any more, neither
-// messages nor memory accesses; each end learns of it at a time of its own. A new
-// attempt makes a new connection with new peer ids. No threads.
+// connection, loss. A connection that is down carries no messages any more, and no
+// memory accesses either, unless it is local: then each end goes on with what it does
+// until it learns of the loss, at a time of its own. A new attempt makes a new
+// connection with new peer ids. No threads.
 #pragma once
 
 #include <array>
@@ -32,16 +33,19 @@ class Network {
   std::optional<PeerId> lost_peer(std::size_t node) const;
 
   std::size_t node_of(PeerId peer) const { return at(peer).ends[end_of(peer)]; }
+  // The id under which the peer knows the node that uses this one.
+  PeerId back(PeerId peer) const {
+    const bool is_to_self = at(peer).ends[0] == at(peer).ends[1];
+    return is_to_self ? peer : id_of((peer - 1) / 2, holder(peer));
+  }
   bool is_up(PeerId peer) const { return at(peer).is_up; }
+  bool is_local(PeerId peer) const { return at(peer).is_local; }
+  bool carries_bytes(PeerId peer) const { return is_up(peer) || is_local(peer); }
   // To the node that uses this id.
   bool is_loss_known(PeerId peer) const { return at(peer).is_loss_known[holder(peer)]; }
 
   // To that peer itself.
-  bool is_loss_known_to_peer(PeerId peer) const {
-    const Connection& connection = at(peer);
-    const bool is_to_self = connection.ends[0] == connection.ends[1];
-    return connection.is_loss_known[is_to_self ? holder(peer) : end_of(peer)];
-  }
+  bool is_loss_known_to_peer(PeerId peer) const { return is_loss_known(back(peer)); }
 
   void note_loss(PeerId peer) { at(peer).is_loss_known[holder(peer)] = true; }
 
@@ -61,6 +65,7 @@ class Network {
  private:
   struct Connection {
     std::array<std::size_t, 2> ends;  // equal: of a node with itself
+    bool is_local = false;
     bool is_up = true;
     std::array<bool, 2> is_loss_known{};
     std::array<Time, 2> last_arrival{};

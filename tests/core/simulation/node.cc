@@ -3,6 +3,7 @@
 // Node: what its user and the network do to it.
 #include "simulation/node.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -216,6 +217,29 @@ void Node::lose(PeerId peer) {
   if (is_genuine_) return;
   engine_.peer_lost(peer, failure, world_.events.now());
   pump();
+  tell_when_left(peer);
+}
+
+void Node::tell_when_left(PeerId peer) {
+  if (!is_alive_) return;
+  const Network& network = world_.network;
+  if (network.is_local(peer) &&
+      world_.nodes[network.node_of(peer)]->may_touch_memory_of(network.back(peer))) {
+    ++world_.journal.coverage.lost_before_left;
+    world_.events.after(world_.random.up_to(milliseconds(1)),
+                        [this, peer] { tell_when_left(peer); });
+    return;
+  }
+  engine_.peer_left(peer);
+  pump();
+}
+
+bool Node::may_touch_memory_of(PeerId peer) const {
+  if (!is_alive_) return false;
+  return !world_.network.is_loss_known(peer) || has_open_view_of(peer) ||
+         std::any_of(initiated_.begin(), initiated_.end(), [peer](const auto& each) {
+           return each.second.request.peer == peer && each.second.is_running;
+         });
 }
 
 void Node::expect_end_after(Time when, OperationId operation) {

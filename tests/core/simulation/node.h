@@ -120,6 +120,10 @@ class Node {
   void end_transfer_after(Time delay, Initiated& operation, const Failure& failure);
   void end_genuine_transfer(Initiated& operation, bool is_success);
 
+  // Once a lost peer does not touch this node's memory any more.
+  void tell_when_left(PeerId peer);
+  bool may_touch_memory_of(PeerId peer) const;
+
   void open_view(Initiated& operation);
   // Complains if the memory is not what was exposed.
   void look(const Initiated& operation);

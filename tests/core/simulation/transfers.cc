@@ -18,7 +18,7 @@ void Node::start(Initiated& operation) {
   operation.was_started = true;
   operation.is_running = true;
   const bool is_inline = world_.random.chance(10);
-  if (!is_inline || !world_.network.is_up(operation.request.peer)) {
+  if (!is_inline || !world_.network.carries_bytes(operation.request.peer)) {
     schedule_piece(operation);
     return;
   }
@@ -35,8 +35,8 @@ void Node::schedule_piece(Initiated& operation) {
 
 void Node::move_piece(Initiated& operation) {
   if (!is_alive_ || !operation.is_running) return;
-  // Over a broken connection nothing moves; its loss will end the transfer.
-  if (!world_.network.is_up(operation.request.peer)) return;
+  // Otherwise the loss of the connection will end the transfer.
+  if (!world_.network.carries_bytes(operation.request.peer)) return;
   const Time delay = world_.random.up_to(microseconds(20));
   if (world_.random.chance(2)) {
     end_transfer_after(delay, operation, {ErrorKind::kInternal, "the network failed"});

@@ -67,8 +67,10 @@ bool Node::is_viewed(const Exposed& operation) {
 bool Node::may_hold(const Exposed& operation, Time since) {
   for (const auto& [id, view] : initiated_) {
     const PeerId peer = view.request.peer;
+    const bool is_given_up =
+        world_.network.is_loss_known_to_peer(peer) && !world_.network.is_local(peer);
     if (view.request.access != wire::AccessKind::kView || view.attaches == 0 ||
-        &target_of(view) != &operation || world_.network.is_loss_known_to_peer(peer))
+        &target_of(view) != &operation || is_given_up)
       continue;
     // Of a connection that was left, its end alone tells of all views.
     const bool is_left = world_.network.is_loss_known(peer) && has_open_view_of(peer);
@@ -79,10 +81,11 @@ bool Node::may_hold(const Exposed& operation, Time since) {
   return false;
 }
 
-// Whoever exposes the memory takes the node for dead once it has lost the connection,
-// or has left it itself.
+// Unless it is local, whoever exposes the memory takes the node for dead once it has
+// lost the connection, or has left it itself.
 bool Node::is_promised(const Initiated& view) const {
   const PeerId peer = view.request.peer;
+  if (world_.network.is_local(peer)) return true;
   return world_.network.is_up(peer) && !world_.network.is_loss_known_to_peer(peer);
 }
 
