@@ -10,7 +10,7 @@
 namespace nixl_connect::runtime {
 namespace {
 
-[[noreturn]] void refuse(const std::string& why) {
+[[noreturn]] void cannot_view(const std::string& why) {
   throw Error(ErrorKind::kUnsupported, why);
 }
 
@@ -19,10 +19,10 @@ namespace {
 std::shared_ptr<const View> map_view(Peer& peer, const RemoteAgent& agent,
                                      std::span<const RemoteRange> ranges) {
   const auto& extension = agent.extension();
-  if (!extension) refuse("a NIXL agent's memory can only be read");
+  if (!extension) cannot_view("a NIXL agent's memory can only be read");
   // Over UCX alone, the loss of a connection would free memory that is looked at.
   if (peer.channel == nullptr)
-    refuse(
+    cannot_view(
         "only a peer on the same host, of the same user and network namespace, can "
         "be viewed, and this one is none, or gone; read from it instead");
   if (peer.leases.is_valid(*extension) == false)
@@ -39,7 +39,7 @@ std::shared_ptr<const View> map_view(Peer& peer, const RemoteAgent& agent,
     }
     const wire::Export* const found = exports.find(range.address, range.size);
     if (found == nullptr)
-      refuse(
+      cannot_view(
           "this memory cannot be mapped: expose memory from Connector::allocate() "
           "(nixl_connect.empty()), at most " +
           std::to_string(wire::kMaxExports) + " pieces of it, or read it instead");
@@ -48,7 +48,7 @@ std::shared_ptr<const View> map_view(Peer& peer, const RemoteAgent& agent,
       auto map =
           peer.memory.map(peer.pid(), *exported, base::SharedMemory::Access::kRead);
       if (!map)
-        refuse(
+        cannot_view(
             "the peer's memory is gone, or this process may not look into that one "
             "(/proc/<pid>/fd); read from it instead");
       view->maps.push_back(std::move(map));
