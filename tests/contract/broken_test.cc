@@ -113,8 +113,11 @@ TEST_P(StoppedPeer, IsWaitedForUntilTheDeadline) {
 }
 
 TEST_P(StoppedPeer, DoesNotKeepAConnectorFromClosing) {
-  const Held write = here_.begin(kind(), theirs_.metadata, one(4096), next_seed());
-  here_.connector().close();
+  ConnectorOptions options = path().options();
+  options.drain_timeout = ConnectorOptions().drain_timeout;
+  Side here(path(), options);
+  const Held write = here.begin(kind(), theirs_.metadata, one(4096), next_seed());
+  here.connector().close();
   EXPECT_TRUE(is_terminal(write.operation->status()));
 }
 

@@ -73,6 +73,8 @@ const Path& path_named(std::string_view name) {
 ConnectorOptions Path::options() const {
   ConnectorOptions options = ConnectorOptions::from_environment();
   options.forbid = forbid;
+  // What takes a peer a moment may take it long where others want the processors, too.
+  options.drain_timeout = std::chrono::seconds(20);
   return options;
 }
 

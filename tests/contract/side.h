@@ -53,7 +53,9 @@ struct Held {
 
 class Side {
  public:
-  explicit Side(const Path& path) : path_(path), connector_(path.options()) {}
+  explicit Side(const Path& path) : Side(path, path.options()) {}
+  Side(const Path& path, const ConnectorOptions& options)
+      : path_(path), connector_(options) {}
 
   // The source is filled with `seed`, the target is all guards. Any thread.
   Held expose(OperationKind kind, const Ranges& ranges, std::uint32_t seed,
