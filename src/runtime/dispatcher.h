@@ -136,6 +136,8 @@ class Dispatcher {
                base::UniqueFd& file);
   void receive(LocalChannel* channel, const wire::InstanceId& sender,
                const wire::Hello& hello);
+  void receive_of_lost(const LocalChannel& channel,
+                       const wire::ControlMessage& message);
   void answer(LocalChannel& channel, const wire::Fetch& fetch);
   void answer_rest(LocalChannel& channel);
   bool hand_over(LocalChannel& channel, const wire::Fetch& fetch);

@@ -53,7 +53,9 @@ void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& mess
   if (const auto* hello = std::get_if<wire::Hello>(&message.body))
     return receive(channel, message.sender, *hello);
   Peer* const peer = peers_.find(message.sender);
-  if (peer == nullptr || (channel != nullptr && channel->peer != peer->id))
+  if (channel != nullptr && (peer == nullptr || channel->peer != peer->id))
+    return receive_of_lost(*channel, message);
+  if (peer == nullptr)
     return base::log_debug("a control message of an unknown peer was dropped");
   if (const auto* region = std::get_if<wire::FetchedRegion>(&message.body)) {
     fetches_.arrived(*peer, *region, file, time_);
@@ -62,6 +64,18 @@ void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& mess
   } else {
     core_.message_arrived(peer->id, message.body, time_);
   }
+}
+
+// The peer was lost, or has come anew by another channel. It is still waited for until
+// it has done with our memory.
+void Dispatcher::receive_of_lost(const LocalChannel& channel,
+                                 const wire::ControlMessage& message) {
+  const Peer* const peer = peers_.find(channel.peer);
+  const bool speaks_for_itself = peer == nullptr || peer->instance == message.sender;
+  if (speaks_for_itself && std::holds_alternative<wire::Done>(message.body))
+    core_.message_arrived(channel.peer, message.body, time_);
+  else
+    base::log_debug("a control message of an unknown or lost peer was dropped");
 }
 
 // What finds no room waits for it, as a request: no files pile up for a peer that does

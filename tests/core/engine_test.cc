@@ -47,6 +47,17 @@ TEST(Engine, WaitsForALostWriterUntilItHasLeft) {
   EXPECT_EQ(summary(engine), "finish ERR disconnected");
 }
 
+TEST(Engine, HearsThatALostWriterHasDone) {
+  Engine engine;
+  engine.expose({1, OperationKind::kWrite, "key", 3, 9, 1}, kNow);
+  engine.message_arrived(kPeer, wire::Attach{5, 3, 9, wire::AccessKind::kWrite}, kNow);
+  engine.peer_lost(kPeer, kLost, kNow);
+  (void)engine.take_commands();
+  engine.message_arrived(
+      kPeer, wire::Done{5, 3, wire::DoneStatus::kComplete, 64, "", "tcp"}, kNow);
+  EXPECT_EQ(summary(engine), "finish ERR disconnected");
+}
+
 TEST(Engine, TicksEveryOperationThatIsDue) {
   Engine engine;
   engine.expose({1, OperationKind::kRead, "key", 3, 9, 1, kNow + Time(2)}, kNow);

@@ -3,6 +3,7 @@
 // Processes of the same user that speak on the local channel as no Connector does.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -96,6 +97,33 @@ TEST_F(HostileChannel, HelloOfSomebodyElseEndsIt) {
   say(socket, {hello(first, "x"), hello(random_instance(), "y"), attach(first)});
   expect_honest_peers_to_be_served();
   expect_hung_up(socket);
+}
+
+// Though nothing else of theirs counts any more.
+TEST_F(HostileChannel, LostWritersAreWaitedForUntilTheyTellOfTheirEnd) {
+  for (const bool by_message : {true, false}) {
+    Buffer target(4096);
+    auto writable = exposer_.create_writable(target.descriptor());
+    const wire::LeaseRecord lease =
+        wire::decode(wire::decode_blob_text(writable.metadata().nixl_metadata))
+            .extension->lease;
+    const wire::InstanceId sender = random_instance();
+    std::optional<base::LocalSocket> socket = connect();
+    say(*socket,
+        {hello(sender, "x"),
+         {sender, wire::Attach{1, lease.id, lease.token, wire::AccessKind::kWrite}},
+         hello(sender, "x")});
+    expect_honest_peers_to_be_served();
+    expect_hung_up(*socket);
+    EXPECT_EQ(writable.status(), OperationStatus::kInProgress);
+    if (by_message)
+      say(*socket, {{sender, wire::Done{1, lease.id, wire::DoneStatus::kComplete, 4096,
+                                        "", ""}}});
+    else
+      socket.reset();
+    EXPECT_EQ(testing::kind_of([&] { (void)writable.wait_for(testing::kSoon); }),
+              ErrorKind::kDisconnected);
+  }
 }
 
 TEST_F(HostileChannel, MessagesOfSomebodyElseAreDropped) {
