@@ -21,17 +21,16 @@ set(NIXL_CONNECT_NO_LEAK_CHECK "ASAN_OPTIONS=detect_stack_use_after_return=1:det
 #                   [AGAIN PREFIX VAR=value])
 # One GoogleTest program; each TEST in it becomes a ctest entry, found when ctest starts.
 # NO_MAIN: a source of the program has its own main (for one that starts itself again as
-# a second process). TIMEOUT is per TEST, 60 seconds unless given; a sanitizer gets three
-# times as long. AGAIN: all tests run a second time, with that prefix to their names and
-# that variable set; not with a sanitizer, where they take long enough.
+# a second process). TIMEOUT is per TEST, 60 seconds unless given. AGAIN: all tests run a
+# second time, with that prefix to their names and that variable set.
+#
+# With a sanitizer the program takes longer to start than most tests do, so there is an
+# entry for each quarter of its tests only, with four times as long, and no second time.
 function(nixl_connect_test name)
   cmake_parse_arguments(arg "NO_MAIN" "TIMEOUT" "SOURCES;LINKS;ENVIRONMENT;LABELS;AGAIN"
     ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
-  endif()
-  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-    math(EXPR arg_TIMEOUT "3 * ${arg_TIMEOUT}")
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src
@@ -43,8 +42,12 @@ function(nixl_connect_test name)
   target_compile_options(${name} PRIVATE ${NIXL_CONNECT_WARNINGS})
 
   set(environment ${NIXL_CONNECT_TEST_ENVIRONMENT} ${arg_ENVIRONMENT})
+  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    nixl_connect_register_quarters(${name})
+    return()
+  endif()
   nixl_connect_register(${name} ${name})
-  if(arg_AGAIN AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  if(arg_AGAIN)
     list(POP_FRONT arg_AGAIN prefix variable)
     list(APPEND environment ${variable})
     nixl_connect_register(${name} ${name}_again TEST_PREFIX ${prefix})
@@ -62,6 +65,17 @@ function(nixl_connect_register program list)
     "set_tests_properties(\${${list}_TESTS} PROPERTIES TIMEOUT ${arg_TIMEOUT}\n"
     "  LABELS \"${arg_LABELS}\" ENVIRONMENT \"${environment}\")\n")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${properties})
+endfunction()
+
+# The same for the quarters of the program's tests.
+function(nixl_connect_register_quarters program)
+  math(EXPR timeout "4 * ${arg_TIMEOUT}")
+  foreach(quarter RANGE 3)
+    add_test(NAME ${program}.${quarter} COMMAND ${program} --gtest_brief=1)
+    set_tests_properties(${program}.${quarter} PROPERTIES TIMEOUT ${timeout}
+      LABELS "${arg_LABELS}"
+      ENVIRONMENT "${environment};GTEST_TOTAL_SHARDS=4;GTEST_SHARD_INDEX=${quarter}")
+  endforeach()
 endfunction()
 
 # nixl_connect_fuzz(NAME SOURCES file... LINKS target...)

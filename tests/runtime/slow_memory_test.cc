@@ -141,6 +141,7 @@ TEST_P(SlowWrite, IsWaitedForByAnExposingSideThatDropsTheWriter) {
   ::setenv("UCX_TLS", "tcp,self", 1);  // the owner's thread moves what is read
   Connector exposer(with_short_drain());
   Connector initiator(with_short_drain());
+  ::unsetenv("UCX_TLS");
   SlowMemory source;
   const Allocation mapped = Connector::allocate(SlowMemory::kSize);
   std::vector<std::byte> plain(SlowMemory::kSize);
