@@ -44,9 +44,6 @@ class Network {
   // To the node that uses this id.
   bool is_loss_known(PeerId peer) const { return at(peer).is_loss_known[holder(peer)]; }
 
-  // To that peer itself.
-  bool is_loss_known_to_peer(PeerId peer) const { return is_loss_known(back(peer)); }
-
   void note_loss(PeerId peer) { at(peer).is_loss_known[holder(peer)] = true; }
 
   // Runs `arrive` with the sender's id, as the receiver knows it, unless the connection

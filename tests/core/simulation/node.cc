@@ -75,7 +75,7 @@ void Node::begin(std::size_t offer_number, Time deadline) {
   operation.offer = offer_number;
   operation.request.operation = id;
   operation.request.peer = world_.network.connect(number_, offer.node);
-  operation.request.access = choose_access(offer);
+  operation.request.access = choose_access(offer, operation.request.peer);
   operation.request.notification_key = offer.notification_key;
   if (!is_genuine_) operation.request.lease = offer.lease;
   operation.request.deadline = deadline;
@@ -102,9 +102,9 @@ void Node::begin(std::size_t offer_number, Time deadline) {
   }
 }
 
-wire::AccessKind Node::choose_access(const Offer& offer) {
+wire::AccessKind Node::choose_access(const Offer& offer, PeerId peer) {
   if (offer.kind == OperationKind::kWrite) return wire::AccessKind::kWrite;
-  const bool may_view = !is_genuine_ && offer.lease;
+  const bool may_view = !is_genuine_ && offer.lease && world_.network.is_local(peer);
   return may_view && world_.random.chance(35) ? wire::AccessKind::kView
                                               : wire::AccessKind::kRead;
 }
@@ -113,7 +113,8 @@ wire::AccessKind Node::choose_access(const Offer& offer) {
 void Node::disturb(Transfer& request) {
   if (request.lease && world_.random.chance(2)) request.lease->token ^= 1;
   if (request.lease && world_.random.chance(3))
-    request.access = static_cast<wire::AccessKind>(world_.random.below(3));
+    request.access = static_cast<wire::AccessKind>(
+        world_.random.below(world_.network.is_local(request.peer) ? 3 : 2));
   if (world_.random.chance(10))
     request.peer = world_.network.lost_peer(number_).value_or(request.peer);
 }
@@ -217,21 +218,25 @@ void Node::lose(PeerId peer) {
   if (is_genuine_) return;
   engine_.peer_lost(peer, failure, world_.events.now());
   pump();
+  if (is_touched_by(peer)) ++world_.journal.coverage.lost_before_left;
   tell_when_left(peer);
 }
 
 void Node::tell_when_left(PeerId peer) {
   if (!is_alive_) return;
-  const Network& network = world_.network;
-  if (network.is_local(peer) &&
-      world_.nodes[network.node_of(peer)]->may_touch_memory_of(network.back(peer))) {
-    ++world_.journal.coverage.lost_before_left;
+  if (is_touched_by(peer)) {
     world_.events.after(world_.random.up_to(milliseconds(1)),
                         [this, peer] { tell_when_left(peer); });
     return;
   }
   engine_.peer_left(peer);
   pump();
+}
+
+bool Node::is_touched_by(PeerId peer) const {
+  const Network& network = world_.network;
+  return network.is_local(peer) &&
+         world_.nodes[network.node_of(peer)]->may_touch_memory_of(network.back(peer));
 }
 
 bool Node::may_touch_memory_of(PeerId peer) const {

@@ -83,7 +83,7 @@ class Node {
 
  private:
   void announce(OperationId exposed);
-  wire::AccessKind choose_access(const Offer& offer);
+  wire::AccessKind choose_access(const Offer& offer, PeerId peer);
   void disturb(Transfer& request);
   void cancel(OperationId operation);
   // Complains if the operation is not over soon after it was told to end at `when`, nor
@@ -122,6 +122,7 @@ class Node {
 
   // Once a lost peer does not touch this node's memory any more.
   void tell_when_left(PeerId peer);
+  bool is_touched_by(PeerId peer) const;
   bool may_touch_memory_of(PeerId peer) const;
 
   void open_view(Initiated& operation);
@@ -131,9 +132,7 @@ class Node {
   // The user does not look any more.
   void end_view(Initiated& operation);
   bool has_open_view_of(PeerId peer) const;
-  // Nobody uses anew what the open view shows.
-  bool is_promised(const Initiated& view) const;
-  // Some node looks at the memory, and may.
+  // Some node looks at the memory.
   bool is_viewed(const Exposed& operation);
   // This node may have the operation wait for a view of its own, which has not ended
   // before `since` so that all of it is known.

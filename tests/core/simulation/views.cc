@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Node: views. Their user looks at the peer's memory now and then and closes them after
-// a while; whoever exposes the memory must not use it anew before.
+// Node: views, over local connections. Their user looks at the peer's memory now and
+// then and closes them after a while; whoever exposes the memory must not use it anew
+// before.
 #include "simulation/node.h"
 #include "simulation/world.h"
 
@@ -43,7 +44,7 @@ void Node::look(const Initiated& operation) {
     world_.violation(number_, id, " is a view of writable memory");
   if (operation.request.lease->token != target.request.token)
     world_.violation(number_, id, " is a view with a wrong token");
-  if (is_promised(operation) && target.cells != target.original)
+  if (target.cells != target.original)
     world_.violation(number_, id, " shows memory that is used anew");
 }
 
@@ -59,18 +60,15 @@ void Node::end_view(Initiated& operation) {
 bool Node::is_viewed(const Exposed& operation) {
   for (const auto& node : world_.nodes)
     for (const auto& [id, view] : node->initiated_)
-      if (view.is_open && &target_of(view) == &operation && is_promised(view))
-        return true;
+      if (view.is_open && &target_of(view) == &operation) return true;
   return false;
 }
 
 bool Node::may_hold(const Exposed& operation, Time since) {
   for (const auto& [id, view] : initiated_) {
     const PeerId peer = view.request.peer;
-    const bool is_given_up =
-        world_.network.is_loss_known_to_peer(peer) && !world_.network.is_local(peer);
     if (view.request.access != wire::AccessKind::kView || view.attaches == 0 ||
-        &target_of(view) != &operation || is_given_up)
+        &target_of(view) != &operation)
       continue;
     // Of a connection that was left, its end alone tells of all views.
     const bool is_left = world_.network.is_loss_known(peer) && has_open_view_of(peer);
@@ -79,14 +77,6 @@ bool Node::may_hold(const Exposed& operation, Time since) {
       return true;
   }
   return false;
-}
-
-// Unless it is local, whoever exposes the memory takes the node for dead once it has
-// lost the connection, or has left it itself.
-bool Node::is_promised(const Initiated& view) const {
-  const PeerId peer = view.request.peer;
-  if (world_.network.is_local(peer)) return true;
-  return world_.network.is_up(peer) && !world_.network.is_loss_known_to_peer(peer);
 }
 
 bool Node::has_open_view_of(PeerId peer) const {
