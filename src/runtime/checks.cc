@@ -93,7 +93,7 @@ std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& 
       check_device(Device(descriptor.device));
     RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
     if (descriptor.size != 0) {
-      range.region = agent.find(descriptor.ptr, descriptor.size);
+      range.region = agent.find(descriptor.ptr, descriptor.size, ranges.size());
       if (range.region == nullptr)
         refuse("the metadata names " + std::to_string(descriptor.size) +
                " bytes that agent " + agent.name() +

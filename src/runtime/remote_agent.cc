@@ -47,6 +47,17 @@ const wire::Region* RemoteAgent::find(std::uint64_t address,
   return size <= end - address ? mark.furthest : nullptr;
 }
 
+const wire::Region* RemoteAgent::find(std::uint64_t address, std::uint64_t size,
+                                      std::size_t likely) const noexcept {
+  if (likely < metadata_.regions.size()) {
+    const wire::Region& region = metadata_.regions[likely];
+    if (region.memory == wire::MemoryType::kDram && region.address <= address &&
+        size <= region.size && address - region.address <= region.size - size)
+      return &region;
+  }
+  return find(address, size);
+}
+
 // The first mark is not above. Regions mostly are pages of one size: the place is
 // guessed as if they were spread evenly, then looked for around it, in steps that grow.
 const RemoteAgent::Mark& RemoteAgent::last_not_above(

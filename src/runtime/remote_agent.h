@@ -33,6 +33,10 @@ class RemoteAgent {
 
   // A region that covers a host memory range; null if there is none.
   const wire::Region* find(std::uint64_t address, std::uint64_t size) const noexcept;
+  // The same, a little sooner if it is the region with that number in the metadata, as
+  // with a peer of ours it is for the descriptor with that number.
+  const wire::Region* find(std::uint64_t address, std::uint64_t size,
+                           std::size_t likely) const noexcept;
 
  private:
   // Where a region of host memory begins, and which of those that begin there or before

@@ -37,6 +37,20 @@ TEST(RemoteAgent, FindsRangesInsideARegionOnly) {
   EXPECT_EQ(agent.find(150, UINT64_MAX), nullptr);
 }
 
+TEST(RemoteAgent, FindsThemWhicheverSeemedLikely) {
+  const RemoteAgent agent = agent_with({region(300, 50), region(100, 100)});
+  for (const std::size_t likely : {0U, 1U, 2U}) {
+    EXPECT_EQ(agent.find(310, 40, likely)->address, 300U);
+    EXPECT_EQ(agent.find(100, 100, likely)->address, 100U);
+    EXPECT_EQ(agent.find(300, 51, likely), nullptr);
+    EXPECT_EQ(agent.find(299, 1, likely), nullptr);
+    EXPECT_EQ(agent.find(310, UINT64_MAX, likely), nullptr);
+  }
+  wire::Region vram = region(100, 100);
+  vram.memory = wire::MemoryType::kVram;
+  EXPECT_EQ(agent_with({vram}).find(100, 1, 0), nullptr);
+}
+
 TEST(RemoteAgent, FindsALargeRegionThatBeginsBeforeASmallOne) {
   const RemoteAgent agent =
       agent_with({region(100, 1000), region(200, 10), region(300, 10)});

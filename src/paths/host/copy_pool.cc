@@ -31,6 +31,8 @@ void CopyPool::add(Tag tag, std::shared_ptr<Copy> copy) {
     const std::lock_guard lock(mutex_);
     jobs_.push_back({tag, std::move(copy)});
   }
+  // One system call for all is far cheaper than one for each.
+  if (helpers == threads_.size()) return wake_.notify_all();
   for (std::size_t i = 0; i < helpers; ++i) wake_.notify_one();
 }
 
