@@ -51,7 +51,7 @@ struct Send {
 };
 
 // Close the connection to a peer that does not answer. Its transfers end with failures,
-// peer_lost() follows, and peer_left() when that is true.
+// peer_lost() follows, and peer_left().
 struct DropPeer {
   PeerId peer;
 };

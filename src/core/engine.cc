@@ -34,12 +34,13 @@ void Engine::cancel(OperationId operation, Time now) {
 }
 
 void Engine::message_arrived(PeerId peer, const wire::ControlBody& message, Time now) {
-  // One that was lost may tell that it has done with our memory.
-  if (const auto* done = std::get_if<wire::Done>(&message))
-    return exposing_.done(peer, *done, now);
-  if (lost_peers_.contains(peer)) return;
+  const bool is_lost = lost_peers_.contains(peer);
   if (const auto* attach = std::get_if<wire::Attach>(&message)) {
-    exposing_.attached(peer, *attach);
+    exposing_.attached(peer, *attach, is_lost);
+  } else if (const auto* done = std::get_if<wire::Done>(&message)) {
+    exposing_.done(peer, *done, now);
+  } else if (is_lost) {
+    return;  // our operations with it have ended
   } else if (const auto* grant = std::get_if<wire::Grant>(&message)) {
     initiating_.granted(peer, *grant, now);
   } else if (const auto* revoke = std::get_if<wire::Revoke>(&message)) {

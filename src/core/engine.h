@@ -53,6 +53,9 @@ class Engine {
   // Nor can it touch this process's memory any more, so nothing waits for that. Comes
   // right after peer_lost(), or later.
   void peer_left(PeerId peer);
+  // Whether it has been granted access to memory that is exposed here, and has not said
+  // that this is over. Otherwise it can touch none, or in vain.
+  bool is_held_by(PeerId peer) const { return exposing_.is_held_by(peer); }
 
   // The clock. tick() is due at next_deadline(), kNever if nothing waits for time.
   void tick(Time now);

@@ -24,22 +24,22 @@ void ExposingSide::expose(const Exposure& exposure, Time now) {
   count_successes(at, early_arrivals_.take(exposure.notification_key), now);
 }
 
-void ExposingSide::attached(PeerId peer, const wire::Attach& attach) {
+void ExposingSide::attached(PeerId peer, const wire::Attach& attach, bool is_lost) {
   const auto at = find_by_lease(attach.lease);
   Operation* operation = at == operations_.end() ? nullptr : &at->second;
   if (const char* reason = refusal(operation, attach)) {
     agenda_.add(Send{peer, wire::Revoke{attach.operation, reason}});
     return;
   }
-  const Attachment attachment{peer, attach.operation, wire::needs_grant(attach.access)};
+  const Attachment attachment{peer, attach.operation, wire::needs_grant(attach.access),
+                              is_lost};
   auto& all = operation->attached;
   if (std::any_of(all.begin(), all.end(), of_operation(peer, attach.operation))) return;
-  if (operation->outcome) {
+  if (operation->outcome || is_lost) {
+    // Without a Grant of its own, under one that the peer has had.
     const bool may_have_begun =
         attachment.holds_memory &&
-        std::any_of(all.begin(), all.end(), [peer](const Attachment& each) {
-          return each.peer == peer && each.holds_memory;
-        });
+        std::any_of(all.begin(), all.end(), is_held_by_peer(peer));
     if (may_have_begun) all.push_back(attachment);
     agenda_.add(Send{peer, wire::Revoke{attach.operation, "it has ended"}});
     return;
@@ -114,6 +114,13 @@ void ExposingSide::peer_left(PeerId peer) {
     std::erase_if(at->second.attached, of_peer(peer));
     if (at->second.outcome) finish_if_quiet(at);
   }
+}
+
+bool ExposingSide::is_held_by(PeerId peer) const {
+  return std::any_of(operations_.begin(), operations_.end(), [peer](const auto& each) {
+    const auto& all = each.second.attached;
+    return std::any_of(all.begin(), all.end(), is_held_by_peer(peer));
+  });
 }
 
 // That it is attached to.
@@ -207,10 +214,9 @@ void ExposingSide::end_lease(Operation& operation) {
   agenda_.add(EndLease{operation.exposure.lease});
   const auto& failure = operation.outcome->failure;
   for (const Attachment& attachment : operation.attached)
-    if (!attachment.is_lost)
-      agenda_.add(Send{attachment.peer,
-                       wire::Revoke{attachment.operation,
-                                    failure ? failure->message : "it is over"}});
+    agenda_.add(Send{
+        attachment.peer,
+        wire::Revoke{attachment.operation, failure ? failure->message : "it is over"}});
 }
 
 void ExposingSide::finish(Operations::iterator at) {

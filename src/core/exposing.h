@@ -51,11 +51,12 @@ class ExposingSide {
 
   void expose(const Exposure& exposure, Time now);
 
-  void attached(PeerId peer, const wire::Attach& attach);
+  void attached(PeerId peer, const wire::Attach& attach, bool is_lost);
   void done(PeerId peer, const wire::Done& done, Time now);
   void notification_arrived(std::string_view key, Time now);
   void peer_lost(PeerId peer, const Failure& failure, Time now);
   void peer_left(PeerId peer);
+  bool is_held_by(PeerId peer) const;
 
   // False if no live operation of this side has that number.
   bool cancel(OperationId operation, Time now);
@@ -84,6 +85,11 @@ class ExposingSide {
   static auto of_peer(PeerId peer) {
     return [peer](const Attachment& attachment) { return attachment.peer == peer; };
   }
+  static auto is_held_by_peer(PeerId peer) {
+    return [peer](const Attachment& attachment) {
+      return attachment.peer == peer && attachment.holds_memory;
+    };
+  }
   static bool is_lost(const Attachment& attachment) { return attachment.is_lost; }
   static auto of_operation(PeerId peer, OperationId operation) {
     return [peer, operation](const Attachment& attachment) {
@@ -91,8 +97,8 @@ class ExposingSide {
     };
   }
   Operations::iterator find_by_lease(LeaseId lease);
-  // Why the attach is refused; nothing if it is not.
   std::vector<OperationId> operations_of(PeerId peer) const;
+  // Why the attach is refused; nothing if it is not.
   static const char* refusal(const Operation* operation, const wire::Attach& attach);
   void count_successes(Operations::iterator at, std::uint32_t count, Time now);
   void fail(Operations::iterator at, Failure failure, Time now);

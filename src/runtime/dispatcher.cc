@@ -4,6 +4,7 @@
 #include "runtime/dispatcher.h"
 
 #include <thread>
+#include <utility>
 
 #include "base/log.h"
 #include "paths/ucx/transfer.h"
@@ -86,7 +87,8 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
                            resources.context.library().has_cma},
                           base::Tracers::of_this_process()),
       peers_(worker_, channels_.get(),
-             {[this](core::PeerId peer) { return is_using_memory_of(peer); },
+             {[this](core::PeerId peer) { return uses_memory_of(peer); },
+              [this](core::PeerId peer) { return core_.is_held_by(peer); },
               [this](core::PeerId peer, const core::Failure& failure) {
                 fetches_.drop_all_of(peer);
                 core_.peer_lost(peer, failure, time_);
@@ -255,12 +257,18 @@ void Dispatcher::give_up() {
                     " operations did not become quiet; their memory is never released");
   gave_up_ = true;
   close_deadline_ = core::kNever;
-  for (auto& [operation, running] : running_)
-    finish(
-        running.state,
-        core::failed(ErrorKind::kInternal,
-                     "the Connector was closed and the transport did not let go of the "
-                     "memory; do not reuse it"));
+  bool is_left_to_peers = lease_checks_.is_empty() && leaving_ == 0;
+  for (auto& [operation, running] : running_) {
+    const bool is_ours = running.copy != nullptr || running.transfer != nullptr;
+    if (is_ours) is_left_to_peers = false;
+    finish(running.state, core::failed(ErrorKind::kInternal,
+                                       std::string("the Connector was closed and ") +
+                                           (is_ours ? "the transport"
+                                                    : "a peer that uses the memory") +
+                                           " did not let go of it; do not reuse it"));
+  }
+  // Then it is enough to leave these alive, and what they hold.
+  if (is_left_to_peers) static_cast<void>(new auto(std::exchange(running_, {})));
 }
 
 }  // namespace nixl_connect::runtime

@@ -97,9 +97,10 @@ class Dispatcher {
     });
   }
 
-  // Without the peer having any part in it.
-  bool is_using_memory_of(core::PeerId peer) const noexcept {
-    return is_under_way(peer, &Running::copy) || is_under_way(peer, &Running::view);
+  // Even if the connection is lost.
+  bool uses_memory_of(core::PeerId peer) const noexcept {
+    return is_under_way(peer, &Running::copy) || is_under_way(peer, &Running::view) ||
+           is_under_way(peer, &Running::transfer);
   }
 
   bool take_mail();
@@ -136,8 +137,6 @@ class Dispatcher {
                base::UniqueFd& file);
   void receive(LocalChannel* channel, const wire::InstanceId& sender,
                const wire::Hello& hello);
-  void receive_of_lost(const LocalChannel& channel,
-                       const wire::ControlMessage& message);
   void answer(LocalChannel& channel, const wire::Fetch& fetch);
   void answer_rest(LocalChannel& channel);
   bool hand_over(LocalChannel& channel, const wire::Fetch& fetch);

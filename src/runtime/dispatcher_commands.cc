@@ -105,7 +105,7 @@ void Dispatcher::carry_out(core::Finish& command) {
   auto node = running_.extract(command.operation);
   OperationState& state = *node.mapped().state;
   if (node.mapped().agent) --initiating_;
-  if (node.mapped().view) peers_.hang_up_if_lost(node.mapped().peer);
+  if (node.mapped().view) peers_.see_if_left(node.mapped().peer);
   if (command.outcome.status == OperationStatus::kComplete)
     state.bytes().store(state.size(), std::memory_order_relaxed);
   // Before the user, who may free the memory and get its address again, hears of it.
@@ -176,6 +176,7 @@ void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
 void Dispatcher::transfer_ended(core::OperationId operation, TransferResult end) {
   Running& running = running_.at(operation);
   running.transfer.reset();
+  peers_.see_if_left(running.peer);
   running.state->set_path(end.path);
   std::optional<core::Failure> failure;
   if (end.failure)

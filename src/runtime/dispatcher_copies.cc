@@ -131,7 +131,7 @@ bool Dispatcher::help_copies() {
 void Dispatcher::copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.copy);
-  peers_.hang_up_if_lost(running.peer);
+  peers_.see_if_left(running.peer);
   if (copy->fault() == Fault::kRefused && !copy->was_stopped())
     return start_over(operation);
   std::string path(core::name_of(running.path));

@@ -52,30 +52,20 @@ void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& mess
                          base::UniqueFd& file) {
   if (const auto* hello = std::get_if<wire::Hello>(&message.body))
     return receive(channel, message.sender, *hello);
-  Peer* const peer = peers_.find(message.sender);
-  if (channel != nullptr && (peer == nullptr || channel->peer != peer->id))
-    return receive_of_lost(*channel, message);
-  if (peer == nullptr)
+  // Each end of a channel speaks for itself only, also of a peer that has come anew by
+  // another one, or is lost.
+  Peer* const peer = channel != nullptr ? peers_.find_even_lost(channel->peer)
+                                        : peers_.find(message.sender);
+  if (peer == nullptr || peer->instance != message.sender)
     return base::log_debug("a control message of an unknown peer was dropped");
   if (const auto* region = std::get_if<wire::FetchedRegion>(&message.body)) {
-    fetches_.arrived(*peer, *region, file, time_);
+    if (!peer->is_lost) fetches_.arrived(*peer, *region, file, time_);
   } else if (const auto* fetch = std::get_if<wire::Fetch>(&message.body)) {
     if (channel != nullptr && peer->greeted_us) answer(*channel, *fetch);
   } else {
     core_.message_arrived(peer->id, message.body, time_);
+    peers_.see_if_left(peer->id);
   }
-}
-
-// The peer was lost, or has come anew by another channel. It is still waited for until
-// it has done with our memory.
-void Dispatcher::receive_of_lost(const LocalChannel& channel,
-                                 const wire::ControlMessage& message) {
-  const Peer* const peer = peers_.find(channel.peer);
-  const bool speaks_for_itself = peer == nullptr || peer->instance == message.sender;
-  if (speaks_for_itself && std::holds_alternative<wire::Done>(message.body))
-    core_.message_arrived(channel.peer, message.body, time_);
-  else
-    base::log_debug("a control message of an unknown or lost peer was dropped");
 }
 
 // What finds no room waits for it, as a request: no files pile up for a peer that does
@@ -144,14 +134,17 @@ void Dispatcher::receive(LocalChannel* channel, const wire::InstanceId& sender,
 void Dispatcher::channel_ended(LocalChannel& channel) {
   constexpr std::size_t kMostClosed = 64;
   // It has no room for us, perhaps: UCX takes us there the next time.
-  if (!channel.has_heard && channel.opened_to != wire::InstanceId{}) {
+  if (!channel.has_heard && !channel.has_hung_up &&
+      channel.opened_to != wire::InstanceId{}) {
     closed_to_us_.push_back(channel.opened_to);
     if (closed_to_us_.size() > kMostClosed) closed_to_us_.pop_front();
   }
-  if (channel.peer != 0)
-    peers_.channel_ended(channel.peer);
-  else
-    channels_->hang_up(channel);
+  if (channel.peer == 0) return channels_->hang_up(channel);
+  if (Peer* const peer = peers_.find_even_lost(channel.peer);
+      peer != nullptr && peer->channel == &channel)
+    peer->channel = nullptr;
+  peers_.drop(channel.peer, "its process or its Connector has ended");
+  peers_.see_if_left(channel.peer);
 }
 
 bool Dispatcher::listen_to_local_peers() {

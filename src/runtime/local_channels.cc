@@ -156,6 +156,8 @@ void LocalChannels::hang_up(LocalChannel& channel) {
   if (channel.is_closed) return;
   if (!std::exchange(channel.has_hung_up, true)) {
     forget_unsent(channel);
+    channel.wants_room = false;
+    watch(channel, EPOLL_CTL_MOD);
     ::shutdown(channel.socket.fd(), SHUT_WR);
   }
   if (channel.has_ended) close(channel);
@@ -164,6 +166,11 @@ void LocalChannels::hang_up(LocalChannel& channel) {
 void LocalChannels::hang_up_all_of(core::PeerId peer) {
   for (const auto& channel : channels_)
     if (channel->peer == peer) hang_up(*channel);
+}
+
+void LocalChannels::close_all_of(core::PeerId peer) {
+  for (const auto& channel : channels_)
+    if (channel->peer == peer) close(*channel);
 }
 
 bool LocalChannels::has_open(core::PeerId peer) const noexcept {

@@ -67,6 +67,8 @@ class LocalChannels {
   // its memory any more. The channel is closed when that side has done so, too.
   void hang_up(LocalChannel& channel);
   void hang_up_all_of(core::PeerId peer);
+  // The same, without hearing any more of the other side.
+  void close_all_of(core::PeerId peer);
 
   // A channel of that peer whose other end is still open.
   bool has_open(core::PeerId peer) const noexcept;

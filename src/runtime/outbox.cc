@@ -36,7 +36,7 @@ void Outbox::add_notification(core::PeerId peer, base::Bytes payload, core::Time
 }
 
 void Outbox::send(core::PeerId peer, Mail& mail) {
-  Peer* to = peers_.find(peer);
+  Peer* to = peers_.find_even_lost(peer);
   if (to == nullptr) return;
   for (base::Bytes& payload : mail.control)
     if (to->channel != nullptr)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/peers.h"
 
+#include <utility>
+#include <vector>
+
 #include "base/log.h"
 
 namespace nixl_connect::runtime {
@@ -92,9 +95,9 @@ paths::ucx::Endpoint& Peers::endpoint(Peer& peer) {
   return *peer.endpoint;
 }
 
-Peer* Peers::find(core::PeerId peer) {
-  const auto found = peers_.find(peer);
-  return found == peers_.end() ? nullptr : found->second.get();
+Peer* Peers::find(core::PeerId id) {
+  Peer* const peer = find_even_lost(id);
+  return peer == nullptr || peer->is_lost ? nullptr : peer;
 }
 
 Peer* Peers::find(const wire::InstanceId& instance) {
@@ -102,34 +105,38 @@ Peer* Peers::find(const wire::InstanceId& instance) {
   return found == by_instance_.end() ? nullptr : find(found->second);
 }
 
-void Peers::drop(core::PeerId id, const std::string& reason) {
+Peer* Peers::find_even_lost(core::PeerId id) {
   const auto found = peers_.find(id);
-  if (found == peers_.end()) return;
-  const std::unique_ptr<Peer> peer = std::move(found->second);
-  peers_.erase(found);
+  return found == peers_.end() ? nullptr : found->second.get();
+}
+
+void Peers::drop(core::PeerId id, const std::string& reason) {
+  Peer* const peer = find(id);
+  if (peer == nullptr) return;
+  peer->is_lost = true;
   retire(*peer);
   base::log_info("peer " + peer->agent + " is gone: " + reason);
-  if (peer->endpoint != nullptr) worker_.close(*peer->endpoint);
-  hang_up(id);
+  if (auto* const endpoint = std::exchange(peer->endpoint, nullptr))
+    worker_.close(*endpoint);
   handlers_.lost(
       id, {ErrorKind::kDisconnected,
            "peer " + peer->agent + " is gone, or its memory is (" + reason + ")", id});
-  if (channels_ == nullptr || !channels_->has_open(id)) handlers_.left(id);
+  see_if_left(id);
 }
 
-void Peers::hang_up(core::PeerId id) {
-  if (channels_ != nullptr && !handlers_.is_using_memory(id))
-    channels_->hang_up_all_of(id);
-}
-
-void Peers::hang_up_if_lost(core::PeerId id) {
-  if (find(id) == nullptr) hang_up(id);
-}
-
-void Peers::channel_ended(core::PeerId id) {
-  drop(id, "its process or its Connector has ended");
-  hang_up(id);
-  if (!channels_->has_open(id)) handlers_.left(id);
+void Peers::see_if_left(core::PeerId id) {
+  Peer* const peer = find_even_lost(id);
+  if (peer == nullptr || !peer->is_lost) return;
+  const bool is_used = channels_ != nullptr && handlers_.uses_memory_of(id);
+  if (channels_ != nullptr && !is_used) {
+    if (handlers_.is_held_by(id))
+      channels_->hang_up_all_of(id);
+    else
+      channels_->close_all_of(id);
+  }
+  if (channels_ != nullptr && channels_->has_open(id)) return;
+  if (!std::exchange(peer->has_left, true)) handlers_.left(id);
+  if (!is_used) peers_.erase(id);
 }
 
 void Peers::retire(const Peer& peer) {
@@ -139,7 +146,9 @@ void Peers::retire(const Peer& peer) {
 }
 
 void Peers::drop_all(const std::string& reason) {
-  while (!peers_.empty()) drop(peers_.begin()->first, reason);
+  std::vector<core::PeerId> all;
+  for (const auto& [id, peer] : peers_) all.push_back(id);
+  for (const core::PeerId id : all) drop(id, reason);
 }
 
 }  // namespace nixl_connect::runtime

@@ -38,6 +38,8 @@ struct Peer {
   bool is_slowness_told = false;  // that it is on this host, but uses UCX
   bool knows_us = false;          // we have sent it a Hello
   bool greeted_us = false;        // it has sent us a Hello
+  bool is_lost = false;           // see Peers
+  bool has_left = false;          // the same
 
   // Its process, as the kernel has shown it to be the peer. Nothing on other hosts.
   std::optional<std::uint32_t> pid() const noexcept {
@@ -50,17 +52,18 @@ struct Peer {
   void set_cma_refused();
 };
 
+// A peer that is lost may live, and on this host it may go on using our memory, and we
+// its. So it stays here until both are over. Each side tells by the end of its channel
+// that it does not use the memory of the other any more: then it has left.
 class Peers {
  public:
-  // A peer that is lost may live and go on using our memory, so it has left only when
-  // its end of the channel, if there is one, has ended as well. In the same way this
-  // process hangs up only when it is not using the peer's memory any more, by a copy of
-  // its own or a view.
   struct Handlers {
-    std::function<bool(core::PeerId)> is_using_memory;
-    // Once, after it was forgotten here.
+    // This process itself is using memory of the peer.
+    std::function<bool(core::PeerId)> uses_memory_of;
+    // The peer has been granted access to ours.
+    std::function<bool(core::PeerId)> is_held_by;
     std::function<void(core::PeerId, const core::Failure&)> lost;
-    // It cannot touch our memory any more. Behind `lost`, more than once perhaps.
+    // It cannot touch our memory any more. Once, behind `lost`.
     std::function<void(core::PeerId)> left;
   };
 
@@ -81,9 +84,11 @@ class Peers {
   // Worker::connect throws, and a peer that has no local channel is lost then.
   paths::ucx::Endpoint& endpoint(Peer& peer);
 
-  // Null if the peer is not known, or is no more.
+  // Null if the peer is not known, or is lost.
   Peer* find(core::PeerId peer);
   Peer* find(const wire::InstanceId& instance);
+  // Also one that is lost, as long as it stays here.
+  Peer* find_even_lost(core::PeerId peer);
 
   template <typename Visit>
   void for_each(Visit&& visit) {
@@ -95,13 +100,11 @@ class Peers {
   void drop(core::PeerId peer, const std::string& reason);
   void drop_all(const std::string& reason);
 
-  // The peer is lost, too, if it was not already. Hangs up if it may.
-  void channel_ended(core::PeerId peer);
-  // This process has done with some memory of the peer.
-  void hang_up_if_lost(core::PeerId peer);
+  // If it is lost: whether it may have left. Some access has ended, of ours or its own,
+  // or its end of a channel.
+  void see_if_left(core::PeerId peer);
 
  private:
-  void hang_up(core::PeerId peer);
   // Nobody finds it any more, but by its number.
   void retire(const Peer& peer);
   void set_instance(Peer& peer, const wire::InstanceId& instance);

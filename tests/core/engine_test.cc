@@ -26,12 +26,13 @@ TEST(Engine, EndsABeginOnALostPeerAtOnce) {
   EXPECT_EQ(summary(engine), "finish ERR disconnected");
 }
 
-TEST(Engine, IgnoresMessagesOfALostPeer) {
+TEST(Engine, GrantsNothingToALostPeer) {
   Engine engine;
   engine.expose({1, OperationKind::kWrite, "key", 3, 9, 1}, kNow);
   engine.peer_lost(kPeer, kLost, kNow);
   engine.message_arrived(kPeer, wire::Attach{5, 3, 9, wire::AccessKind::kWrite}, kNow);
-  EXPECT_EQ(summary(engine), "");
+  EXPECT_EQ(summary(engine), "revoke 5 to 7");
+  EXPECT_FALSE(engine.is_held_by(kPeer));
 }
 
 TEST(Engine, WaitsForALostWriterUntilItHasLeft) {
@@ -40,10 +41,29 @@ TEST(Engine, WaitsForALostWriterUntilItHasLeft) {
   engine.message_arrived(kPeer, wire::Attach{5, 3, 9, wire::AccessKind::kWrite}, kNow);
   (void)engine.take_commands();
   engine.peer_lost(kPeer, kLost, kNow);
-  EXPECT_EQ(summary(engine), "end lease");
+  EXPECT_EQ(summary(engine), "end lease, revoke 5 to 7");
+  EXPECT_TRUE(engine.is_held_by(kPeer));
   engine.tick(kNow + 2 * Settings().drain_timeout);
   EXPECT_EQ(summary(engine), "");
   engine.peer_left(kPeer);
+  EXPECT_EQ(summary(engine), "finish ERR disconnected");
+  EXPECT_FALSE(engine.is_held_by(kPeer));
+}
+
+TEST(Engine, WaitsForWhatALostWriterHasBegunUnderItsGrant) {
+  Engine engine;
+  engine.expose({1, OperationKind::kWrite, "key", 3, 9, 1}, kNow);
+  engine.message_arrived(kPeer, wire::Attach{5, 3, 9, wire::AccessKind::kWrite}, kNow);
+  engine.peer_lost(kPeer, kLost, kNow);
+  (void)engine.take_commands();
+  engine.message_arrived(kPeer, wire::Attach{6, 3, 9, wire::AccessKind::kWrite}, kNow);
+  EXPECT_EQ(summary(engine), "revoke 6 to 7");
+  const auto done = [](OperationId operation) {
+    return wire::Done{operation, 3, wire::DoneStatus::kComplete, 64, "", "tcp"};
+  };
+  engine.message_arrived(kPeer, done(5), kNow);
+  EXPECT_EQ(summary(engine), "");
+  engine.message_arrived(kPeer, done(6), kNow);
   EXPECT_EQ(summary(engine), "finish ERR disconnected");
 }
 

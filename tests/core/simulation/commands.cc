@@ -136,7 +136,8 @@ void Node::carry_out(const Notify& command) {
 }
 
 void Node::carry_out(const Send& command) {
-  if (world_.network.is_loss_known(command.peer))
+  if (world_.network.is_loss_known(command.peer) &&
+      !std::holds_alternative<wire::Revoke>(command.body))
     world_.violation(number_, "sends to a lost peer");
   check_own(command.body);
   const auto* attach = std::get_if<wire::Attach>(&command.body);

@@ -218,6 +218,7 @@ void Node::lose(PeerId peer) {
   if (is_genuine_) return;
   engine_.peer_lost(peer, failure, world_.events.now());
   pump();
+  if (!has_open_view_of(peer)) world_.network.cut(peer);
   if (is_touched_by(peer)) ++world_.journal.coverage.lost_before_left;
   tell_when_left(peer);
 }
@@ -235,7 +236,7 @@ void Node::tell_when_left(PeerId peer) {
 
 bool Node::is_touched_by(PeerId peer) const {
   const Network& network = world_.network;
-  return network.is_local(peer) &&
+  return engine_.is_held_by(peer) && network.is_local(peer) &&
          world_.nodes[network.node_of(peer)]->may_touch_memory_of(network.back(peer));
 }
 
