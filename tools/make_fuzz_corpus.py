@@ -36,7 +36,16 @@ def numbered(*values):
     return fields(*enumerate(values, start=1))
 
 
-def extension(salt=0):
+def gpu_exports():
+    """One by a CUDA IPC handle, one by the files of two chunks."""
+    by_handle = struct.pack("<16sBH", INSTANCE, 1, 1) + bytes(range(64))
+    by_handle += u64(0x7F5200000000, 2 << 20, 77)
+    by_files = struct.pack("<16sBH", INSTANCE[::-1], 0, 2)
+    by_files += u64(0x7F5300000000, 2 << 20, 78, 0x7F5300200000, 20 << 20, 79)
+    return by_handle + by_files
+
+
+def extension(salt=0, gpu=False):
     def salted(data):
         return bytes(byte ^ salt for byte in data)
 
@@ -46,6 +55,7 @@ def extension(salt=0):
         (3, salted(u64(7, 0xFEEDFACECAFEBEEF, 0x7FDAE0421A40) + RKEY)),
         (4, salted(b"0.1.0")),
         (5, salted(b"1.22.0")),
+        *([(9, salted(gpu_exports()))] if gpu else []),
     )
     return body + struct.pack("<I", zlib.crc32(body))
 
@@ -149,7 +159,9 @@ def main():
         "fuzz_blob": blobs(vectors),
         "fuzz_extension": {
             "whole": extension(), "fields": extension()[:-4],
-            "salted_fields": extension(0x55)[:-4]},
+            "salted_fields": extension(0x55)[:-4],
+            "gpu_fields": extension(gpu=True)[:-4],
+            "salted_gpu_fields": extension(0x55, gpu=True)[:-4]},
         "fuzz_notification": {
             name: data for name, data in vectors.items() if "notification" in name},
         "fuzz_control": controls(),

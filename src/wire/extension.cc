@@ -23,15 +23,16 @@ enum FieldType : std::uint16_t {
   kLeaseTable = 6,
   kExports = 7,
   kPlace = 8,
+  kGpuExports = 9,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kExportBytes = 3 * 8 + 4;
 constexpr std::size_t kPlaceBytes = sizeof(base::Place::boot) + 8 + 8 + 4;
-static_assert(8 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
+static_assert(9 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
                   2 * kMaxVersionBytes + 2 * 4 + 8 + kMaxExports * kExportBytes +
-                  kPlaceBytes + kCrcBytes <=
+                  kPlaceBytes + kMaxGpuExportsBytes + kCrcBytes <=
               kMaxExtensionBytes);
 
 std::uint32_t crc_of(base::BytesView bytes) {
@@ -51,7 +52,7 @@ const char* defect_of(const Extension& extension) {
   if (!is_version(extension.library_version) || !is_version(extension.ucx_version))
     return "a version is too long or not UTF-8";
   if (extension.exports.size() > kMaxExports) return "there are too many exports";
-  return nullptr;
+  return defect_of(extension.gpu_exports);
 }
 
 base::Bytes salted(base::BytesView bytes, std::byte salt) {
@@ -112,6 +113,8 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
   if (extension.lease_table) add(kLeaseTable, encode_table(*extension.lease_table));
   if (!extension.exports.empty()) add(kExports, encode_exports(extension.exports));
   if (extension.place) add(kPlace, encode_place(*extension.place));
+  if (!extension.gpu_exports.empty())
+    add(kGpuExports, encode_gpu_exports(extension.gpu_exports));
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -192,6 +195,8 @@ class Assembly {
         return decode_exports(value, extension_.exports);
       case kPlace:
         return decode_place(value, extension_.place);
+      case kGpuExports:
+        return decode_gpu_exports(value, extension_.gpu_exports);
       default:
         return true;
     }

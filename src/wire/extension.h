@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/place.h"
+#include "wire/gpu_exports.h"
 
 namespace nixl_connect::wire {
 
@@ -65,6 +66,7 @@ struct Extension {
   std::optional<LeaseTable> lease_table;
   std::vector<Export> exports{};
   std::optional<base::Place> place{};
+  std::vector<GpuExport> gpu_exports{};
 
   bool operator==(const Extension&) const = default;
 };
@@ -73,7 +75,7 @@ constexpr std::string_view kExtensionTag = "nxcx1";
 constexpr std::size_t kMaxVersionBytes = 64;
 constexpr std::size_t kMaxWordRkeyBytes = 2048;
 constexpr std::size_t kMaxExports = 32;
-constexpr std::size_t kMaxExtensionBytes = 4096;  // the limits above keep it below
+constexpr std::size_t kMaxExtensionBytes = 64 << 10;  // these limits keep it below
 
 // NIXL's socket listener splits what it receives wherever this text occurs.
 constexpr std::string_view kForbiddenText = "NIXLCOMM:";
@@ -88,8 +90,9 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //   7 exports       of each u64 id, u64 address, u64 size, u32 fd; left out if empty
 //   8 place         16 bytes boot, u64 inode of the pid namespace, u64 inode of the
 //                   network namespace, u32 effective user; may be left out
-// Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8 and what is
-// longer than its limit above.
+//   9 GPU exports   see encode_gpu_exports(); left out if empty
+// Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8, GPU exports
+// with a defect and what is longer than its limit above.
 base::Bytes encode(const Extension& extension);
 
 // Unknown fields are skipped. Nothing if the CRC does not match, a length reaches

@@ -31,6 +31,7 @@ TEST(Extension, SurvivesTheRoundTrip) {
     ASSERT_TRUE(extension.lease_table);
     if (i % 2 == 0) extension.lease_table.reset();
     if (i % 3 == 0) extension.place.reset();
+    if (i % 5 == 0) extension.gpu_exports.clear();
     const base::Bytes data = encode(extension);
     EXPECT_LE(data.size(), kMaxExtensionBytes);
     EXPECT_EQ(decode_extension(data), extension);
@@ -70,6 +71,29 @@ TEST(Extension, HasTheBytesThatItsHeaderDescribes) {
             "0100000000000000020000000000000003000000");
 }
 
+TEST(Extension, HasTheBytesOfGpuExportsThatTheirHeaderDescribes) {
+  Extension extension;
+  extension.lease.token = 1;
+  const std::string without = base::to_hex(fields_of(extension));
+  GpuExport by_handle;
+  by_handle.gpu.fill(std::byte{0xab});
+  by_handle.chunks = {{1, 2, 3}};
+  by_handle.handle.emplace().fill(std::byte{0xcd});
+  GpuExport by_files;
+  by_files.gpu.fill(std::byte{0xef});
+  by_files.chunks = {{0x100, 0x20, 4}, {0x120, 0x30, 5}};
+  extension.gpu_exports = {by_handle, by_files};
+  std::string handle;
+  for (std::size_t i = 0; i < by_handle.handle->size(); ++i) handle += "cd";
+  EXPECT_EQ(base::to_hex(fields_of(extension)),
+            without + "0900ae000000" + "abababababababababababababababab" + "010100" +
+                handle +
+                "010000000000000002000000000000000300000000000000"
+                "efefefefefefefefefefefefefefefef000200"
+                "000100000000000020000000000000000400000000000000"
+                "200100000000000030000000000000000500000000000000");
+}
+
 TEST(Extension, NamesExportsUpToALimit) {
   Extension extension = Samples(7).extension();
   extension.exports.clear();
@@ -98,6 +122,135 @@ TEST(Export, CoversWhatLiesInItAndNothingThatWrapsAround) {
   EXPECT_TRUE(exported.covers(1100, 0));
   EXPECT_FALSE(exported.covers(999, 1));
   EXPECT_FALSE(exported.covers(1099, 2));
+  EXPECT_FALSE(exported.covers(1000, UINT64_MAX));
+  EXPECT_FALSE(exported.covers(UINT64_MAX, 1000));
+}
+
+std::vector<GpuChunk> side_by_side(std::size_t count) {
+  std::vector<GpuChunk> chunks;
+  for (std::size_t i = 0; i < count; ++i) chunks.push_back({8 * i, 8, i});
+  return chunks;
+}
+
+GpuExport exported_by_files(std::size_t chunks) {
+  GpuExport exported;
+  exported.chunks = side_by_side(chunks);
+  return exported;
+}
+
+GpuExport exported_by_handle() {
+  GpuExport exported = exported_by_files(1);
+  exported.handle.emplace().fill(std::byte{0x5a});
+  return exported;
+}
+
+TEST(Extension, NamesGpuExportsUpToALimit) {
+  Extension extension = Samples(11).extension();
+  extension.gpu_exports.assign(kMaxGpuExports, exported_by_handle());
+  EXPECT_EQ(decode_extension(encode(extension)), extension);
+  extension.gpu_exports.push_back(exported_by_handle());
+  expect_error(ErrorKind::kInvalidArgument, "too many allocations of GPU memory",
+               [&] { encode(extension); });
+
+  extension.gpu_exports = {exported_by_files(kMaxGpuChunks)};
+  EXPECT_EQ(decode_extension(encode(extension)), extension);
+  extension.gpu_exports.push_back(exported_by_files(1));
+  expect_error(ErrorKind::kInvalidArgument, "too many chunks of GPU memory",
+               [&] { encode(extension); });
+}
+
+TEST(Extension, WithAllThatItMayHoldIsNotTooLarge) {
+  Extension extension = Samples(12).extension();
+  extension.lease.word_rkey.assign(kMaxWordRkeyBytes, std::byte{7});
+  extension.library_version.assign(kMaxVersionBytes, '1');
+  extension.ucx_version.assign(kMaxVersionBytes, '1');
+  extension.exports.assign(kMaxExports, {1, 2, 3, 4});
+  extension.gpu_exports.assign(kMaxGpuExports - 1, exported_by_handle());
+  extension.gpu_exports.push_back(
+      exported_by_files(kMaxGpuChunks - (kMaxGpuExports - 1)));
+  const base::Bytes data = encode(extension);
+  EXPECT_LE(data.size(), kMaxExtensionBytes);
+  EXPECT_EQ(decode_extension(data), extension);
+}
+
+// The extension with what `exports` are written as, whether they may be or not.
+std::optional<Extension> decoded_with(const Extension& without,
+                                      const std::vector<GpuExport>& exports) {
+  base::Writer out;
+  out.raw(fields_of(without));
+  append_field(out, 9, encode_gpu_exports(exports));
+  return decode_extension(with_crc(std::move(out).take()));
+}
+
+TEST(Extension, RefusesGpuExportsWithADefectOnBothSides) {
+  Extension extension = Samples(13).extension();
+  extension.gpu_exports.clear();
+  const Extension without = extension;
+  GpuExport handle_of_several = exported_by_handle();
+  handle_of_several.chunks = side_by_side(2);
+  GpuExport with_gap = exported_by_files(2);
+  ++with_gap.chunks[1].address;
+  GpuExport backwards = exported_by_files(2);
+  std::swap(backwards.chunks[0], backwards.chunks[1]);
+  GpuExport with_nothing = exported_by_files(3);
+  with_nothing.chunks[2].size = 0;
+  GpuExport beyond_the_end = exported_by_files(1);
+  beyond_the_end.chunks[0] = {UINT64_MAX - 7, 8, 1};
+  GpuExport around_the_end = exported_by_files(2);
+  around_the_end.chunks = {{UINT64_MAX - 7, 7, 1}, {UINT64_MAX, 8, 2}};
+  for (const auto& [defective, words] :
+       {std::pair{GpuExport(), "no chunks"},
+        std::pair{handle_of_several, "several chunks"},
+        std::pair{with_gap, "side by side"}, std::pair{backwards, "side by side"},
+        std::pair{with_nothing, "empty"},
+        std::pair{beyond_the_end, "beyond the last address"},
+        std::pair{around_the_end, "beyond the last address"}}) {
+    extension.gpu_exports = {exported_by_handle(), defective};
+    expect_error(ErrorKind::kInvalidArgument, words, [&] { encode(extension); });
+    EXPECT_FALSE(decoded_with(without, extension.gpu_exports)) << words;
+  }
+  EXPECT_TRUE(decoded_with(without, {exported_by_handle(), exported_by_files(3)}));
+  std::vector<GpuExport> too_many(kMaxGpuExports + 1, exported_by_files(1));
+  EXPECT_FALSE(decoded_with(without, too_many));
+  too_many.pop_back();
+  EXPECT_TRUE(decoded_with(without, too_many));
+  EXPECT_FALSE(decoded_with(without, {exported_by_files(kMaxGpuChunks + 1)}));
+  EXPECT_FALSE(
+      decoded_with(without, {exported_by_files(1), exported_by_files(kMaxGpuChunks)}));
+}
+
+TEST(Extension, RefusesPartsOfGpuExports) {
+  Extension extension = Samples(14).extension();
+  extension.gpu_exports.clear();
+  const base::Bytes without = fields_of(extension);
+  const base::Bytes first = encode_gpu_exports({exported_by_handle()});
+  base::Writer both;
+  both.raw(first);
+  both.raw(encode_gpu_exports({exported_by_files(3)}));
+  const auto is_taken = [&](base::BytesView value) {
+    base::Writer out;
+    out.raw(without);
+    append_field(out, 9, value);
+    return decode_extension(with_crc(std::move(out).take())).has_value();
+  };
+  for (std::size_t size = 0; size <= both.bytes().size(); ++size)
+    EXPECT_EQ(is_taken(base::BytesView(both.bytes()).first(size)),
+              size == 0 || size == first.size() || size == both.bytes().size())
+        << size;
+  // A kind of export that there is not (yet).
+  base::Bytes unknown = first;
+  unknown[sizeof(GpuUuid)] = std::byte{2};
+  EXPECT_FALSE(is_taken(unknown));
+}
+
+TEST(GpuExport, CoversWhatLiesInItAndNothingThatWrapsAround) {
+  GpuExport exported;
+  exported.chunks = {{1000, 100, 1}, {1100, 50, 2}};
+  EXPECT_TRUE(exported.covers(1000, 150));
+  EXPECT_TRUE(exported.covers(1099, 2));
+  EXPECT_TRUE(exported.covers(1150, 0));
+  EXPECT_FALSE(exported.covers(999, 1));
+  EXPECT_FALSE(exported.covers(1149, 2));
   EXPECT_FALSE(exported.covers(1000, UINT64_MAX));
   EXPECT_FALSE(exported.covers(UINT64_MAX, 1000));
 }

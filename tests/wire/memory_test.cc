@@ -11,6 +11,7 @@
 #include "nixl_connect/error.h"
 #include "nixl_connect/metadata.h"
 #include "wire/envelope.h"
+#include "wire/gpu_exports.h"
 #include "wire/nixl_blob.h"
 #include "wire/serdes.h"
 
@@ -67,6 +68,17 @@ TEST(Memory, OfHugeCountsIsThatOfTheError) {
   records.add_u64("nixlSecElms", kHuge);
   const base::Bytes blob = std::move(records).take();
   EXPECT_LE(allocated_by_refusal([&] { decode(blob); }), kErrorBytes);
+}
+
+TEST(Memory, OfGpuExportsIsNoneForChunksThatAreNotThere) {
+  base::Writer head;
+  head.raw(GpuUuid{});
+  head.u8(0);
+  head.u16(kMaxGpuChunks);
+  std::vector<GpuExport> exports;
+  EXPECT_EQ(
+      allocated_by([&] { EXPECT_FALSE(decode_gpu_exports(head.bytes(), exports)); }),
+      0U);
 }
 
 TEST(Memory, OfABlobIsASmallMultipleOfItsSize) {

@@ -50,6 +50,21 @@ LeaseRecord Samples::lease() {
   return {number(), 1 + number(UINT64_MAX - 1), number(), bytes(200)};
 }
 
+GpuExport Samples::gpu_export(bool has_handle) {
+  GpuExport exported;
+  for (std::byte& byte : exported.gpu) byte = static_cast<std::byte>(number(255));
+  if (has_handle)
+    for (std::byte& byte : exported.handle.emplace())
+      byte = static_cast<std::byte>(number(255));
+  std::uint64_t address = number(UINT64_MAX / 2);
+  for (std::uint64_t left = has_handle ? 1 : 1 + number(2); left > 0; --left) {
+    const std::uint64_t size = 1 + number(UINT64_MAX / 8);
+    exported.chunks.push_back({address, size, number()});
+    address += size;
+  }
+  return exported;
+}
+
 Extension Samples::extension() {
   Extension extension;
   // Always there, so that each test which damages a sample damages this field, too.
@@ -58,6 +73,7 @@ Extension Samples::extension() {
                  static_cast<std::uint32_t>(number(UINT32_MAX)), number()};
   extension.exports = {
       {number(), number(), number(), static_cast<std::uint32_t>(number(UINT32_MAX))}};
+  extension.gpu_exports = {gpu_export(true), gpu_export(false)};
   base::Place& place = extension.place.emplace();
   for (std::byte& byte : place.boot) byte = static_cast<std::byte>(number(255));
   place.pid_namespace = number();

@@ -56,6 +56,7 @@ class Samples {
  private:
   Region region();
   LeaseRecord lease();
+  GpuExport gpu_export(bool has_handle);
 
   std::mt19937_64 random_;
 };
