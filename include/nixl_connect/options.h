@@ -91,8 +91,8 @@ struct ConnectorOptions {
   bool allow_ptrace = true;
 
   // The next four say which paths (plan.h names them) may be taken; "host" stands for
-  // all of one host: local, host.map and host.cma. Of those left, an operation takes
-  // the one that is predicted to be the fastest. If it can take none, it ends ERRORED,
+  // all of one host, which are all but ucx. Of those left, an operation takes the one
+  // that is predicted to be the fastest. If it can take none, it ends ERRORED,
   // kUnsupported, before it has moved a byte, with the reasons.
 
   // If there are any, only these, and the first that can be used, whatever is

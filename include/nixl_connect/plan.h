@@ -14,7 +14,8 @@ namespace nixl_connect {
 
 struct PathEstimate {
   // "local": within this process; "host.map": memory of Connector::allocate() that this
-  // process has mapped; "host.cma": system calls into the other process; "ucx".
+  // process has mapped; "host.cma": system calls into the other process; "cuda.peer":
+  // between GPUs of one host, within this process too, which nothing takes yet; "ucx".
   std::string path;
 
   // How long the transfer would take, predicted from what this machine can do (or from
@@ -42,7 +43,8 @@ struct Plan {
   std::size_t ranges = 0;
 
   // The one taken, then the others that could be, in the order of preference, then the
-  // rest. Empty on the exposing side.
+  // rest. Those for another kind of memory ("cuda.peer" for the host's) are left out,
+  // unless the options `paths` or `require` name them. Empty on the exposing side.
   std::vector<PathEstimate> paths;
 
   // A line for the work, and one or two for each path, for people.

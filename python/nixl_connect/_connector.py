@@ -191,9 +191,9 @@ class Connector(AsyncClosing):
         It takes the path that is predicted to be the fastest of those that it may take:
         only those of `paths`, of which it takes the first that can be used; only
         `require`; none of `forbid`; only those predicted to move `min_gbps` GB (1e9
-        bytes) a second. They are named as in Plan, and ``host`` stands for local,
-        host.map and host.cma. Each of them replaces the same option of the Connector,
-        but what that forbids stays forbidden. Unsupported, with the reasons, ends an
+        bytes) a second. They are named as in Plan, and ``host`` stands for all but ucx.
+        Each of them replaces the same option of the Connector, but what that forbids
+        stays forbidden. Unsupported, with the reasons, ends an
         operation that may take no path, before it has moved a byte."""
         return ReadOperation(
             self,

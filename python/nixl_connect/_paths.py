@@ -12,7 +12,7 @@ from typing import cast
 
 from ._errors import InvalidArgument
 
-_KNOWN = ("local", "host.map", "host.cma", "ucx", "host")
+_KNOWN = ("local", "host.map", "host.cma", "cuda.peer", "ucx", "host")
 
 NativeRules = tuple[list[str] | None, str | None, list[str] | None, float | None]
 
@@ -79,7 +79,7 @@ def _check_known(option: str, name: object) -> None:
     if name not in _KNOWN:
         raise InvalidArgument(
             f'{option} names the path "{name}"; the paths are local, host.map, '
-            "host.cma and ucx, and host stands for the first three"
+            "host.cma, cuda.peer and ucx, and host stands for all but ucx"
         )
 
 

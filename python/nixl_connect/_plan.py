@@ -22,7 +22,8 @@ class PathEstimate:
     path: str
     """``local``: within this process; ``host.map``: memory of empty(), like() and
     allocate(), which this process maps; ``host.cma``: system calls into the other
-    process; ``ucx``."""
+    process; ``cuda.peer``: between GPUs of one host, within this process too, which
+    nothing takes yet; ``ucx``."""
 
     seconds: float | None
     """How long it would take, predicted from what this machine can do, or from usual
@@ -63,7 +64,8 @@ class Plan:
 
     paths: tuple[PathEstimate, ...]
     """The one taken, then the others that could be, in the order of preference, then
-    the rest. Empty on the exposing side."""
+    the rest. Those for another kind of memory (``cuda.peer`` for the host's) are left
+    out, unless `paths` or `require` names them. Empty on the exposing side."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON."""

@@ -26,9 +26,10 @@ struct PathCosts {
 };
 
 struct Costs {
-  std::array<PathCosts, kPaths> paths{PathCosts{400, 30, 10, 60},      // local
-                                      PathCosts{1'000, 50, 10, 60},    // host.map
-                                      PathCosts{2'500, 1'500, 6, 40},  // host.cma
+  std::array<PathCosts, kPaths> paths{PathCosts{400, 30, 10, 60},       // local
+                                      PathCosts{1'000, 50, 10, 60},     // host.map
+                                      PathCosts{2'500, 1'500, 6, 40},   // host.cma
+                                      PathCosts{10'000, 20, 300, 300},  // cuda.peer
                                       PathCosts{4'000, 3'000, 4.5, 4.5}};
 
   // Copies through maps of so many bytes go around the caches.

@@ -6,6 +6,31 @@
 namespace nixl_connect::core {
 namespace {
 
+using Memory = Facts::Memory;
+
+bool is_all(Memory memory, const Facts& facts) {
+  return facts.local_memory == memory && facts.remote_memory == memory;
+}
+
+// What stands against the paths for host memory, whoever the peer is.
+Obstacle obstacle_of_gpu_memory(const Facts& facts) {
+  if (is_all(Memory::kHost, facts)) return Obstacle::kNone;
+  return is_all(Memory::kGpu, facts) ? Obstacle::kGpuMemory : Obstacle::kSomeGpuMemory;
+}
+
+// And against those for memory of GPUs.
+Obstacle obstacle_of_host_memory(const Facts& facts) {
+  if (is_all(Memory::kGpu, facts)) return Obstacle::kNone;
+  return is_all(Memory::kHost, facts) ? Obstacle::kHostMemory
+                                      : Obstacle::kSomeHostMemory;
+}
+
+Obstacle obstacle_of_ucx(const Facts& facts) {
+  return is_all(Memory::kHost, facts) || facts.gpus.are_known_to_ucx
+             ? Obstacle::kNone
+             : Obstacle::kUnknownToUcx;
+}
+
 // What stands against every path of one host.
 Obstacle obstacle_of_host(const Facts& facts) {
   if (!facts.is_ours) return Obstacle::kGenuine;
@@ -36,6 +61,12 @@ Obstacle obstacle_of_end(const Facts& facts) {
   return facts.is_write_unwatched ? Obstacle::kUnwatched : Obstacle::kNone;
 }
 
+// Of paths whose reads look at the lease in the mapped table.
+Obstacle obstacle_of_leases(const Facts& facts) {
+  if (!facts.are_leases_seen) return obstacle_of_reach(facts, Obstacle::kLeasesHidden);
+  return obstacle_of_end(facts);
+}
+
 Obstacle obstacle_of_map(const Facts& facts) {
   // Whatever memory it exposes.
   if (!facts.are_leases_seen && is_of_another_user(facts))
@@ -43,8 +74,7 @@ Obstacle obstacle_of_map(const Facts& facts) {
   if (facts.exported == Facts::Exported::kNone) return Obstacle::kNotAllocated;
   if (facts.exported == Facts::Exported::kSome) return Obstacle::kPartlyAllocated;
   if (facts.is_map_refused) return obstacle_of_reach(facts, Obstacle::kMapRefused);
-  if (!facts.are_leases_seen) return obstacle_of_reach(facts, Obstacle::kLeasesHidden);
-  return obstacle_of_end(facts);
+  return obstacle_of_leases(facts);
 }
 
 Obstacle obstacle_of_cma(const Facts& facts) {
@@ -52,8 +82,26 @@ Obstacle obstacle_of_cma(const Facts& facts) {
   return facts.is_cma_refused ? Obstacle::kNotPermitted : obstacle_of_end(facts);
 }
 
+// Memory of this process is there without being opened, as long as it is exposed.
+Obstacle obstacle_of_peer(const Facts& facts) {
+  const Facts::Gpus& gpus = facts.gpus;
+  if (!gpus.has_driver) return Obstacle::kNoDriver;
+  if (!gpus.are_in_reach) return Obstacle::kOutOfReach;
+  if (gpus.is_open_refused) return Obstacle::kOpenRefused;
+  if (facts.where == Facts::Where::kThisProcess)
+    return facts.is_exposed_here ? Obstacle::kNone : Obstacle::kNotExposed;
+  if (!facts.are_leases_seen && is_of_another_user(facts))
+    return Obstacle::kAnotherUser;
+  if (gpus.exported == Facts::Exported::kNone) return Obstacle::kNotExported;
+  if (gpus.exported == Facts::Exported::kSome) return Obstacle::kPartlyExported;
+  return obstacle_of_leases(facts);
+}
+
 Obstacle obstacle_of(Path path, const Facts& facts) {
-  if (path == Path::kUcx) return Obstacle::kNone;
+  if (path == Path::kUcx) return obstacle_of_ucx(facts);
+  const Obstacle of_memory = path == Path::kCudaPeer ? obstacle_of_host_memory(facts)
+                                                     : obstacle_of_gpu_memory(facts);
+  if (of_memory != Obstacle::kNone) return of_memory;
   if (const Obstacle of_host = obstacle_of_host(facts); of_host != Obstacle::kNone)
     return of_host;
   switch (path) {
@@ -61,6 +109,8 @@ Obstacle obstacle_of(Path path, const Facts& facts) {
       return obstacle_of_local(facts);
     case Path::kHostMap:
       return obstacle_of_map(facts);
+    case Path::kCudaPeer:
+      return obstacle_of_peer(facts);
     default:
       return obstacle_of_cma(facts);
   }
@@ -78,6 +128,30 @@ Obstacle obstacle_of(Path path, const PathRules& rules, const Prediction& predic
   return Obstacle::kNone;
 }
 
+Facts::Gpus::Cause cause_of(Obstacle obstacle, const Facts::Gpus& gpus) {
+  switch (obstacle) {
+    case Obstacle::kNoDriver:
+      return gpus.why_no_driver;
+    case Obstacle::kNotExported:
+    case Obstacle::kPartlyExported:
+      return gpus.why_not_exported;
+    case Obstacle::kOpenRefused:
+      return gpus.why_refused;
+    default:
+      return nullptr;
+  }
+}
+
+Prediction prediction_of(Path path, Work work, const Facts& facts, const Costs& costs) {
+  PathCosts of_path = costs.of(path);
+  // A GPU moves no more with the threads of this process.
+  if (path == Path::kCudaPeer) work.threads = 1;
+  // UCX has to ask the GPU as well; its own figures are of host memory.
+  if (path == Path::kUcx && !is_all(Memory::kHost, facts))
+    of_path.start_ns += costs.of(Path::kCudaPeer).start_ns;
+  return predict(work, of_path);
+}
+
 }  // namespace
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
@@ -90,7 +164,7 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
                                           facts.where == Facts::Where::kThisHost);
   for (const Path path : kAllPaths) {
     Verdict& verdict = choice.verdicts[index_of(path)];
-    verdict.prediction = predict(work, costs.of(path));
+    verdict.prediction = prediction_of(path, work, facts, costs);
     verdict.obstacle = obstacle_of(path, facts);
     // What cannot be is said before what is not wanted.
     if (verdict.obstacle == Obstacle::kNone)
@@ -102,6 +176,7 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   const auto is_usable = [&](Path path) {
     return verdict(path).obstacle == Obstacle::kNone;
   };
+  choice.gpu_cause = cause_of(verdict(Path::kCudaPeer).obstacle, facts.gpus);
   if (!rules.ordered.empty()) {
     const auto first =
         std::find_if(rules.ordered.begin(), rules.ordered.end(), is_usable);
@@ -121,6 +196,10 @@ bool is_of_options(Obstacle obstacle) {
          obstacle == Obstacle::kHostForbidden;
 }
 
+bool is_of_other_memory(Obstacle obstacle) {
+  return obstacle == Obstacle::kGpuMemory || obstacle == Obstacle::kHostMemory;
+}
+
 bool is_only_ucx_left(const Choice& choice, const PathRules& rules) {
   if (!choice.is_neighbour || choice.path != Path::kUcx || !rules.required.is_empty() ||
       !rules.ordered.empty())
@@ -130,9 +209,12 @@ bool is_only_ucx_left(const Choice& choice, const PathRules& rules) {
     if (path == Path::kUcx) continue;
     const Obstacle obstacle = choice.verdicts[index_of(path)].obstacle;
     if (obstacle == Obstacle::kNone) return false;
-    // A peer in another process is never in this one: no answer to what was asked.
-    is_asked_for = is_asked_for &&
-                   (is_of_options(obstacle) || obstacle == Obstacle::kAnotherProcess);
+    // A peer in another process is never in this one, nor is memory ever of another
+    // kind: no answer to what was asked.
+    is_asked_for =
+        is_asked_for &&
+        (is_of_options(obstacle) || obstacle == Obstacle::kAnotherProcess ||
+         is_of_other_memory(obstacle) || obstacle == Obstacle::kSomeGpuMemory);
   }
   return !is_asked_for;
 }

@@ -19,9 +19,14 @@
 
 namespace nixl_connect::core {
 
-// What is known of a peer and its memory.
+// What is known of an operation's memory, of the peer and of what it exposes.
 struct Facts {
   bool is_ours = false;  // one of our Connectors, not a genuine NIXL agent
+
+  // Where the bytes are, on each side.
+  enum class Memory : std::uint8_t { kHost, kGpu, kMixed };
+  Memory local_memory = Memory::kHost;
+  Memory remote_memory = Memory::kHost;
 
   // Where it is, as far as its metadata tells.
   enum class Where : std::uint8_t { kUnknown, kThisProcess, kThisHost, kElsewhere };
@@ -44,6 +49,24 @@ struct Facts {
   bool is_map_refused = false;  // it could not be mapped
 
   bool is_exposed_here = false;  // by a Connector of this process, at this moment
+
+  // Found out only if there is memory of GPUs.
+  struct Gpus {
+    using Cause = std::shared_ptr<const std::string>;  // null: not known
+
+    bool has_driver = false;  // this process, of CUDA
+    Cause why_no_driver;      // "no CUDA driver: ..."
+    // How much of the peer's memory other processes can open.
+    Exported exported = Exported::kNone;
+    Cause why_not_exported;
+    bool are_in_reach = true;  // of each other, as far as this process sees them
+    bool is_open_refused = false;
+    Cause why_refused;
+    bool are_known_to_ucx = false;  // this process's UCX can carry their memory
+
+    bool operator==(const Gpus&) const = default;
+  };
+  Gpus gpus;
 
   bool operator==(const Facts&) const = default;
 };
@@ -69,10 +92,23 @@ enum class Obstacle : std::uint8_t {
   kLeasesHidden,
   kUnwatched,
   kNotExposed,
+  kGpuMemory,
+  kSomeGpuMemory,
+  kHostMemory,
+  kSomeHostMemory,
+  kNoDriver,
+  kOutOfReach,
+  kNotExported,
+  kPartlyExported,
+  kOpenRefused,
+  kUnknownToUcx,
 };
 
 // Whether it is the user's own: the path itself could carry the bytes.
 bool is_of_options(Obstacle obstacle);
+
+// Whether the path is for the other kind of memory than all that is to be moved.
+bool is_of_other_memory(Obstacle obstacle);
 
 struct Verdict {
   Obstacle obstacle = Obstacle::kNone;
@@ -86,12 +122,13 @@ struct Choice {
   std::size_t ranges = 0;
   bool is_neighbour = false;  // the peer is one of ours on this host
   std::shared_ptr<const base::Refusal> cma_refusal;  // as in Facts
+  Facts::Gpus::Cause gpu_cause;                      // of what stands against cuda.peer
 };
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
               const Costs& costs);
 
-// The same for users.
+// The same for users, without the paths for other memory that the rules do not name.
 Plan to_plan(const Choice& choice, const PathRules& rules);
 
 // "no path may be taken: local: the peer is another process; ...", with what would

@@ -18,8 +18,47 @@ struct Texts {
   const char* remedy = "";
 };
 
-// The text below says so.
+// The texts below say so.
 static_assert(wire::kMaxExports == 32);
+static_assert(wire::kMaxGpuExports == 256);
+
+// Of those that have to do with memory of GPUs, or that it is none.
+Texts texts_of_gpus(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::kGpuMemory:
+      return {"the memory is of a GPU", ""};
+    case Obstacle::kSomeGpuMemory:
+      return {"some of the memory is of a GPU", ""};
+    case Obstacle::kHostMemory:
+      return {"the memory is the host's", ""};
+    case Obstacle::kSomeHostMemory:
+      return {"some of the memory is the host's, which this version does not stage",
+              "let both sides be memory of GPUs, and copy it to or from the host's "
+              "apart"};
+    case Obstacle::kNoDriver:
+      return {"no CUDA driver",
+              "let this process have the driver and a GPU (containers: the NVIDIA "
+              "Container Toolkit)"};
+    case Obstacle::kOutOfReach:
+      return {"the GPUs do not reach each other",
+              "take two between which `nvidia-smi topo -p2p r` says OK"};
+    case Obstacle::kNotExported:
+      return {"the peer's memory cannot be opened by other processes",
+              "expose memory of cudaMalloc()"};
+    case Obstacle::kPartlyExported:
+      return {"some of the peer's memory cannot be opened by other processes",
+              "expose memory of cudaMalloc() only, of at most 256 allocations in one "
+              "operation"};
+    case Obstacle::kOpenRefused:
+      return {"the peer's memory could not be opened",
+              "ask for new metadata: the memory may be gone"};
+    case Obstacle::kUnknownToUcx:
+      return {"the UCX of this process does not carry memory of GPUs",
+              "use one that has CUDA, as libucx-cu12 and libucx-cu13 have"};
+    default:
+      return {};
+  }
+}
 
 // Of those that have to do with the peer's memory.
 Texts texts_of_memory(Obstacle obstacle) {
@@ -45,7 +84,7 @@ Texts texts_of_memory(Obstacle obstacle) {
       return {"the memory is not exposed by this process any more",
               "ask for new metadata"};
     default:
-      return {};
+      return texts_of_gpus(obstacle);
   }
 }
 
@@ -126,6 +165,10 @@ PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules
     estimate.obstacle += ": " + choice.cma_refusal->cause;
     estimate.remedy = choice.cma_refusal->remedy;
   }
+  if (path == Path::kCudaPeer && choice.gpu_cause)
+    estimate.obstacle = verdict.obstacle == Obstacle::kNoDriver
+                            ? *choice.gpu_cause
+                            : estimate.obstacle + ": " + *choice.gpu_cause;
   // Where all of one host is forbidden, nothing was tried.
   if (!estimate.is_usable() && (!is_of_options(verdict.obstacle) ||
                                 verdict.obstacle == Obstacle::kHostForbidden))
@@ -133,6 +176,14 @@ PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules
   estimate.time = verdict.prediction.time;
   estimate.gbps = verdict.prediction.gbps;
   return estimate;
+}
+
+// A path for other memory goes without saying, unless the options ask for it.
+bool is_told(Path path, const Choice& choice, const PathRules& rules) {
+  return !is_of_other_memory(choice.verdicts[index_of(path)].obstacle) ||
+         rules.required.has(path) ||
+         std::find(rules.ordered.begin(), rules.ordered.end(), path) !=
+             rules.ordered.end();
 }
 
 std::string reason_of(const PathEstimate& each) {
@@ -157,7 +208,8 @@ Plan to_plan(const Choice& choice, const PathRules& rules) {
                       named - rules.ordered.begin(), each.time);
   };
   for (const Path path : kAllPaths)
-    plan.paths.push_back(to_estimate(path, choice, rules));
+    if (is_told(path, choice, rules))
+      plan.paths.push_back(to_estimate(path, choice, rules));
   std::stable_sort(plan.paths.begin(), plan.paths.end(),
                    [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
   return plan;

@@ -136,11 +136,12 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
   if (failed.has(core::Path::kLocal)) known.is_exposed_here = false;
   if (failed.has(core::Path::kHostMap)) known.is_map_refused = true;
   if (failed.has(core::Path::kHostCma)) known.is_cma_refused = true;
+  if (failed.has(core::Path::kCudaPeer)) known.gpus.is_open_refused = true;
   return core::choose(work, known, rules, costs_);
 }
 
 Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
-  Facts facts;
+  Facts facts;  // of host memory, as check_descriptors() lets no other pass
   const auto& extension = movement.agent.extension();
   facts.is_host_forbidden = settings_.is_host_forbidden;
   facts.is_ours = extension.has_value();
@@ -181,6 +182,7 @@ HostPaths::CopyPtr HostPaths::copy(core::Path path, const Movement& movement,
       return mapped_copy(movement, peer, progress);
     case core::Path::kHostCma:
       return cma_copy(movement, peer, progress);
+    case core::Path::kCudaPeer:  // never chosen, as all memory is the host's
     case core::Path::kUcx:
       break;
   }

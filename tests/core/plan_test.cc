@@ -5,121 +5,91 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "core/plan_cases.h"
 #include "nixl_connect/error.h"
 
 namespace nixl_connect::core {
 namespace {
 
+using enum Obstacle;
 using Where = Facts::Where;
 using Exported = Facts::Exported;
-
-constexpr Work kSmall{4096, 1, 8};
-constexpr Work kLarge{1 << 30, 1, 8};
-constexpr Work kScattered{4096 * 4096, 4096, 8};
-
-// A peer of which everything is known, in another process of this host.
-Facts neighbour() {
-  Facts facts;
-  facts.is_ours = true;
-  facts.where = Where::kThisHost;
-  facts.is_process_known = true;
-  facts.are_leases_seen = true;
-  facts.exported = Exported::kAll;
-  return facts;
-}
-
-struct Case {
-  const char* name;
-  std::function<void(Facts&)> change;
-  // Of local, host.map, host.cma, ucx.
-  std::array<Obstacle, kPaths> obstacles;
-};
-
-using enum Obstacle;
 
 const std::vector<Case> kCases{
     {"another process of this host",
      [](Facts&) {},
-     {kAnotherProcess, kNone, kNone, kNone}},
+     {kAnotherProcess, kNone, kNone, kHostMemory, kNone}},
     {"this process",
      [](Facts& facts) {
        facts.where = Where::kThisProcess;
        facts.is_exposed_here = true;
      },
-     {kNone, kNone, kNone, kNone}},
+     {kNone, kNone, kNone, kHostMemory, kNone}},
     {"this process, memory that is exposed no more",
      [](Facts& facts) { facts.where = Where::kThisProcess; },
-     {kNotExposed, kNone, kNone, kNone}},
+     {kNotExposed, kNone, kNone, kHostMemory, kNone}},
     {"a NIXL agent",
      [](Facts& facts) { facts = Facts(); },
-     {kGenuine, kGenuine, kGenuine, kNone}},
+     {kGenuine, kGenuine, kGenuine, kHostMemory, kNone}},
     {"another host",
      [](Facts& facts) { facts.where = Where::kElsewhere; },
-     {kAnotherHost, kAnotherHost, kAnotherHost, kNone}},
+     {kAnotherHost, kAnotherHost, kAnotherHost, kHostMemory, kNone}},
     {"all of one host forbidden",
      [](Facts& facts) { facts.is_host_forbidden = true; },
-     {kHostForbidden, kHostForbidden, kHostForbidden, kNone}},
+     {kHostForbidden, kHostForbidden, kHostForbidden, kHostMemory, kNone}},
     {"memory of another kind",
      [](Facts& facts) { facts.exported = Exported::kNone; },
-     {kAnotherProcess, kNotAllocated, kNone, kNone}},
+     {kAnotherProcess, kNotAllocated, kNone, kHostMemory, kNone}},
     {"some memory of another kind",
      [](Facts& facts) { facts.exported = Exported::kSome; },
-     {kAnotherProcess, kPartlyAllocated, kNone, kNone}},
+     {kAnotherProcess, kPartlyAllocated, kNone, kHostMemory, kNone}},
     {"a map that fails",
      [](Facts& facts) { facts.is_map_refused = true; },
-     {kAnotherProcess, kMapRefused, kNone, kNone}},
+     {kAnotherProcess, kMapRefused, kNone, kHostMemory, kNone}},
     {"lease words out of sight",
      [](Facts& facts) { facts.are_leases_seen = false; },
-     {kAnotherProcess, kLeasesHidden, kNone, kNone}},
+     {kAnotherProcess, kLeasesHidden, kNone, kHostMemory, kNone}},
     {"a write whose end nobody would notice",
      [](Facts& facts) { facts.is_write_unwatched = true; },
-     {kAnotherProcess, kUnwatched, kUnwatched, kNone}},
+     {kAnotherProcess, kUnwatched, kUnwatched, kHostMemory, kNone}},
     {"no ptrace",
      [](Facts& facts) { facts.is_cma_refused = true; },
-     {kAnotherProcess, kNone, kNotPermitted, kNone}},
+     {kAnotherProcess, kNone, kNotPermitted, kHostMemory, kNone}},
     {"another user",
      [](Facts& facts) {
        facts.is_same_user = facts.is_process_known = facts.are_leases_seen = false;
      },
-     {kAnotherProcess, kAnotherUser, kAnotherUser, kNone}},
+     {kAnotherProcess, kAnotherUser, kAnotherUser, kHostMemory, kNone}},
     {"another user, whom memory of another kind would not help",
      [](Facts& facts) {
        facts.is_same_user = facts.is_process_known = facts.are_leases_seen = false;
        facts.exported = Exported::kNone;
      },
-     {kAnotherProcess, kAnotherUser, kAnotherUser, kNone}},
+     {kAnotherProcess, kAnotherUser, kAnotherUser, kHostMemory, kNone}},
     {"another pid namespace, with what is mapped handed over",
      [](Facts& facts) { facts.is_same_pid_namespace = facts.is_process_known = false; },
-     {kAnotherProcess, kNone, kAnotherPidNamespace, kNone}},
+     {kAnotherProcess, kNone, kAnotherPidNamespace, kHostMemory, kNone}},
     {"another network namespace and no way to the process",
      [](Facts& facts) {
        facts.is_same_network = facts.is_process_known = facts.are_leases_seen = false;
      },
-     {kAnotherProcess, kAnotherNetwork, kAnotherNetwork, kNone}},
+     {kAnotherProcess, kAnotherNetwork, kAnotherNetwork, kHostMemory, kNone}},
     {"nobody knows where",
      [](Facts& facts) {
        facts.where = Where::kUnknown;
        facts.is_process_known = facts.are_leases_seen = false;
      },
-     {kAnotherProcess, kUnreachable, kUnreachable, kNone}},
+     {kAnotherProcess, kUnreachable, kUnreachable, kHostMemory, kNone}},
 };
 
-TEST(Planner, SaysWhatStandsAgainstEachPath) {
-  for (const Case& each : kCases) {
-    Facts facts = neighbour();
-    each.change(facts);
-    const Choice choice = choose(kLarge, facts, {}, {});
-    for (const Path path : kAllPaths)
-      EXPECT_EQ(choice.verdicts[index_of(path)].obstacle,
-                each.obstacles[index_of(path)])
-          << each.name << ": " << name_of(path);
-  }
-}
+TEST(Planner, SaysWhatStandsAgainstEachPath) { expect_obstacles(neighbour(), kCases); }
 
 TEST(Planner, TakesTheFastestOfThosePossible) {
   for (const Work& work : {kSmall, kLarge, kScattered}) {
@@ -234,10 +204,23 @@ TEST(PathRules, AreReadFromOptions) {
   EXPECT_TRUE(rules.forbidden.has(Path::kHostMap));
   EXPECT_TRUE(rules.forbidden.has(Path::kUcx));
   EXPECT_TRUE(rules.required.has(Path::kLocal));
+  EXPECT_TRUE(rules.required.has(Path::kCudaPeer));
   EXPECT_FALSE(rules.required.has(Path::kUcx));
   EXPECT_EQ(rules.ordered, (std::vector{Path::kHostCma, Path::kLocal}));
   EXPECT_EQ(rules.min_gbps, 2);
   EXPECT_EQ(rules_of(OperationOptions(), of_connector), of_connector);
+}
+
+TEST(PathRules, KnowEachPathByItsName) {
+  for (const Path path : kAllPaths) {
+    ConnectorOptions options;
+    options.require = name_of(path);
+    options.paths = {options.require};
+    const PathRules rules = rules_of(options);
+    for (const Path other : kAllPaths)
+      EXPECT_EQ(rules.required.has(other), other == path) << options.require;
+    EXPECT_EQ(rules.ordered, std::vector{path});
+  }
 }
 
 TEST(PathRules, OfAnOperationMayStandForAnyPath) {
@@ -279,7 +262,7 @@ TEST(TextOfAPlan, NamesThePathTakenFirstAndAReasonForEachThatIsNot) {
   facts.exported = Exported::kNone;
   const Plan plan = to_plan(choose(kLarge, facts, {}, {}), {});
   EXPECT_EQ(plan.path, "host.cma");
-  ASSERT_EQ(plan.paths.size(), kPaths);
+  ASSERT_EQ(plan.paths.size(), kPaths - 1);  // without cuda.peer
   EXPECT_EQ(plan.paths[0].path, "host.cma");
   EXPECT_EQ(plan.paths[1].path, "ucx");
   EXPECT_TRUE(plan.paths[1].is_usable());

@@ -166,6 +166,8 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"require": "host.cma"}, "host.cma"),
     ({"require": "host"}, "local"),
     ({"require": ""}, "local"),
+    ({"paths": ["cuda.peer", "host.cma"]}, "host.cma"),
+    ({"forbid": ["cuda.peer"]}, "local"),
     ({"forbid": ["local"]}, "host.cma"),
     ({"forbid": ["host"]}, "ucx"),
     ({"min_gbps": 5}, "local"),
@@ -256,6 +258,14 @@ def test_operation_that_may_take_no_path_says_why(
     assert "ucx: the options require another one (change `require`)" in text
     assert read.explain().path == ""
     assert readable.status is nc.OperationStatus.INITIALIZED
+
+
+def test_path_for_other_memory_is_told_to_those_who_ask_for_it(
+    peer: Connector, metadata: RdmaMetadata
+) -> None:
+    plan = peer.explain(metadata, memory(), require="cuda.peer")
+    assert plan.path == ""
+    assert estimate(plan, "cuda.peer").obstacle == "the memory is the host's"
 
 
 @pytest.mark.parametrize(

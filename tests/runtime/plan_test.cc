@@ -41,7 +41,7 @@ TEST_F(Planned, AnOperationExplainsItsPath) {
   EXPECT_EQ(plan.path, "host.cma");
   EXPECT_EQ(plan.bytes, 100'000U);
   EXPECT_EQ(plan.ranges, 1U);
-  EXPECT_EQ(plan.paths.size(), 4U);
+  EXPECT_EQ(plan.paths.size(), 4U);  // those for host memory
   EXPECT_TRUE(estimate_of(plan, "ucx").is_usable());
   EXPECT_NE(estimate_of(plan, "host.map").remedy.find("allocate"), std::string::npos);
   EXPECT_NE(estimate_of(plan, "local").obstacle.find("forbid"), std::string::npos);
@@ -68,6 +68,22 @@ TEST_F(Planned, AConnectorExplainsWithoutMovingAByte) {
   EXPECT_EQ(none.path, "");
   target_.expect_untouched();
   EXPECT_EQ(readable_.status(), OperationStatus::kInitialized);
+}
+
+TEST_F(Planned, ThePathOfGpusAnswersThoseWhoNameIt) {
+  const std::vector<Descriptor> targets{target_.descriptor()};
+  const Plan required =
+      initiator_.explain(readable_.metadata(), targets, {.require = "cuda.peer"});
+  EXPECT_EQ(required.path, "");
+  EXPECT_EQ(estimate_of(required, "cuda.peer").obstacle, "the memory is the host's");
+  const Plan ordered =
+      initiator_.explain(readable_.metadata(), targets,
+                         {.paths = std::vector<std::string>{"cuda.peer", "host.cma"}});
+  EXPECT_EQ(ordered.path, "host.cma");
+  auto read = initiator_.begin_read(readable_.metadata(), target_.descriptor(),
+                                    {.require = "cuda.peer"});
+  EXPECT_EQ(testing::kind_of([&] { read.wait(); }), ErrorKind::kUnsupported);
+  target_.expect_untouched();
 }
 
 TEST_F(Planned, ExplainingRefusesWhatBeginningRefuses) {

@@ -21,6 +21,7 @@ from ._failure import Failure
 from ._neighbour import Memory, Neighbour
 from ._report import readable_size
 
+# Those for host memory; the others keep their usual figures.
 PATHS: tuple[str, ...] = ("local", "host.map", "host.cma", "ucx")
 
 # Whatever the environment says.

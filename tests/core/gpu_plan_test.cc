@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The planner where memory of GPUs is to be moved: what stands against each path, and
+// how that is told.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/plan.h"
+#include "core/plan_cases.h"
+
+namespace nixl_connect::core {
+namespace {
+
+using enum Obstacle;
+using Where = Facts::Where;
+using Exported = Facts::Exported;
+using Memory = Facts::Memory;
+
+// As neighbour(), but all memory is of GPUs. The peer's can be opened.
+Facts gpu_neighbour() {
+  Facts facts = neighbour();
+  facts.local_memory = facts.remote_memory = Memory::kGpu;
+  facts.exported = Exported::kNone;
+  facts.gpus.has_driver = true;
+  facts.gpus.exported = Exported::kAll;
+  return facts;
+}
+
+// With what stands against the other paths, whoever the peer is.
+std::array<Obstacle, kPaths> gpu_obstacles(Obstacle cuda_peer) {
+  return {kGpuMemory, kGpuMemory, kGpuMemory, cuda_peer, kUnknownToUcx};
+}
+
+const std::vector<Case> kGpuCases{
+    {"another process of this host", [](Facts&) {}, gpu_obstacles(kNone)},
+    {"a UCX that knows GPUs",
+     [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kNone, kNone}},
+    {"this process, where nothing has to be opened",
+     [](Facts& facts) {
+       facts.where = Where::kThisProcess;
+       facts.is_exposed_here = true;
+       facts.are_leases_seen = false;
+       facts.is_write_unwatched = true;
+       facts.gpus.exported = Exported::kNone;
+     },
+     gpu_obstacles(kNone)},
+    {"this process, memory that is exposed no more",
+     [](Facts& facts) { facts.where = Where::kThisProcess; },
+     gpu_obstacles(kNotExposed)},
+    {"this process, where it failed",
+     [](Facts& facts) {
+       facts.where = Where::kThisProcess;
+       facts.is_exposed_here = facts.gpus.is_open_refused = true;
+     },
+     gpu_obstacles(kOpenRefused)},
+    {"from the host to a GPU",
+     [](Facts& facts) { facts.local_memory = Memory::kHost; },
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kUnknownToUcx}},
+    {"from a GPU to the host",
+     [](Facts& facts) { facts.remote_memory = Memory::kHost; },
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kUnknownToUcx}},
+    {"memory of both kinds",
+     [](Facts& facts) { facts.local_memory = facts.remote_memory = Memory::kMixed; },
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kUnknownToUcx}},
+    {"a NIXL agent", [](Facts& facts) { facts.is_ours = false; },
+     gpu_obstacles(kGenuine)},
+    {"another host", [](Facts& facts) { facts.where = Where::kElsewhere; },
+     gpu_obstacles(kAnotherHost)},
+    {"all of one host forbidden", [](Facts& facts) { facts.is_host_forbidden = true; },
+     gpu_obstacles(kHostForbidden)},
+    {"no driver", [](Facts& facts) { facts.gpus.has_driver = false; },
+     gpu_obstacles(kNoDriver)},
+    {"GPUs that do not reach each other",
+     [](Facts& facts) { facts.gpus.are_in_reach = false; }, gpu_obstacles(kOutOfReach)},
+    {"memory that cannot be opened",
+     [](Facts& facts) { facts.gpus.exported = Exported::kNone; },
+     gpu_obstacles(kNotExported)},
+    {"some memory that cannot be opened",
+     [](Facts& facts) { facts.gpus.exported = Exported::kSome; },
+     gpu_obstacles(kPartlyExported)},
+    {"memory that could not be opened",
+     [](Facts& facts) { facts.gpus.is_open_refused = true; },
+     gpu_obstacles(kOpenRefused)},
+    {"lease words out of sight", [](Facts& facts) { facts.are_leases_seen = false; },
+     gpu_obstacles(kLeasesHidden)},
+    {"a write whose end nobody would notice",
+     [](Facts& facts) { facts.is_write_unwatched = true; }, gpu_obstacles(kUnwatched)},
+    {"no ptrace, which is not needed",
+     [](Facts& facts) {
+       facts.is_cma_refused = true;
+       facts.is_process_known = false;
+     },
+     gpu_obstacles(kNone)},
+    {"another user",
+     [](Facts& facts) { facts.is_same_user = facts.are_leases_seen = false; },
+     gpu_obstacles(kAnotherUser)},
+    {"another user, whom memory that can be opened would not help",
+     [](Facts& facts) {
+       facts.is_same_user = facts.are_leases_seen = false;
+       facts.gpus.exported = Exported::kNone;
+     },
+     gpu_obstacles(kAnotherUser)},
+    {"another network namespace and no way to the lease words",
+     [](Facts& facts) { facts.is_same_network = facts.are_leases_seen = false; },
+     gpu_obstacles(kAnotherNetwork)},
+};
+
+TEST(Planner, SaysWhatStandsAgainstEachPathForMemoryOfGpus) {
+  expect_obstacles(gpu_neighbour(), kGpuCases);
+}
+
+TEST(Planner, TakesThePathOfGpusForTheirMemoryOnly) {
+  for (const Work& work : {kSmall, kLarge, kScattered}) {
+    Facts facts = gpu_neighbour();
+    facts.gpus.are_known_to_ucx = true;
+    EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kCudaPeer);
+    facts.gpus.are_in_reach = false;
+    EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
+    facts.gpus.are_known_to_ucx = false;
+    EXPECT_EQ(choose(work, facts, {}, {}).path, std::nullopt);
+  }
+}
+
+TEST(Planner, PredictsForGpusWhateverTheThreads) {
+  const auto time = [](unsigned threads) {
+    Work work = kScattered;
+    work.threads = threads;
+    const Choice choice = choose(work, gpu_neighbour(), {}, {});
+    return choice.verdicts[index_of(Path::kCudaPeer)].prediction.time;
+  };
+  EXPECT_EQ(time(1), time(8));
+}
+
+std::vector<std::string> names_in(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const PathEstimate& each : plan.paths) names.push_back(each.path);
+  return names;
+}
+
+TEST(TextOfAPlan, LeavesOutThePathsForOtherMemory) {
+  const Plan of_host = to_plan(choose(kLarge, neighbour(), {}, {}), {});
+  EXPECT_EQ(names_in(of_host),
+            (std::vector<std::string>{"host.map", "host.cma", "ucx", "local"}));
+  const Plan of_gpus = to_plan(choose(kLarge, gpu_neighbour(), {}, {}), {});
+  EXPECT_EQ(names_in(of_gpus), (std::vector<std::string>{"cuda.peer", "ucx"}));
+  Facts facts = gpu_neighbour();
+  facts.local_memory = Memory::kHost;
+  EXPECT_EQ(to_plan(choose(kLarge, facts, {}, {}), {}).paths.size(), kPaths);
+}
+
+TEST(TextOfAPlan, AnswersOptionsThatNameAPathForOtherMemory) {
+  PathRules required;
+  required.required.add(Path::kCudaPeer);
+  const std::string of_host =
+      why_none(to_plan(choose(kLarge, neighbour(), required, {}), required));
+  EXPECT_NE(of_host.find("cuda.peer: the memory is the host's"), std::string::npos)
+      << of_host;
+  PathRules ordered;
+  ordered.ordered = {Path::kHostCma};
+  const std::string of_gpus =
+      why_none(to_plan(choose(kLarge, gpu_neighbour(), ordered, {}), ordered));
+  EXPECT_NE(of_gpus.find("host.cma: the memory is of a GPU"), std::string::npos)
+      << of_gpus;
+  EXPECT_EQ(of_gpus.find("host.map"), std::string::npos) << of_gpus;
+}
+
+TEST(TextOfAPlan, TellsWhyAGpuIsNotReached) {
+  const auto told = [](const auto& change) {
+    Facts facts = gpu_neighbour();
+    change(facts.gpus);
+    return why_none(to_plan(choose(kLarge, facts, {}, {}), {}));
+  };
+  const auto cause =
+      std::make_shared<const std::string>("no CUDA driver: it sees no GPU");
+  for (const auto& [text, words] :
+       {std::pair{told([&](Facts::Gpus& gpus) {
+                    gpus.has_driver = false;
+                    gpus.why_no_driver = cause;
+                  }),
+                  "cuda.peer: no CUDA driver: it sees no GPU ("},
+        std::pair{told([](Facts::Gpus& gpus) { gpus.has_driver = false; }),
+                  "cuda.peer: no CUDA driver ("},
+        std::pair{told([&](Facts::Gpus& gpus) {
+                    gpus.exported = Exported::kNone;
+                    gpus.why_not_exported = cause;
+                  }),
+                  "cannot be opened by other processes: no CUDA driver: it"},
+        std::pair{told([&](Facts::Gpus& gpus) {
+                    gpus.exported = Exported::kSome;
+                    gpus.why_not_exported = cause;
+                  }),
+                  "some of the peer's memory cannot be opened by other processes: no"},
+        std::pair{told([&](Facts::Gpus& gpus) {
+                    gpus.is_open_refused = true;
+                    gpus.why_refused = cause;
+                  }),
+                  "could not be opened: no CUDA driver"},
+        std::pair{told([&](Facts::Gpus& gpus) {
+                    gpus.are_in_reach = false;
+                    gpus.why_refused = cause;  // of nothing that stands against it
+                  }),
+                  "the GPUs do not reach each other (take"}})
+    EXPECT_NE(text.find(words), std::string::npos) << text;
+}
+
+TEST(TextOfAPlan, HasWordsForEachObstacleOfGpus) {
+  for (const Case& each : kGpuCases) {
+    Facts facts = gpu_neighbour();
+    each.change(facts);
+    PathRules rules;
+    rules.ordered.assign(kAllPaths.begin(), kAllPaths.end());
+    const Plan plan = to_plan(choose(kLarge, facts, rules, {}), rules);
+    ASSERT_EQ(plan.paths.size(), kPaths);
+    for (const Path path : kAllPaths) {
+      const auto estimate =
+          std::find_if(plan.paths.begin(), plan.paths.end(),
+                       [&](const auto& one) { return one.path == name_of(path); });
+      EXPECT_EQ(estimate->is_usable(), each.obstacles[index_of(path)] == kNone)
+          << each.name << ": " << name_of(path);
+    }
+  }
+}
+
+TEST(OnlyUcx, IsLeftForMemoryOfGpusWhereThePathOfGpusCannotBeUsed) {
+  Facts facts = gpu_neighbour();
+  facts.gpus.are_known_to_ucx = true;
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
+  facts.gpus.exported = Exported::kNone;
+  const Choice choice = choose(kLarge, facts, {}, {});
+  EXPECT_TRUE(is_only_ucx_left(choice, {}));
+  const std::string why = why_only_ucx(to_plan(choice, {}));
+  EXPECT_EQ(why.find("cuda.peer: the peer's memory cannot be opened"), 0U) << why;
+  facts = gpu_neighbour();
+  facts.gpus.are_known_to_ucx = true;
+  PathRules rules;
+  rules.forbidden.add(Path::kCudaPeer);
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, rules, {}), rules));
+  facts.remote_memory = Memory::kHost;  // which the options do not say
+  EXPECT_TRUE(is_only_ucx_left(choose(kLarge, facts, rules, {}), rules));
+}
+
+}  // namespace
+}  // namespace nixl_connect::core
