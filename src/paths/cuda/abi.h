@@ -53,7 +53,6 @@ enum CuDeviceAttribute : int {
   kCuComputeCapabilityMinor = 76,
   kCuMaxSharedMemoryPerBlock = 97,  // of kernels that ask for it
   kCuPosixFdSupported = 103,
-  kCuCanUse64BitStreamWrites = 122,
   kCuIpcEventSupported = 125,
 };
 
@@ -78,7 +77,6 @@ enum CuHandleType : int { kCuHandleNone = 0, kCuHandlePosixFd = 1 };
 enum CuFunctionAttribute : int { kCuMaxDynamicSharedBytes = 8 };
 
 constexpr unsigned kCuStreamNonBlocking = 1;
-constexpr unsigned kCuEventBlockingSync = 1;
 constexpr unsigned kCuEventDisableTiming = 2;
 constexpr unsigned kCuEventInterprocess = 4;
 constexpr unsigned kCuIpcLazyPeerAccess = 1;
@@ -87,7 +85,6 @@ constexpr unsigned kCuHostRegisterDeviceMap = 2;
 constexpr int kCuLocationDevice = 1;
 constexpr int kCuAllocationPinned = 1;
 constexpr int kCuAccessReadWrite = 3;
-constexpr int kCuGranularityMinimum = 0;
 
 using CuDevice = int;
 using CuDevicePointer = unsigned long long;

@@ -58,19 +58,15 @@ EXPECT_AGREE(stream_query, cuStreamQuery);
 EXPECT_AGREE(stream_synchronize, cuStreamSynchronize);
 EXPECT_AGREE(stream_wait_event, cuStreamWaitEvent);
 EXPECT_AGREE(stream_write_value32, cuStreamWriteValue32);
-EXPECT_AGREE(stream_write_value64, cuStreamWriteValue64);
 EXPECT_AGREE(event_create, cuEventCreate);
 EXPECT_AGREE(event_destroy, cuEventDestroy);
 EXPECT_AGREE(event_record, cuEventRecord);
 EXPECT_AGREE(event_query, cuEventQuery);
-EXPECT_AGREE(event_synchronize, cuEventSynchronize);
 EXPECT_AGREE(ipc_get_event_handle, cuIpcGetEventHandle);
 EXPECT_AGREE(ipc_open_event_handle, cuIpcOpenEventHandle);
-EXPECT_AGREE(memcpy_async, cuMemcpyAsync);
 EXPECT_AGREE(memcpy_dtod_async, cuMemcpyDtoDAsync);
 EXPECT_AGREE(memcpy_htod_async, cuMemcpyHtoDAsync);
 EXPECT_AGREE(memcpy_dtoh_async, cuMemcpyDtoHAsync);
-EXPECT_AGREE(memcpy_peer_async, cuMemcpyPeerAsync);
 EXPECT_AGREE(memset_async, cuMemsetD8Async);
 EXPECT_AGREE(mem_alloc, cuMemAlloc);
 EXPECT_AGREE(mem_free, cuMemFree);
@@ -82,13 +78,11 @@ EXPECT_AGREE(mem_get_address_range, cuMemGetAddressRange);
 EXPECT_AGREE(ipc_get_mem_handle, cuIpcGetMemHandle);
 EXPECT_AGREE(ipc_open_mem_handle, cuIpcOpenMemHandle);
 EXPECT_AGREE(ipc_close_mem_handle, cuIpcCloseMemHandle);
-EXPECT_AGREE(mem_get_allocation_granularity, cuMemGetAllocationGranularity);
 EXPECT_AGREE(mem_create, cuMemCreate);
 EXPECT_AGREE(mem_release, cuMemRelease);
 EXPECT_AGREE(mem_export, cuMemExportToShareableHandle);
 EXPECT_AGREE(mem_import, cuMemImportFromShareableHandle);
 EXPECT_AGREE(mem_retain_allocation, cuMemRetainAllocationHandle);
-EXPECT_AGREE(mem_get_allocation_properties, cuMemGetAllocationPropertiesFromHandle);
 EXPECT_AGREE(mem_address_reserve, cuMemAddressReserve);
 EXPECT_AGREE(mem_address_free, cuMemAddressFree);
 EXPECT_AGREE(mem_map, cuMemMap);
@@ -144,8 +138,6 @@ EXPECT_SAME(kCuMaxSharedMemoryPerBlock,
             CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
 EXPECT_SAME(kCuPosixFdSupported,
             CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED);
-EXPECT_SAME(kCuCanUse64BitStreamWrites,
-            CU_DEVICE_ATTRIBUTE_CAN_USE_64_BIT_STREAM_MEM_OPS);
 EXPECT_SAME(kCuIpcEventSupported, CU_DEVICE_ATTRIBUTE_IPC_EVENT_SUPPORTED);
 
 EXPECT_SAME(kCuPointerContext, CU_POINTER_ATTRIBUTE_CONTEXT);
@@ -166,7 +158,6 @@ EXPECT_SAME(kCuHandlePosixFd, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
 EXPECT_SAME(kCuMaxDynamicSharedBytes, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 
 EXPECT_SAME(kCuStreamNonBlocking, CU_STREAM_NON_BLOCKING);
-EXPECT_SAME(kCuEventBlockingSync, CU_EVENT_BLOCKING_SYNC);
 EXPECT_SAME(kCuEventDisableTiming, CU_EVENT_DISABLE_TIMING);
 EXPECT_SAME(kCuEventInterprocess, CU_EVENT_INTERPROCESS);
 EXPECT_SAME(kCuIpcLazyPeerAccess, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS);
@@ -175,7 +166,6 @@ EXPECT_SAME(kCuHostRegisterDeviceMap, CU_MEMHOSTREGISTER_DEVICEMAP);
 EXPECT_SAME(kCuLocationDevice, CU_MEM_LOCATION_TYPE_DEVICE);
 EXPECT_SAME(kCuAllocationPinned, CU_MEM_ALLOCATION_TYPE_PINNED);
 EXPECT_SAME(kCuAccessReadWrite, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
-EXPECT_SAME(kCuGranularityMinimum, CU_MEM_ALLOC_GRANULARITY_MINIMUM);
 
 static_assert(sizeof(CuDevice) == sizeof(CUdevice));
 static_assert(sizeof(CuDevicePointer) == sizeof(CUdeviceptr));

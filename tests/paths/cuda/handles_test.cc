@@ -88,11 +88,11 @@ TEST_F(Handles, LetAStreamWaitForAnEventOfAnother) {
 TEST_F(Handles, WriteAWordIntoPinnedMemoryWhenTheStreamGetsThere) {
   const Session session;
   alignas(4096) std::array<std::byte, 4096> page{};
-  auto& word = *reinterpret_cast<std::uint64_t*>(page.data());
+  auto& word = *reinterpret_cast<std::uint32_t*>(page.data());
   const RegisteredMemory pinned = register_memory(session.driver, page.data(), 4096);
   CuDevicePointer address = 0;
   session.functions.mem_host_get_device_pointer(&address, page.data(), 0);
-  session.functions.stream_write_value64(session.stream(), address, 42, 0);
+  session.functions.stream_write_value32(session.stream(), address, 42, 0);
   session.finish();
   EXPECT_EQ(word, 42U);
 }

@@ -116,7 +116,6 @@ CuResult device_get_attribute(int* value, CuDeviceAttribute attribute,
       *value = 227 << 10;
       return kCuSuccess;
     case kCuPosixFdSupported:
-    case kCuCanUse64BitStreamWrites:
     case kCuIpcEventSupported:
       *value = 1;
       return kCuSuccess;

@@ -17,14 +17,10 @@ CuDevicePointer address_of(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer);
 }
 
-template <typename Value>
-CuResult write_value(CuStream stream, CuDevicePointer address, Value value) {
-  if (address % sizeof value != 0) return kCuInvalidValue;
+CuResult copy_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
+                    CuStream stream) {
   return enqueue(stream, [=](CuDevice device) {
-    const auto pieces = resolve(address, sizeof value, device, By::kKernel);
-    if (pieces.empty()) return kCuIllegalAddress;
-    std::atomic_ref(*reinterpret_cast<Value*>(pieces.front().data)).store(value);
-    return kCuSuccess;
+    return copy_bytes(to, from, size, device, By::kCopyEngine);
   });
 }
 
@@ -45,33 +41,19 @@ CuResult copy_bytes(CuDevicePointer to, CuDevicePointer from, std::size_t size,
   return kCuSuccess;
 }
 
-CuResult memcpy_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
-                      CuStream stream) {
-  return enqueue(stream, [=](CuDevice device) {
-    return copy_bytes(to, from, size, device, By::kCopyEngine);
-  });
-}
-
 CuResult memcpy_dtod_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
                            CuStream stream) {
-  return memcpy_async(to, from, size, stream);
+  return copy_async(to, from, size, stream);
 }
 
 CuResult memcpy_htod_async(CuDevicePointer to, const void* from, std::size_t size,
                            CuStream stream) {
-  return memcpy_async(to, address_of(from), size, stream);
+  return copy_async(to, address_of(from), size, stream);
 }
 
 CuResult memcpy_dtoh_async(void* to, CuDevicePointer from, std::size_t size,
                            CuStream stream) {
-  return memcpy_async(address_of(to), from, size, stream);
-}
-
-CuResult memcpy_peer_async(CuDevicePointer to, CuContext to_context,
-                           CuDevicePointer from, CuContext from_context,
-                           std::size_t size, CuStream stream) {
-  if (to_context == nullptr || from_context == nullptr) return kCuInvalidContext;
-  return memcpy_async(to, from, size, stream);
+  return copy_async(address_of(to), from, size, stream);
 }
 
 CuResult memset_async(CuDevicePointer to, unsigned char value, std::size_t size,
@@ -86,12 +68,14 @@ CuResult memset_async(CuDevicePointer to, unsigned char value, std::size_t size,
 
 CuResult stream_write_value32(CuStream stream, CuDevicePointer address,
                               std::uint32_t value, unsigned /*flags*/) {
-  return write_value(stream, address, value);
-}
-
-CuResult stream_write_value64(CuStream stream, CuDevicePointer address,
-                              std::uint64_t value, unsigned /*flags*/) {
-  return write_value(stream, address, value);
+  if (address % sizeof value != 0) return kCuInvalidValue;
+  return enqueue(stream, [=](CuDevice device) {
+    const auto pieces = resolve(address, sizeof value, device, By::kKernel);
+    if (pieces.empty()) return kCuIllegalAddress;
+    std::atomic_ref(*reinterpret_cast<std::uint32_t*>(pieces.front().data))
+        .store(value);
+    return kCuSuccess;
+  });
 }
 
 }  // namespace nixl_connect::paths::cuda::stand_in

@@ -84,12 +84,6 @@ CuResult event_query(CuEvent event) {
   return words.passed == words.recorded ? kCuSuccess : kCuNotReady;
 }
 
-CuResult event_synchronize(CuEvent event) {
-  const CuContext context = current_context();
-  Words& words = words_of(*event->words);
-  return wait(words, words.recorded, context == nullptr ? context_of(0) : context);
-}
-
 CuResult stream_wait_event(CuStream stream, CuEvent event, unsigned /*flags*/) {
   const std::uint32_t record = words_of(*event->words).recorded;
   return enqueue(stream, [words = event->words, record](CuDevice device) {

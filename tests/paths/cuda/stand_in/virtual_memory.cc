@@ -46,14 +46,6 @@ bool is_reserved(CuDevicePointer address, std::size_t size) {
 
 }  // namespace
 
-CuResult mem_get_allocation_granularity(std::size_t* granularity,
-                                        const CuAllocationProperties* properties,
-                                        int /*option*/) {
-  if (!is_device(properties->location.id)) return kCuInvalidDevice;
-  *granularity = kGranularity;
-  return kCuSuccess;
-}
-
 CuResult mem_create(CuAllocation* allocation, std::size_t size,
                     const CuAllocationProperties* properties,
                     unsigned long long /*flags*/) {
@@ -113,17 +105,6 @@ CuResult mem_retain_allocation(CuAllocation* allocation, void* address) {
   auto& counted = memory().allocations[*allocation];
   counted.physical = found->second.physical;
   ++counted.holders;
-  return kCuSuccess;
-}
-
-CuResult mem_get_allocation_properties(CuAllocationProperties* properties,
-                                       CuAllocation allocation) {
-  const std::lock_guard lock(memory().mutex);
-  const auto found = memory().allocations.find(allocation);
-  if (found == memory().allocations.end()) return kCuInvalidValue;
-  *properties = {};
-  properties->handle_types = found->second.physical->handle_types;
-  properties->location.id = found->second.physical->device;
   return kCuSuccess;
 }
 
