@@ -9,7 +9,6 @@
 
 #include "base/fork.h"
 #include "base/log.h"
-#include "nixl_connect/error.h"
 
 namespace nixl_connect::paths::cuda {
 namespace {
@@ -125,7 +124,7 @@ void Driver::fail(CuResult result, std::string_view attempt) const {
   message += ": " + describe(result);
   if (is_sticky(result))
     message += "; CUDA is of no further use to this process, which has to be restarted";
-  throw Error(kind_of(result), message);
+  throw DriverError(kind_of(result), message, result);
 }
 
 bool Driver::is_of_this_process() const noexcept {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "nixl_connect/error.h"
 #include "paths/cuda/abi.h"
 
 namespace nixl_connect::paths::cuda {
@@ -17,6 +18,18 @@ struct Functions {
 #define NIXL_CONNECT_CU(name, symbol, ...) CuResult (*name)(__VA_ARGS__) = nullptr;
 #include "paths/cuda/functions.inc"
 #undef NIXL_CONNECT_CU
+};
+
+// What a call of the driver came to.
+class DriverError : public Error {
+ public:
+  DriverError(ErrorKind kind, const std::string& message, CuResult result)
+      : Error(kind, message), result_(result) {}
+
+  CuResult result() const noexcept { return result_; }
+
+ private:
+  CuResult result_;
 };
 
 // Constant once it is opened. What the driver's functions ask of threads (most use the
@@ -32,8 +45,8 @@ struct Driver {
     if (result != kCuSuccess) fail(result, attempt);
   }
 
-  // Throws Error of the kind that fits: what was attempted, and how the driver names
-  // and words what came of it.
+  // Throws DriverError of the kind that fits: what was attempted, and how the driver
+  // names and words what came of it.
   [[noreturn]] void fail(CuResult result, std::string_view attempt) const;
 
   // "CUDA_ERROR_OUT_OF_MEMORY (2), out of memory"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paths/cuda/stand_in/calls.h"
 
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <string>
@@ -19,6 +20,7 @@ struct Failure {
 
 struct Calls {
   std::mutex mutex;
+  std::condition_variable called;
   std::map<std::string, unsigned, std::less<>> counts;
   std::map<std::string, Failure, std::less<>> failures;
 };
@@ -41,6 +43,7 @@ CuResult begin_call(const char* symbol) {
   Calls& calls = all_calls();
   const std::lock_guard lock(calls.mutex);
   ++calls.counts[symbol];
+  calls.called.notify_all();
   if (const auto failure = calls.failures.find(symbol);
       failure != calls.failures.end()) {
     if (failure->second.spared-- == 0) {
@@ -59,6 +62,15 @@ unsigned calls(std::string_view function) {
   const std::lock_guard lock(calls.mutex);
   const auto count = calls.counts.find(function);
   return count == calls.counts.end() ? 0 : count->second;
+}
+
+void wait_for_calls(std::string_view function, unsigned count) {
+  Calls& calls = all_calls();
+  std::unique_lock lock(calls.mutex);
+  calls.called.wait(lock, [&] {
+    const auto found = calls.counts.find(function);
+    return found != calls.counts.end() && found->second >= count;
+  });
 }
 
 void fail(std::string_view function, CuResult result, unsigned spared) {

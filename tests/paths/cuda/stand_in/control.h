@@ -22,6 +22,9 @@ void reset();
 // How often a function of the driver was called, "cuMemAlloc".
 unsigned calls(std::string_view function);
 
+// Returns when it was called so often, by whatever threads.
+void wait_for_calls(std::string_view function, unsigned count);
+
 // The call of that function after `spared` others does nothing but to fail.
 void fail(std::string_view function, CuResult result, unsigned spared = 0);
 
@@ -33,7 +36,8 @@ void poison(CuDevice device, CuResult result);
 void hold_streams();
 void release_streams();
 
-// Whether kernels of one device reach the other. They do, unless told otherwise.
+// Whether one device reaches the other, by kernels and what is imported; the copy
+// engine does anyhow. They do, unless told otherwise.
 void set_peers(bool can_reach);
 
 // Memory as cudaMallocAsync has it, which cannot be exported. Freed by cuMemFree.

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/copy_loop.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace nixl_connect::paths::cuda {
+
+using Cause = CopyFailure::Cause;
+
+void CopyLoop::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
+  try {
+    return copies_of(copy->device()).start(tag, copy);
+  } catch (const DriverError& error) {
+    copy->fail({is_sticky(error.result()) ? Cause::kPoisoned : Cause::kDriver,
+                error.kind(), error.what()});
+  } catch (const Error& error) {
+    copy->fail({Cause::kDriver, error.kind(), error.what()});
+  }
+  refused_.push_back(tag);
+}
+
+DeviceCopies& CopyLoop::copies_of(CuDevice device) {
+  if (const auto found = copies_.find(device); found != copies_.end())
+    return found->second;
+  if (devices_.empty()) devices_ = find_devices(driver_);
+  const auto facts =
+      std::find_if(devices_.begin(), devices_.end(),
+                   [&](const DeviceFacts& each) { return each.device == device; });
+  if (facts == devices_.end())
+    throw Error(ErrorKind::kInvalidArgument,
+                "there is no GPU " + std::to_string(device));
+  return copies_.try_emplace(device, driver_, *facts, kernel_image_).first->second;
+}
+
+bool CopyLoop::advance() {
+  bool has_changed = !refused_.empty();
+  for (auto& [device, copies] : copies_)
+    if (copies.advance()) has_changed = true;
+  return has_changed;
+}
+
+bool CopyLoop::look() {
+  bool has_changed = false;
+  for (auto& [device, copies] : copies_)
+    if (copies.look()) has_changed = true;
+  return has_changed;
+}
+
+bool CopyLoop::look_closely() {
+  bool has_changed = false;
+  for (auto& [device, copies] : copies_)
+    if (copies.look_closely()) has_changed = true;
+  return has_changed;
+}
+
+void CopyLoop::drop(const Instance& owner) {
+  for (auto& [device, copies] : copies_) copies.drop(owner);
+}
+
+bool CopyLoop::has_copies() const noexcept {
+  return std::any_of(copies_.begin(), copies_.end(),
+                     [](const auto& each) { return each.second.has_copies(); });
+}
+
+bool CopyLoop::is_anything_under_way() const noexcept {
+  return std::any_of(copies_.begin(), copies_.end(), [](const auto& each) {
+    return each.second.is_anything_under_way();
+  });
+}
+
+void CopyLoop::take_ended(std::vector<CopyTag>& tags) {
+  tags.swap(refused_);
+  refused_.clear();
+  for (auto& [device, copies] : copies_) copies.take_ended(tags);
+}
+
+}  // namespace nixl_connect::paths::cuda

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the CUDA thread does, besides waiting: the copies of all GPUs. On it alone.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "paths/cuda/device_copies.h"
+
+namespace nixl_connect::paths::cuda {
+
+class CopyLoop {
+ public:
+  CopyLoop(const Driver& driver, const void* kernel_image)
+      : driver_(driver), kernel_image_(kernel_image) {}
+
+  // As DeviceCopies has them, for all GPUs.
+  void start(CopyTag tag, std::shared_ptr<DeviceCopy> copy);
+  bool advance();
+  bool look();
+  bool look_closely();
+  void drop(const Instance& owner);
+  bool has_copies() const noexcept;
+  bool is_anything_under_way() const noexcept;
+
+  // Empties `tags` first.
+  void take_ended(std::vector<CopyTag>& tags);
+
+ private:
+  DeviceCopies& copies_of(CuDevice device);
+
+  const Driver& driver_;
+  const void* const kernel_image_;
+  std::vector<DeviceFacts> devices_;         // empty until the first copy
+  std::map<CuDevice, DeviceCopies> copies_;  // of the GPUs that have had any
+  std::vector<CopyTag> refused_;
+};
+
+}  // namespace nixl_connect::paths::cuda

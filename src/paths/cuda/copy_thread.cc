@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/copy_thread.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "paths/cuda/copy_loop.h"
+
+namespace nixl_connect::paths::cuda {
+
+struct CopyThread::Shared {
+  struct Added {
+    CopyTag tag;
+    std::shared_ptr<DeviceCopy> copy;
+  };
+
+  explicit Shared(std::function<void()> ended_call) : ended(std::move(ended_call)) {}
+
+  const std::function<void()> ended;
+  std::atomic<bool> has_ended{false};
+  std::atomic<bool> has_news{false};  // for the thread
+  std::mutex mutex;
+  std::condition_variable wake;
+  // Guarded by mutex.
+  std::deque<Added> added;
+  std::vector<Instance> dropped;
+  std::vector<CopyTag> ended_tags;
+  bool is_closing = false;
+};
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+// The end of a batch is awaited without any call that blocks in the driver: it would
+// hold up the copies on other streams, and those that are yet to come. At first the
+// thread looks at the words all the time, since a small copy takes 5 to 8 us. Then it
+// naps, an eighth of what it has waited so far, by which the end is noticed late at
+// most, and asks the driver before each nap: after an error no word is written.
+constexpr microseconds kSpin{50};
+constexpr microseconds kLeastNap{20};
+constexpr microseconds kMostNap{500};
+
+}  // namespace
+
+// What runs on the thread.
+class CopyThread::Run {
+ public:
+  Run(Shared& shared, const Driver& driver, const void* kernel_image, bool may_spin)
+      : shared_(shared), may_spin_(may_spin), loop_(driver, kernel_image) {}
+
+  void operator()() {
+    while (take_news()) {
+      if (loop_.advance()) last_change_ = Clock::now();
+      tell_ends();
+      if (!loop_.has_copies()) {
+        sleep();
+      } else if (!shared_.has_news.load()) {
+        await_change();
+      }
+    }
+    while (loop_.is_anything_under_way()) {
+      if (loop_.look()) last_change_ = Clock::now();
+      await_change();
+    }
+  }
+
+ private:
+  // One copy at a time, since to start it may take milliseconds, and the others have to
+  // go on meanwhile. False if the thread is to end.
+  bool take_news() {
+    if (!shared_.has_news.load()) return true;
+    Shared::Added added{};
+    std::vector<Instance> dropped;
+    {
+      const std::lock_guard lock(shared_.mutex);
+      if (shared_.is_closing) return false;
+      dropped.swap(shared_.dropped);
+      if (!shared_.added.empty()) {
+        added = std::move(shared_.added.front());
+        shared_.added.pop_front();
+      }
+      shared_.has_news.store(!shared_.added.empty());
+    }
+    for (const Instance& owner : dropped) loop_.drop(owner);
+    if (added.copy != nullptr) loop_.start(added.tag, std::move(added.copy));
+    last_change_ = Clock::now();
+    return true;
+  }
+
+  void tell_ends() {
+    loop_.take_ended(ended_);
+    if (ended_.empty()) return;
+    {
+      const std::lock_guard lock(shared_.mutex);
+      shared_.ended_tags.insert(shared_.ended_tags.end(), ended_.begin(), ended_.end());
+      shared_.has_ended.store(true);
+    }
+    shared_.ended();
+  }
+
+  void sleep() {
+    std::unique_lock lock(shared_.mutex);
+    shared_.wake.wait(lock, [&] { return shared_.has_news.load(); });
+  }
+
+  void await_change() {
+    const auto waited =
+        std::chrono::duration_cast<microseconds>(Clock::now() - last_change_);
+    if (may_spin_ && waited < kSpin) return std::this_thread::yield();
+    if (loop_.look_closely()) {
+      last_change_ = Clock::now();
+      return;
+    }
+    std::unique_lock lock(shared_.mutex);
+    if (shared_.is_closing) {
+      lock.unlock();
+      return std::this_thread::sleep_for(kLeastNap);
+    }
+    shared_.wake.wait_for(lock, std::clamp(waited / 8, kLeastNap, kMostNap),
+                          [&] { return shared_.has_news.load(); });
+  }
+
+  Shared& shared_;
+  const bool may_spin_;
+  CopyLoop loop_;
+  std::vector<CopyTag> ended_;
+  Clock::time_point last_change_ = Clock::now();
+};
+
+CopyThread::CopyThread(const Driver& driver, std::function<void()> ended,
+                       const void* kernel_image)
+    : driver_(driver),
+      kernel_image_(kernel_image),
+      shared_(std::make_unique<Shared>(std::move(ended))) {
+  CPU_ZERO(&cores_);
+  ::sched_getaffinity(0, sizeof cores_, &cores_);
+}
+
+CopyThread::~CopyThread() {
+  if (!driver_.is_of_this_process()) {
+    abandon();
+    return;
+  }
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->is_closing = true;
+    shared_->has_news.store(true);
+  }
+  shared_->wake.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+// In a forked child there is no such thread, and it may have held the mutex.
+void CopyThread::abandon() noexcept {
+  [[maybe_unused]] auto* leaked_share = shared_.release();
+  [[maybe_unused]] auto* leaked_thread = new std::thread(std::move(thread_));
+}
+
+void CopyThread::add(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
+  if (!driver_.is_of_this_process())
+    throw Error(ErrorKind::kUnsupported,
+                "copying GPU memory: CUDA was started before fork() and does not work "
+                "in the child; start processes by spawn or exec");
+  if (!thread_.joinable()) start();
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->added.push_back({tag, std::move(copy)});
+    shared_->has_news.store(true);
+  }
+  shared_->wake.notify_one();
+}
+
+// The owner may be any thread and bound to one core.
+void CopyThread::start() {
+  const bool may_spin = CPU_COUNT(&cores_) != 1;
+  try {
+    thread_ =
+        std::thread([shared = shared_.get(), &driver = driver_, image = kernel_image_,
+                     may_spin] { Run(*shared, driver, image, may_spin)(); });
+  } catch (const std::system_error& error) {
+    throw Error(ErrorKind::kNoResources,
+                std::string("starting the CUDA thread: ") + error.what());
+  }
+  const pthread_t thread = thread_.native_handle();
+  ::pthread_setname_np(thread, "nixl_cuda");
+  if (CPU_COUNT(&cores_) > 0) ::pthread_setaffinity_np(thread, sizeof cores_, &cores_);
+}
+
+void CopyThread::drop(const Instance& owner) {
+  if (!thread_.joinable() || !driver_.is_of_this_process()) return;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->dropped.push_back(owner);
+    shared_->has_news.store(true);
+  }
+  shared_->wake.notify_one();
+}
+
+bool CopyThread::has_ended() const noexcept { return shared_->has_ended.load(); }
+
+void CopyThread::take_ended(std::vector<CopyTag>& tags) {
+  tags.clear();
+  if (!has_ended()) return;
+  const std::lock_guard lock(shared_->mutex);
+  shared_->has_ended.store(false);
+  tags.swap(shared_->ended_tags);
+}
+
+}  // namespace nixl_connect::paths::cuda

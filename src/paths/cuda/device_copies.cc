@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/device_copies.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "paths/cuda/foreign_ranges.h"
+#include "paths/cuda/page_shares.h"
+
+namespace nixl_connect::paths::cuda {
+
+using Cause = CopyFailure::Cause;
+
+DeviceCopies::DeviceCopies(const Driver& driver, const DeviceFacts& facts,
+                           const void* kernel_image)
+    : driver_(driver),
+      facts_(facts),
+      name_("GPU " + std::to_string(facts.device) + " (" + facts.name + ")"),
+      kernel_image_(kernel_image),
+      context_(driver, facts.device),
+      imports_(std::make_unique<Imports>(driver, facts.device)) {}
+
+DeviceCopies::~DeviceCopies() {
+  const Functions& functions = driver_.functions;
+  CuContext context = context_.get();
+  const bool is_current = functions.context_push(context) == kCuSuccess;
+  streams_ = {};
+  kernel_ = nullptr;
+  imports_ = nullptr;
+  if (is_current) functions.context_pop(&context);
+}
+
+void DeviceCopies::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
+  auto started = std::make_unique<StartedCopy>();
+  started->tag = tag;
+  started->copy = std::move(copy);
+  if (poison_) {
+    started->copy->fail(*poison_);
+    return end(std::move(started));
+  }
+  try {
+    const CurrentContext current(driver_, context_.get());
+    CopyWork work = started->copy->take_work();
+    CopyStream& stream = stream_of(work.foreign_side);
+    prepare(*started, std::move(work));
+    stream.add(std::move(started));
+  } catch (...) {
+    started->copy->fail(failure());
+    end(std::move(started));
+  }
+}
+
+void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
+  for (const CuDevice peer : work.peers) reach(peer);
+  started.held = open_foreign(*imports_, work.foreign);
+  translate(work.ranges, work.foreign_side, started.held);
+  std::vector<Page> ranges = merged(work.ranges);
+  const bool uses_kernel =
+      work.may_use_kernels && are_for_kernel(ranges) && kernel() != nullptr;
+  started.batches = {std::move(ranges),
+                     uses_kernel ? std::max(work.max_blocks, 1U) : 0};
+}
+
+void DeviceCopies::reach(CuDevice peer) {
+  if (peer == facts_.device || peers_.contains(peer)) return;
+  const std::string attempt =
+      "letting " + name_ + " reach the memory of GPU " + std::to_string(peer);
+  if (!can_reach(driver_, facts_.device, peer))
+    throw CopyRefused(Cause::kUnreachable, ErrorKind::kUnsupported,
+                      attempt + ": there is no way between the two");
+  PrimaryContext context(driver_, peer);
+  const CuResult result =
+      driver_.functions.context_enable_peer_access(context.get(), 0);
+  // By the CUDA runtime of this process, or another Connector.
+  if (result != kCuPeerAccessAlreadyEnabled) driver_.check(result, attempt);
+  peers_.emplace(peer, std::move(context));
+}
+
+PageKernel* DeviceCopies::kernel() {
+  if (kernel_ != nullptr || kernel_image_ == nullptr) return kernel_.get();
+  try {
+    kernel_ = std::make_unique<PageKernel>(driver_, facts_, kernel_image_);
+  } catch (const DriverError& error) {
+    if (is_sticky(error.result())) throw;
+    base::log_warning(name_ +
+                      " copies many pages slowly, without a kernel: " + error.what());
+    kernel_image_ = nullptr;
+  }
+  return kernel_.get();
+}
+
+CopyStream& DeviceCopies::stream_of(CopyWork::Foreign side) {
+  auto& stream = streams_.at(static_cast<std::size_t>(side));
+  if (stream == nullptr) stream = std::make_unique<CopyStream>(driver_);
+  return *stream;
+}
+
+bool DeviceCopies::advance() {
+  bool has_changed = false;
+  for (const auto& stream : streams_) {
+    if (stream == nullptr) continue;
+    if (stream->look()) has_changed = true;
+    if (fill(*stream)) has_changed = true;
+    for (auto& copy : stream->take_ended()) end(std::move(copy));
+  }
+  return has_changed || !ended_.empty();
+}
+
+bool DeviceCopies::look() {
+  bool has_changed = false;
+  for (const auto& stream : streams_)
+    if (stream != nullptr && stream->look()) has_changed = true;
+  return has_changed;
+}
+
+bool DeviceCopies::look_closely() {
+  bool has_changed = false;
+  try {
+    const CurrentContext current(driver_, context_.get());
+    for (const auto& stream : streams_) {
+      if (stream == nullptr || stream->is_idle()) continue;
+      const CuResult result = stream->look_closely();
+      if (result == kCuNotReady) continue;
+      has_changed = true;
+      driver_.check(result, "copying by " + name_);
+    }
+  } catch (...) {
+    CopyFailure found = failure();
+    found.cause = Cause::kPoisoned;
+    if (!poison_) poison(found);
+  }
+  return has_changed;
+}
+
+bool DeviceCopies::fill(CopyStream& stream) {
+  bool has_any = false;
+  while (StartedCopy* const copy = stream.next()) {
+    submit(stream, *copy);
+    has_any = true;
+  }
+  return has_any;
+}
+
+// If a part of it fails, the GPU may still have the rest, so that the copy has not
+// ended before the stream has come by.
+void DeviceCopies::submit(CopyStream& stream, StartedCopy& started) {
+  const std::shared_ptr<DeviceCopy> copy = started.copy;
+  try {
+    const CurrentContext current(driver_, context_.get());
+    const CopyBatch& batch = started.batches.next();
+    std::uint64_t bytes = 0;
+    try {
+      hand_over(stream.get(), batch, started.batches.max_blocks());
+      bytes = batch.bytes;
+    } catch (...) {
+      copy->fail(failure());
+    }
+    if (poison_) return;  // and `started` is gone
+    const CuResult result = stream.submitted(started, bytes, batch.weight);
+    if (is_sticky(result)) driver_.fail(result, "copying by " + name_);
+  } catch (...) {
+    copy->fail(failure());
+  }
+}
+
+void DeviceCopies::hand_over(CuStream stream, const CopyBatch& batch,
+                             std::uint32_t max_blocks) {
+  if (batch.is_for_kernel)
+    return kernel_->copy(stream, batch.ranges, {.max_blocks = max_blocks});
+  // With peer access it finds the way between two GPUs by the addresses.
+  for (const Page& range : batch.ranges)
+    driver_.check(driver_.functions.memcpy_dtod_async(range.target, range.source,
+                                                      range.size, stream),
+                  "copying by " + name_);
+}
+
+CopyFailure DeviceCopies::failure() {
+  try {
+    throw;
+  } catch (const CopyRefused& error) {
+    return {error.cause(), error.kind(), error.what()};
+  } catch (const DriverError& error) {
+    CopyFailure failure{Cause::kDriver, error.kind(), error.what()};
+    if (!is_sticky(error.result())) return failure;
+    failure.cause = Cause::kPoisoned;
+    poison(failure);
+    return failure;
+  } catch (const std::exception& error) {
+    return {Cause::kDriver, ErrorKind::kNoResources,
+            "copying by " + name_ + ": " + error.what()};
+  }
+}
+
+void DeviceCopies::poison(const CopyFailure& failure) {
+  poison_ = failure;
+  for (const auto& stream : streams_) {
+    if (stream == nullptr) continue;
+    for (auto& copy : stream->give_up()) {
+      copy->copy->fail(failure);
+      end(std::move(copy));
+    }
+  }
+}
+
+// What it held is closed here.
+void DeviceCopies::end(std::unique_ptr<StartedCopy> copy) {
+  ended_.push_back(copy->tag);
+}
+
+void DeviceCopies::take_ended(std::vector<CopyTag>& tags) {
+  tags.insert(tags.end(), ended_.begin(), ended_.end());
+  ended_.clear();
+}
+
+bool DeviceCopies::has_copies() const noexcept {
+  return std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) {
+    return stream != nullptr && stream->has_copies();
+  });
+}
+
+bool DeviceCopies::is_anything_under_way() const noexcept {
+  return std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) {
+    return stream != nullptr && !stream->is_idle();
+  });
+}
+
+void DeviceCopies::drop(const Instance& owner) { imports_->drop(owner); }
+
+}  // namespace nixl_connect::paths::cuda

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The copies that one GPU does, with what it needs for them: its context, a stream for
+// each direction, the page kernel, and the memory of other processes that it has open.
+// The CUDA thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "paths/cuda/copy_stream.h"
+#include "paths/cuda/devices.h"
+#include "paths/cuda/page_kernel.h"
+
+namespace nixl_connect::paths::cuda {
+
+class DeviceCopies {
+ public:
+  // `kernel_image` as page_kernel_image() has it, or none. Throws as Driver::check().
+  DeviceCopies(const Driver& driver, const DeviceFacts& facts,
+               const void* kernel_image);
+  DeviceCopies(const DeviceCopies&) = delete;
+  DeviceCopies& operator=(const DeviceCopies&) = delete;
+  // Nothing is under way, or the context is poisoned.
+  ~DeviceCopies();
+
+  // Opens what the copy needs, which can take milliseconds. If that fails, the copy
+  // ends at once.
+  void start(CopyTag tag, std::shared_ptr<DeviceCopy> copy);
+
+  // Sees what is done, as far as a look at memory tells, and gives the streams more.
+  // True if something has changed.
+  bool advance();
+  // As advance(), but gives the streams nothing.
+  bool look();
+  // As look(), by asking the driver, who takes microseconds and locks for that; it
+  // alone tells of errors.
+  bool look_closely();
+
+  // Puts the tags of copies that have ended behind `tags`.
+  void take_ended(std::vector<CopyTag>& tags);
+
+  bool has_copies() const noexcept;
+  bool is_anything_under_way() const noexcept;
+
+  // Of an owner that has gone.
+  void drop(const Instance& owner);
+
+ private:
+  void prepare(StartedCopy& started, CopyWork work);
+  void reach(CuDevice peer);
+  PageKernel* kernel();
+  CopyStream& stream_of(CopyWork::Foreign side);
+
+  bool fill(CopyStream& stream);
+  void submit(CopyStream& stream, StartedCopy& started);
+  void hand_over(CuStream stream, const CopyBatch& batch, std::uint32_t max_blocks);
+
+  // Of the exception that is being handled; a sticky one ends all copies.
+  CopyFailure failure();
+  void poison(const CopyFailure& failure);
+  void end(std::unique_ptr<StartedCopy> copy);
+
+  const Driver& driver_;
+  const DeviceFacts facts_;
+  const std::string name_;  // "GPU 0 (NVIDIA H200)"
+  const void* kernel_image_;
+  PrimaryContext context_;
+  std::map<CuDevice, PrimaryContext> peers_;  // that are reached
+  std::unique_ptr<PageKernel> kernel_;        // made when first needed
+  std::unique_ptr<Imports> imports_;
+  std::array<std::unique_ptr<CopyStream>, 3> streams_;  // by CopyWork::Foreign
+  std::optional<CopyFailure> poison_;
+  std::vector<CopyTag> ended_;
+};
+
+}  // namespace nixl_connect::paths::cuda

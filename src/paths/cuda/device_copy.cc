@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/device_copy.h"
+
+#include <utility>
+
+#include "paths/cuda/page_shares.h"
+
+namespace nixl_connect::paths::cuda {
+
+DeviceCopy::DeviceCopy(CopyWork work, std::atomic<std::uint64_t>& progress)
+    : work_(std::move(work)),
+      device_(work_.device),
+      bytes_(sum_up(work_.ranges).bytes),
+      progress_(progress) {}
+
+void DeviceCopy::add_moved(std::uint64_t bytes) noexcept {
+  bytes_moved_ += bytes;
+  progress_.store(bytes_moved_, std::memory_order_relaxed);
+}
+
+void DeviceCopy::fail(CopyFailure failure) {
+  if (!failure_) failure_ = std::move(failure);
+}
+
+}  // namespace nixl_connect::paths::cuda

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bytes of one operation between memories of GPUs, moved by one GPU of this process
+// (copy_thread.h), and what became of it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "nixl_connect/error.h"
+#include "paths/cuda/imported_memory.h"
+#include "paths/cuda/page_copy_arguments.h"
+
+namespace nixl_connect::paths::cuda {
+
+// By which its owner knows a copy.
+using CopyTag = std::uint64_t;
+
+struct CopyWork {
+  // Whose addresses are those of another process, and have to lie in `foreign`. Memory
+  // of this process is no foreign one, whichever Connector of it has the operation: a
+  // process cannot open its own handles.
+  enum class Foreign { kNone, kSources, kTargets };
+
+  struct ForeignPart {
+    ForeignMemory memory;
+    // Of each chunk, unless the memory has a handle or is open from before.
+    std::vector<base::UniqueFd> files;
+  };
+
+  std::vector<Page> ranges;  // of which each target is apart from everything else
+  CuDevice device = 0;       // the GPU that copies
+  Foreign foreign_side = Foreign::kNone;
+  std::vector<ForeignPart> foreign;
+  // Other GPUs of which memory of this process is among the ranges.
+  std::vector<CuDevice> peers;
+
+  // Whether multiprocessors may copy, and how many of them. Without, the copy engines
+  // do it all, which is slow for many pages but takes nothing from other kernels.
+  bool may_use_kernels = true;
+  std::uint32_t max_blocks = 32;
+};
+
+struct CopyFailure {
+  enum class Cause {
+    kUnreachable,   // the GPU does not reach that of some memory
+    kNotOpened,     // memory of the other process, by the driver: another path may do
+    kFilesMissing,  // it is not open yet, so the files of its chunks are needed
+    kNotAsSaid,     // it is smaller than its owner says, or ranges lie outside of it
+    kPoisoned,      // this process can use the GPU no more
+    kDriver,        // anything else
+  };
+
+  Cause cause = Cause::kDriver;
+  ErrorKind kind = ErrorKind::kInternal;
+  std::string message;
+};
+
+// Thrown where a copy cannot go on.
+class CopyRefused : public Error {
+ public:
+  CopyRefused(CopyFailure::Cause cause, ErrorKind kind, const std::string& message)
+      : Error(kind, message), cause_(cause) {}
+
+  CopyFailure::Cause cause() const noexcept { return cause_; }
+
+ private:
+  CopyFailure::Cause cause_;
+};
+
+class DeviceCopy {
+ public:
+  // `progress` gets the bytes moved so far; it and the memory stay until the end.
+  DeviceCopy(CopyWork work, std::atomic<std::uint64_t>& progress);
+  DeviceCopy(const DeviceCopy&) = delete;
+  DeviceCopy& operator=(const DeviceCopy&) = delete;
+  ~DeviceCopy() = default;
+
+  // Nothing more is given to the GPU. The end comes when it is done with what it has,
+  // some milliseconds later at most. Any thread.
+  void stop() noexcept { was_stopped_.store(true, std::memory_order_relaxed); }
+
+  // Since the end.
+  bool is_complete() const noexcept { return bytes_moved_ == bytes_ && !failure_; }
+  bool was_stopped() const noexcept {
+    return was_stopped_.load(std::memory_order_relaxed);
+  }
+  // The first one. None: all bytes were moved, unless it was_stopped().
+  const std::optional<CopyFailure>& failure() const noexcept { return failure_; }
+  std::uint64_t bytes_moved() const noexcept { return bytes_moved_; }
+
+  CuDevice device() const noexcept { return device_; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+  // By the CUDA thread until the end. The work is there once.
+  CopyWork take_work() noexcept { return std::move(work_); }
+  void add_moved(std::uint64_t bytes) noexcept;
+  void fail(CopyFailure failure);
+
+ private:
+  CopyWork work_;
+  const CuDevice device_;
+  const std::uint64_t bytes_;
+  std::atomic<std::uint64_t>& progress_;
+  std::atomic<bool> was_stopped_{false};
+  std::uint64_t bytes_moved_ = 0;
+  std::optional<CopyFailure> failure_;
+};
+
+}  // namespace nixl_connect::paths::cuda

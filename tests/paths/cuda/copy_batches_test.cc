@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/copy_batches.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+namespace nixl_connect::paths::cuda {
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+
+// Side by side nowhere.
+std::vector<Page> ranges_of(std::size_t count, std::uint64_t size) {
+  std::vector<Page> ranges;
+  for (std::size_t i = 0; i < count; ++i)
+    ranges.push_back({i * 2 * size, i * 3 * size, size});
+  return ranges;
+}
+
+std::vector<CopyBatch> all_of(CopyBatches batches) {
+  std::vector<CopyBatch> all;
+  while (!batches.is_empty()) all.push_back(batches.next());
+  EXPECT_EQ(batches.bytes_left(), 0U);
+  return all;
+}
+
+TEST(CopyBatches, AreOneOfTheCopyEngineForAFewRanges) {
+  const auto batches = all_of({ranges_of(kFewRanges, 5000), 32});
+  ASSERT_EQ(batches.size(), 1U);
+  EXPECT_FALSE(batches[0].is_for_kernel);
+  EXPECT_EQ(batches[0].bytes, kFewRanges * 5000);
+}
+
+TEST(CopyBatches, AreForTheKernelFromMoreRangesOn) {
+  EXPECT_TRUE(are_for_kernel(ranges_of(kFewRanges + 1, 5000)));
+  const auto batches = all_of({ranges_of(kFewRanges + 1, 5000), 32});
+  ASSERT_EQ(batches.size(), 1U);
+  EXPECT_TRUE(batches[0].is_for_kernel);
+  EXPECT_FALSE(all_of({ranges_of(kFewRanges + 1, 5000), 0})[0].is_for_kernel)
+      << "without a kernel";
+}
+
+TEST(CopyBatches, GiveLargeRangesToTheCopyEngineFirst) {
+  auto ranges = ranges_of(10, 4096);
+  ranges.insert(ranges.begin() + 5, {1'000'000'000, 2'000'000'000, kLeastEngineBytes});
+  const auto batches = all_of({ranges, 32});
+  ASSERT_EQ(batches.size(), 2U);
+  EXPECT_FALSE(batches[0].is_for_kernel);
+  EXPECT_EQ(batches[0].bytes, kLeastEngineBytes);
+  EXPECT_TRUE(batches[1].is_for_kernel);
+  EXPECT_EQ(batches[1].ranges.size(), 10U);
+}
+
+TEST(CopyBatches, CutALargeRange) {
+  const auto batches = all_of({{{10, 20, 200 * kMiB}}, 32});
+  ASSERT_EQ(batches.size(), 4U);
+  EXPECT_EQ(batches[1].ranges[0].source, 10 + 63 * kMiB);
+  EXPECT_EQ(batches[1].ranges[0].target, 20 + 63 * kMiB);
+  EXPECT_EQ(batches[3].bytes, 200 * kMiB - 3 * 63 * kMiB);
+}
+
+TEST(CopyBatches, AreSmallerWithFewBlocks) {
+  const auto ranges = ranges_of(10'000, 4096);
+  const auto fast = all_of({ranges, 132});
+  const auto slow = all_of({ranges, 1});
+  EXPECT_EQ(fast.size(), 1U);
+  EXPECT_GE(slow.size(), 10U);
+}
+
+TEST(CopyBatches, HaveEachByteOnceAndAreNeverTooLarge) {
+  for (unsigned seed = 0; seed < 100; ++seed) {
+    std::mt19937_64 random(seed);
+    std::vector<Page> ranges(random() % 300 + 1);
+    std::uint64_t next = 0;
+    for (Page& range : ranges) {
+      range = {next, next + 7, 1 + random() % (random() % 4 == 0 ? 90 * kMiB : 9000)};
+      next += range.size + 1;
+    }
+    const auto blocks = static_cast<std::uint32_t>(random() % 40);
+    std::vector<Page> seen;
+    for (const CopyBatch& batch : all_of({ranges, blocks})) {
+      EXPECT_LE(batch.weight, kBatchWeight);
+      EXPECT_FALSE(batch.ranges.empty());
+      std::uint64_t bytes = 0;
+      for (const Page& range : batch.ranges) bytes += range.size;
+      EXPECT_EQ(bytes, batch.bytes);
+      seen.insert(seen.end(), batch.ranges.begin(), batch.ranges.end());
+    }
+    std::sort(seen.begin(), seen.end(),
+              [](const Page& a, const Page& b) { return a.source < b.source; });
+    auto part = seen.begin();
+    for (const Page& range : ranges)
+      for (std::uint64_t done = 0; done < range.size; done += part++->size) {
+        ASSERT_NE(part, seen.end()) << seed;
+        ASSERT_EQ(part->source, range.source + done) << seed;
+        ASSERT_EQ(part->target, range.target + done) << seed;
+      }
+    EXPECT_EQ(part, seen.end());
+  }
+}
+
+}  // namespace
+}  // namespace nixl_connect::paths::cuda

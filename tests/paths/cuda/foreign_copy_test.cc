@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Copies from and to GPU memory of another process.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "paths/cuda/copy_owner.h"
+#include "paths/cuda/exporter.h"
+#include "paths/cuda/segment.h"
+#include "paths/cuda/stand_in_fixture.h"
+
+namespace nixl_connect::paths::cuda::testing {
+namespace {
+
+using Cause = CopyFailure::Cause;
+using Foreign = CopyWork::Foreign;
+
+// The exporter has the first GPU, this process uses the second.
+class ForeignCopies : public StandInTest {
+ protected:
+  static constexpr std::size_t kRanges = 40;
+  static constexpr std::size_t kRange = 70;
+  static constexpr std::size_t kStride = 113;
+  static constexpr std::size_t kSize = kRanges * kStride;
+
+  // From the memory, or to it, at `offset`. The files go with it.
+  CopyWork work(Exporter::Exported& exported, Foreign side, std::size_t offset = 0) {
+    CopyWork work{.device = 1, .foreign_side = side};
+    const CuDevicePointer there = exported.memory.chunks[0].start + offset;
+    for (std::size_t i = 0; i < kRanges; ++i) {
+      const CuDevicePointer remote = there + i * kStride;
+      const CuDevicePointer local = local_.get() + (kRanges - 1 - i) * kStride;
+      if (side == Foreign::kSources)
+        work.ranges.push_back({remote, local, kRange});
+      else
+        work.ranges.push_back({local, remote, kRange});
+    }
+    auto& part = work.foreign.emplace_back();
+    part.memory = exported.memory;
+    part.files = std::move(exported.files);
+    exported.files.clear();
+    return work;
+  }
+  std::shared_ptr<DeviceCopy> read(Exporter::Exported& exported,
+                                   std::size_t offset = 0) {
+    session_.fill(local_.get(), 0, kSize);
+    return owner_.copy(work(exported, Foreign::kSources, offset));
+  }
+  // Each range of ours has that value, and nothing else has.
+  void expect_local(unsigned char value) const {
+    auto expected = bytes_of(0, kSize);
+    for (std::size_t i = 0; i < kRanges; ++i)
+      std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(i * kStride), kRange,
+                  static_cast<std::byte>(value));
+    EXPECT_EQ(session_.read(local_.get(), kSize), expected);
+  }
+
+  const Session session_{1};
+  const DeviceMemory local_ = allocate(session_.driver, kSize);
+  Exporter exporter_;
+  Owner owner_;
+};
+
+TEST_F(ForeignCopies, ReadMemoryThatComesByHandle) {
+  auto exported = exporter_.allocate(kSize + 50, 7);
+  EXPECT_TRUE(read(exported, 50)->is_complete());
+  expect_local(7);
+  EXPECT_TRUE(read(exported)->is_complete());
+  EXPECT_EQ(stand_in::calls("cuIpcOpenMemHandle"), 1U) << "kept open";
+}
+
+TEST_F(ForeignCopies, ReadMemoryThatComesByFiles) {
+  auto exported = exporter_.map(3, 20);
+  EXPECT_TRUE(read(exported, Segment::kChunk)->is_complete());
+  expect_local(21);
+  ASSERT_TRUE(exported.files.empty());
+  EXPECT_TRUE(read(exported, 2 * Segment::kChunk)->is_complete()) << "it is open";
+  expect_local(22);
+}
+
+TEST_F(ForeignCopies, WriteMemory) {
+  auto exported = exporter_.allocate(kSize, 1);
+  session_.fill(local_.get(), 9, kSize);
+  EXPECT_TRUE(owner_.copy(work(exported, Foreign::kTargets))->is_complete());
+  EXPECT_TRUE(read(exported)->is_complete());
+  expect_local(9);
+}
+
+TEST_F(ForeignCopies, FindTheMemoryOfEachRange) {
+  auto first = exporter_.allocate(kSize, 1);
+  auto second = exporter_.map(1, 2);
+  CopyWork both = work(first, Foreign::kSources);
+  CopyWork other = work(second, Foreign::kSources);
+  for (std::size_t i = 0; i < kRanges; i += 2) both.ranges[i] = other.ranges[i];
+  both.foreign.push_back(std::move(other.foreign[0]));
+  session_.fill(local_.get(), 0, kSize);
+  EXPECT_TRUE(owner_.copy(std::move(both))->is_complete());
+  EXPECT_EQ(session_.read(local_.get(), kRange), bytes_of(1, kRange));
+  EXPECT_EQ(session_.read(local_.get() + kStride, kRange), bytes_of(2, kRange));
+}
+
+TEST_F(ForeignCopies, AskForFilesThatAreNeeded) {
+  auto exported = exporter_.map(1, 3);
+  auto files = std::move(exported.files);
+  exported.files.clear();
+  const auto copy = read(exported);
+  ASSERT_TRUE(copy->failure());
+  EXPECT_EQ(copy->failure()->cause, Cause::kFilesMissing);
+  exported.files = std::move(files);
+  EXPECT_TRUE(read(exported)->is_complete());
+}
+
+TEST_F(ForeignCopies, SayThatMemoryCannotBeOpened) {
+  auto exported = exporter_.allocate(kSize, 1);
+  exporter_.kill();
+  const auto copy = read(exported);
+  ASSERT_TRUE(copy->failure());
+  EXPECT_EQ(copy->failure()->cause, Cause::kNotOpened);
+  EXPECT_TRUE(copy->failure()->message.starts_with("opening GPU memory of another"))
+      << copy->failure()->message;
+  expect_local(0);
+}
+
+TEST_F(ForeignCopies, SayThatMemoryIsOutOfReach) {
+  auto exported = exporter_.allocate(kSize, 1);
+  stand_in::set_peers(false);
+  const auto copy = read(exported);
+  ASSERT_TRUE(copy->failure());
+  EXPECT_EQ(copy->failure()->cause, Cause::kUnreachable);
+}
+
+TEST_F(ForeignCopies, SayThatMemoryIsNotAsItsOwnerSays) {
+  auto exported = exporter_.allocate(kSize, 1);
+  const auto outside = read(exported, 50);
+  ASSERT_TRUE(outside->failure());
+  EXPECT_EQ(outside->failure()->cause, Cause::kNotAsSaid);
+  EXPECT_EQ(outside->failure()->kind, ErrorKind::kInvalidArgument);
+  auto smaller = exporter_.allocate(2 * kSize, 1);
+  smaller.memory.chunks[0].size += 1;
+  const auto copy = read(smaller);
+  ASSERT_TRUE(copy->failure());
+  EXPECT_EQ(copy->failure()->cause, Cause::kNotAsSaid);
+  EXPECT_EQ(copy->failure()->kind, ErrorKind::kUnsupported);
+  expect_local(0);
+}
+
+TEST_F(ForeignCopies, HoldMemoryUntilTheGpuIsDone) {
+  auto exported = exporter_.allocate(kSize, 4);
+  session_.fill(local_.get(), 0, kSize);
+  stand_in::hold_streams();
+  const auto copy = owner_.add(1, work(exported, Foreign::kSources));
+  stand_in::wait_for_calls("cuStreamWriteValue32", 1);
+  owner_.thread().drop(exporter_.instance());
+  owner_.copy({.device = 1});
+  EXPECT_EQ(stand_in::calls("cuIpcCloseMemHandle"), 0U);
+  stand_in::release_streams();
+  EXPECT_EQ(owner_.wait(), 1U);
+  EXPECT_EQ(stand_in::calls("cuIpcCloseMemHandle"), 1U);
+  EXPECT_TRUE(copy->is_complete());
+  expect_local(4);
+}
+
+TEST_F(ForeignCopies, CloseMemoryWhoseOwnerHasGone) {
+  auto exported = exporter_.allocate(kSize, 4);
+  EXPECT_TRUE(read(exported)->is_complete());
+  exporter_.kill();
+  owner_.thread().drop(exported.memory.owner);
+  owner_.copy({.device = 1});
+  EXPECT_EQ(stand_in::calls("cuIpcCloseMemHandle"), 1U);
+}
+
+}  // namespace
+}  // namespace nixl_connect::paths::cuda::testing
