@@ -42,6 +42,34 @@ Gate& gate() {
   return gate;
 }
 
+// How much work there is on all streams.
+class Load {
+ public:
+  void add() {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+  }
+  void remove() {
+    const std::lock_guard lock(mutex_);
+    --count_;
+    changed_.notify_all();
+  }
+  void wait_for_none() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t count_ = 0;
+};
+
+Load& load() {
+  static auto& load = *new Load;
+  return load;
+}
+
 // Kept by the thread as well, which ends when its work is done and nobody can add any.
 struct Queue {
   CuContext context = nullptr;
@@ -70,6 +98,7 @@ void run(const std::shared_ptr<Queue>& queue) {
       if (result != kCuSuccess) context->sticky = result;
     }
     work = nullptr;
+    load().remove();
     lock.lock();
     queue->is_busy = false;
     queue->changed.notify_all();
@@ -120,6 +149,7 @@ std::shared_ptr<Queue> queue_of(CuStream stream) {
 
 void hold_streams() { gate().set(true); }
 void release_streams() { gate().set(false); }
+void wait_for_streams() { load().wait_for_none(); }
 
 std::size_t objects() {
   const std::lock_guard lock(streams().mutex);
@@ -133,6 +163,7 @@ CuResult enqueue(CuStream stream, Work work) {
     return sticky;
   const std::lock_guard lock(queue->mutex);
   queue->work.push_back(std::move(work));
+  load().add();
   queue->changed.notify_all();
   return kCuSuccess;
 }

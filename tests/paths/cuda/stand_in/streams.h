@@ -16,4 +16,7 @@ using Work = std::function<CuResult(CuDevice device)>;
 // Of no stream: of the default one of the current context.
 CuResult enqueue(CuStream stream, Work work);
 
+// Returns when none has any work.
+void wait_for_streams();
+
 }  // namespace nixl_connect::paths::cuda::stand_in
