@@ -49,6 +49,10 @@ struct ConnectorOptions {
   // the system's. Environment: NIXL_CONNECT_UCX_DIRECTORY.
   std::string ucx_directory{};
 
+  // File of the CUDA driver, opened when the first operation names memory of a GPU.
+  // Empty: the system's libcuda.so.1. Environment: NIXL_CONNECT_CUDA_DRIVER.
+  std::string cuda_driver{};
+
   // Network devices that may carry data, as UCX names them ("eth0,mlx5_0:1"). Empty:
   // all. A name that this host does not have is refused. Environment:
   // NIXL_CONNECT_NET_DEVICES.

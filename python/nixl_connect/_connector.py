@@ -37,7 +37,7 @@ class Connector(AsyncClosing):
     every operation that sets none, in seconds; None is no deadline. `network` False
     keeps this process unreachable from other hosts; `net_devices` names the devices
     that may carry data, as UCX does (``"eth0,mlx5_0:1"``). `ucx_directory`: the folder
-    of libucp.so.0. `spin` (seconds): how long the library's thread stays awake after
+    of libucp.so.0; `cuda_driver`: the file of CUDA's driver. `spin` (seconds): how long the library's thread stays awake after
     activity; `drain_timeout` (seconds): how long an operation that has ended waits for
     a silent peer; `copy_threads`: how many threads copy at once on one host, by default
     one for each core but one, at most 8; `advise_huge_pages` False asks for no huge
@@ -69,6 +69,7 @@ class Connector(AsyncClosing):
         network: bool | None = None,
         net_devices: str | None = None,
         ucx_directory: str | None = None,
+        cuda_driver: str | None = None,
         spin: float | None = None,
         drain_timeout: float | None = None,
         copy_threads: int | None = None,
@@ -95,6 +96,7 @@ class Connector(AsyncClosing):
             network=network,
             net_devices=net_devices,
             ucx_directory=ucx_directory,
+            cuda_driver=cuda_driver,
             spin=spin,
             drain_timeout=drain_timeout,
             copy_threads=copy_threads,

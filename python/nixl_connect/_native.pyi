@@ -119,6 +119,7 @@ class Connector:
         worker_id: str | None,
         timeout_ns: int | None,
         ucx_directory: str | None,
+        cuda_driver: str | None,
         net_devices: str | None,
         network: bool | None,
         spin_us: int | None,

@@ -25,6 +25,7 @@ def open_connector(name: str, options: Options) -> _native.Connector:
             worker_id=name,
             timeout_ns=nanoseconds(options.timeout),
             ucx_directory=options.ucx_directory or _wheel_directory(),
+            cuda_driver=options.cuda_driver,
             net_devices=options.net_devices,
             network=options.network,
             spin_us=_scaled(options.spin, 1e6),

@@ -19,6 +19,7 @@ class Options:
     network: bool | None
     net_devices: str | None
     ucx_directory: str | None
+    cuda_driver: str | None
     spin: float | None
     drain_timeout: float | None
     copy_threads: int | None
@@ -36,6 +37,7 @@ class Options:
         _check_type(
             "ucx_directory", self.ucx_directory, str, "the name of a folder, a str"
         )
+        _check_type("cuda_driver", self.cuda_driver, str, "the name of a file, a str")
         check_seconds(self.spin, "spin", 1)
         check_seconds(self.drain_timeout, "drain_timeout", 3600)
         if self.copy_threads is not None:

@@ -80,6 +80,7 @@ std::optional<std::chrono::nanoseconds> duration_of(std::optional<std::int64_t> 
 void open(ConnectorObject* self, std::optional<std::string> worker_id,
           std::optional<std::int64_t> timeout_ns,
           std::optional<std::string> ucx_directory,
+          std::optional<std::string> cuda_driver,
           std::optional<std::string> net_devices, std::optional<bool> network,
           std::optional<std::int64_t> spin_us,
           std::optional<std::int64_t> drain_timeout_ms,
@@ -90,6 +91,7 @@ void open(ConnectorObject* self, std::optional<std::string> worker_id,
   options.worker_id = std::move(worker_id);
   options.timeout = duration_of(timeout_ns);
   if (ucx_directory) options.ucx_directory = *std::move(ucx_directory);
+  if (cuda_driver) options.cuda_driver = *std::move(cuda_driver);
   if (net_devices) options.net_devices = *std::move(net_devices);
   if (network) options.network = *network;
   if (spin_us) options.spin = std::chrono::microseconds(*spin_us);
@@ -179,7 +181,8 @@ void bind_connector(nb::module_& module) {
   module.def("forget_closing", &forget_closing);
   nb::class_<ConnectorObject>(module, "Connector")
       .def("__init__", &open, nb::kw_only(), "worker_id"_a.none(),
-           "timeout_ns"_a.none(), "ucx_directory"_a.none(), "net_devices"_a.none(),
+           "timeout_ns"_a.none(), "ucx_directory"_a.none(), "cuda_driver"_a.none(),
+           "net_devices"_a.none(),
            "network"_a.none(), "spin_us"_a.none(), "drain_timeout_ms"_a.none(),
            "copy_threads"_a.none(), "advise_huge_pages"_a.none(),
            "allow_ptrace"_a.none(), "rules"_a.none(), "costs_file"_a.none(),

@@ -106,6 +106,7 @@ void read_log_level(ConnectorOptions& options) {
 ConnectorOptions ConnectorOptions::from_environment() {
   ConnectorOptions options;
   options.ucx_directory = variable("NIXL_CONNECT_UCX_DIRECTORY");
+  options.cuda_driver = variable("NIXL_CONNECT_CUDA_DRIVER");
   options.net_devices = variable("NIXL_CONNECT_NET_DEVICES");
   read_switch("NIXL_CONNECT_NETWORK", options.network);
   read_spin(options);

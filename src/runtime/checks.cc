@@ -20,11 +20,19 @@ std::string position(std::size_t index, std::size_t count) {
 }
 
 void check_device(const Device& device) {
-  if (device.kind() != DeviceKind::kHost)
-    throw Error(
-        ErrorKind::kUnsupported,
-        "memory of " + to_string(device) +
-            " cannot be moved by this version, which moves host memory (cpu) only");
+  if (device.kind() != DeviceKind::kHost && device.kind() != DeviceKind::kCuda)
+    throw Error(ErrorKind::kUnsupported,
+                "memory of " + to_string(device) +
+                    " cannot be moved by this version, which moves memory of the host "
+                    "(cpu) and of NVIDIA's GPUs (cuda)");
+}
+
+// Whether the region is what the descriptor says.
+bool is_on(const Device& device, const wire::Region& region) {
+  if (device.kind() != DeviceKind::kCuda)
+    return region.memory == wire::MemoryType::kDram;
+  return region.memory == wire::MemoryType::kVram &&
+         region.device_id == static_cast<std::uint64_t>(device.id());
 }
 
 // One of several that does not fit; made only to say why.
@@ -86,15 +94,20 @@ void check_transfer(const RdmaMetadata& remote, OperationKind kind,
 
 std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
   std::vector<RemoteRange> ranges;
+  Device device;
   ranges.reserve(remote.descriptors.size());
   for (const SerializedDescriptor& descriptor : remote.descriptors) {
     // Of thousands, mostly; to read it takes longer than all else here.
-    if (std::string_view(descriptor.device) != kHostDevice)
-      check_device(Device(descriptor.device));
+    if (std::string_view(descriptor.device) != kHostDevice) {
+      device = Device(descriptor.device);
+      check_device(device);
+    } else {
+      device = Device();
+    }
     RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
     if (descriptor.size != 0) {
       range.region = agent.find(descriptor.ptr, descriptor.size, ranges.size());
-      if (range.region == nullptr)
+      if (range.region == nullptr || !is_on(device, *range.region))
         refuse("the metadata names " + std::to_string(descriptor.size) +
                " bytes that agent " + agent.name() +
                " has not exposed; ask the peer for new metadata");

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "paths/cuda/copy_thread.h"
 #include "paths/ucx/transfer.h"
 #include "runtime/operation_state.h"
 #include "wire/notification.h"
@@ -95,14 +96,17 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
               },
               [this](core::PeerId peer) {
                 tracing_permission_.went(peer);
+                forget_gpu_memory_of(peer);
                 core_.peer_left(peer);
               }}),
       outbox_(peers_, channels_.get(), resources.instance),
       fetches_(outbox_, resources.options.drain_timeout),
+      gpu_paths_(resources.gpus),
       host_paths_({resources.is_host_forbidden, copy_threads(resources.options)},
-                  resources.costs, fetches_),
+                  resources.costs, fetches_, gpu_paths_),
+      wake_(std::move(wake)),
       // Besides the one that has the turn.
-      copies_(copy_threads(resources.options) - 1, std::move(wake)) {
+      copies_(copy_threads(resources.options) - 1, wake_) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
   });
@@ -125,7 +129,7 @@ bool Dispatcher::turn() {
   // waits for it: with few cores that would take the one on which the peer runs.
   bool is_worth_spinning = is_active;
   carry_out_all();
-  if (help_copies()) is_active = is_worth_spinning = true;
+  if (help_copies() || take_ended_gpu_copies()) is_active = is_worth_spinning = true;
   heard_message_ = false;
   const bool did_hear_locally = listen_to_local_peers();
   if (worker_.progress() || did_hear_locally) {
@@ -259,7 +263,7 @@ void Dispatcher::give_up() {
   close_deadline_ = core::kNever;
   bool is_left_to_peers = lease_checks_.is_empty() && leaving_ == 0;
   for (auto& [operation, running] : running_) {
-    const bool is_ours = running.copy != nullptr || running.transfer != nullptr;
+    const bool is_ours = running.copy || running.gpu_copy || running.transfer;
     if (is_ours) is_left_to_peers = false;
     finish(running.state, core::failed(ErrorKind::kInternal,
                                        std::string("the Connector was closed and ") +

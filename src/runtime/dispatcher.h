@@ -18,6 +18,7 @@
 #include "paths/ucx/worker.h"
 #include "runtime/deliveries.h"
 #include "runtime/fetches.h"
+#include "runtime/gpu_paths.h"
 #include "runtime/host_paths.h"
 #include "runtime/lease_checks.h"
 #include "runtime/local_channels.h"
@@ -27,6 +28,10 @@
 #include "runtime/resources.h"
 #include "runtime/running.h"
 #include "runtime/tracing_permission.h"
+
+namespace nixl_connect::paths::cuda {
+class CopyThread;
+}
 
 namespace nixl_connect::runtime {
 
@@ -67,7 +72,8 @@ class Dispatcher {
 
   // Nothing is left to do, and UCX's event, a local one or `wake` will tell of more.
   bool arm() {
-    return !copies_.has_ended() && !(channels_ && channels_->is_due()) && worker_.arm();
+    return !copies_.has_ended() && !have_gpu_copies_ended() &&
+           !(channels_ && channels_->is_due()) && worker_.arm();
   }
 
   // Some of what is to be done comes with further turns only; no event will ask for it.
@@ -100,6 +106,7 @@ class Dispatcher {
   // Even if the connection is lost.
   bool uses_memory_of(core::PeerId peer) const noexcept {
     return is_under_way(peer, &Running::copy) || is_under_way(peer, &Running::view) ||
+           is_under_way(peer, &Running::gpu_copy) ||
            is_under_way(peer, &Running::transfer);
   }
 
@@ -155,6 +162,11 @@ class Dispatcher {
   bool try_start_copy(core::OperationId operation, Running& running);
   bool map_for_view(BeginRequest& request, Peer& peer);
   bool help_copies();
+  bool have_gpu_copies_ended() const noexcept;
+  bool try_start_gpu_copy(core::OperationId operation, Running& running, Peer& peer);
+  bool take_ended_gpu_copies();
+  void gpu_copy_ended(core::OperationId operation);
+  void forget_gpu_memory_of(core::PeerId peer);
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);
   void transfer_ended(core::OperationId operation, paths::ucx::TransferResult end);
@@ -177,8 +189,11 @@ class Dispatcher {
   Peers peers_;
   Outbox outbox_;
   Fetches fetches_;
+  const GpuPaths gpu_paths_;
   const HostPaths host_paths_;
+  const std::function<void()> wake_;
   paths::host::CopyPool copies_;
+  std::unique_ptr<paths::cuda::CopyThread> gpu_copies_;  // null until the first
   std::unordered_map<core::OperationId, Running> running_;
   core::Time time_ = now();  // about, for everything that happens in one turn
   core::Time last_activity_ = time_;

@@ -3,6 +3,7 @@
 // The core's commands, and the ends of the transfers they start.
 #include "base/log.h"
 #include "nixl_connect/connector.h"
+#include "paths/cuda/device_copy.h"
 #include "paths/ucx/transfer.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
@@ -45,6 +46,7 @@ void Dispatcher::carry_out(const core::StopTransfer& command) {
                                 time_);
   Running& running = running_.at(command.operation);
   if (running.transfer) running.transfer->stop();
+  if (running.gpu_copy) running.gpu_copy->stop();
   if (running.copy && running.copy->stop() == Copy::Step::kEnded)
     copy_ended(command.operation);
 }

@@ -103,6 +103,8 @@ bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
     core_.transfer_ended(operation, std::nullopt, 0, state.path(), time_);
     return true;
   }
+  if (running.path == core::Path::kCudaPeer)
+    return try_start_gpu_copy(operation, running, *peer);
   running.copy =
       host_paths_.copy(running.path, movement_of(running), *peer, state.bytes());
   if (!running.copy) return false;

@@ -124,7 +124,8 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                     lease,
                                     resources_->leases.table_of(lease),
                                     exports_of(descriptors),
-                                    base::place_of_this_process()};
+                                    base::place_of_this_process(),
+                                    gpu_exports_of(descriptors, hold)};
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
@@ -145,13 +146,17 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
   check_transfer(remote, kind, descriptors);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
   driver_->mailbox().check_usable();
-  if (kind == OperationKind::kRead && resources_->options.advise_huge_pages)
+  const bool is_of_gpu = descriptors[0].device().kind() == DeviceKind::kCuda;
+  if (kind == OperationKind::kRead && !is_of_gpu &&
+      resources_->options.advise_huge_pages)
     paths::host::prepare(descriptors);
   auto agent = remote_agents_.load(remote.nixl_metadata);
   auto ranges = resolve(remote, *agent);
-  // For a peer of ours, only if UCX is to carry the bytes after all.
+  // For a peer of ours, only if UCX is to carry the bytes after all, or to know that it
+  // is memory of that GPU.
   RegistrationHold hold;
-  if (!agent->extension()) hold = resources_->registrations.acquire(descriptors);
+  if (!agent->extension() || is_of_gpu)
+    hold = resources_->registrations.acquire(descriptors);
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{++last_operation_, kind, remote.notification_key,
                                agent->name()},

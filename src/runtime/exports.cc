@@ -4,9 +4,12 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/exported_memory.h"
+#include "runtime/gpus.h"
 #include "runtime/lease_words.h"
+#include "runtime/registrations.h"
 
 namespace nixl_connect::runtime {
 
@@ -23,6 +26,22 @@ std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors) {
     exports.push_back({place->id, place->address, place->size,
                        static_cast<std::uint32_t>(place->fd)});
     if (exports.size() == wire::kMaxExports) break;
+  }
+  return exports;
+}
+
+std::vector<wire::GpuExport> gpu_exports_of(std::span<const Descriptor> descriptors,
+                                            const RegistrationHold& hold) {
+  std::vector<wire::GpuExport> exports;
+  const GpuRegion* last = nullptr;
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    const GpuRegion* const region = hold.gpu_region(i);
+    if (region == std::exchange(last, region) || region == nullptr || !region->exported)
+      continue;
+    if (std::find(exports.begin(), exports.end(), *region->exported) != exports.end())
+      continue;
+    exports.push_back(*region->exported);
+    if (exports.size() == wire::kMaxGpuExports) break;
   }
   return exports;
 }

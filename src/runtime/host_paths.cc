@@ -14,6 +14,7 @@
 #include "paths/local/local_copy.h"
 #include "runtime/exports.h"
 #include "runtime/fetches.h"
+#include "runtime/gpu_paths.h"
 #include "runtime/peers.h"
 
 namespace nixl_connect::runtime {
@@ -141,7 +142,8 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
 }
 
 Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
-  Facts facts;  // of host memory, as check_descriptors() lets no other pass
+  Facts facts;
+  gpu_paths_.add_facts(movement, facts);
   const auto& extension = movement.agent.extension();
   facts.is_host_forbidden = settings_.is_host_forbidden;
   facts.is_ours = extension.has_value();
@@ -182,7 +184,7 @@ HostPaths::CopyPtr HostPaths::copy(core::Path path, const Movement& movement,
       return mapped_copy(movement, peer, progress);
     case core::Path::kHostCma:
       return cma_copy(movement, peer, progress);
-    case core::Path::kCudaPeer:  // never chosen, as all memory is the host's
+    case core::Path::kCudaPeer:
     case core::Path::kUcx:
       break;
   }

@@ -19,6 +19,7 @@
 namespace nixl_connect::runtime {
 
 class Fetches;
+class GpuPaths;
 struct Peer;
 
 // Which bytes an operation of the initiating side moves. Refers to what others own.
@@ -38,15 +39,17 @@ class HostPaths {
     unsigned copy_threads;
   };
 
-  HostPaths(const Settings& settings, const core::Costs& costs, const Fetches& fetches)
-      : settings_(settings), costs_(costs), fetches_(fetches) {}
+  HostPaths(const Settings& settings, const core::Costs& costs, const Fetches& fetches,
+            const GpuPaths& gpu_paths)
+      : settings_(settings), costs_(costs), fetches_(fetches), gpu_paths_(gpu_paths) {}
 
   // Among all paths. `failed` ones were found closed for this movement. May ask the
   // kernel once for each peer.
   core::Choice choose(const Movement& movement, Peer& peer,
                       const core::PathRules& rules, core::PathSet failed) const;
 
-  // Null for core::Path::kUcx, and if the bytes cannot go that way after all.
+  // Null for the paths that are none of host memory, and if the bytes cannot go that
+  // way after all.
   CopyPtr copy(core::Path path, const Movement& movement, Peer& peer,
                std::atomic<std::uint64_t>& progress) const;
 
@@ -62,6 +65,7 @@ class HostPaths {
   const Settings settings_;
   const core::Costs costs_;
   const Fetches& fetches_;
+  const GpuPaths& gpu_paths_;
 };
 
 }  // namespace nixl_connect::runtime

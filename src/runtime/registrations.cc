@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "runtime/gpus.h"
 
 namespace nixl_connect::runtime {
 namespace {
@@ -32,17 +33,19 @@ RegistrationHold::~RegistrationHold() {
   if (!held_.empty()) registrations_->release(held_);
 }
 
-Registrations::Registrations(const paths::ucx::Context& context,
+Registrations::Registrations(const paths::ucx::Context& context, Gpus& gpus,
                              std::string agent_base_name)
-    : context_(context), agent_base_name_(std::move(agent_base_name)) {}
+    : context_(context), gpus_(gpus), agent_base_name_(std::move(agent_base_name)) {}
 
 RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors) {
   std::vector<HeldRegistration> held;
   held.reserve(descriptors.size());
+  std::shared_ptr<const GpuRegion> likely;
   const std::lock_guard lock(mutex_);
   try {
     for (const Descriptor& descriptor : descriptors)
-      held.push_back(descriptor.size() == 0 ? HeldRegistration{} : acquire(descriptor));
+      held.push_back(descriptor.size() == 0 ? HeldRegistration{}
+                                            : acquire(descriptor, likely));
   } catch (...) {
     release_locked(held);
     throw;
@@ -50,29 +53,43 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
   return {*this, std::move(held)};
 }
 
-HeldRegistration Registrations::acquire(const Descriptor& descriptor) {
+HeldRegistration Registrations::acquire(const Descriptor& descriptor,
+                                        std::shared_ptr<const GpuRegion>& likely) {
   const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
   if (is_new) {
     try {
       sweep_now_and_then();
-      registered_[id] = std::make_unique<const paths::ucx::Registration>(
-          context_, descriptor.ptr(), descriptor.size());
+      Registered& made = registered_[id];
+      if (descriptor.device().kind() == DeviceKind::kCuda)
+        made.gpu_region = likely = gpus_.region_of(descriptor, likely);
+      else
+        made.by_ucx = std::make_unique<const paths::ucx::Registration>(
+            context_, descriptor.ptr(), descriptor.size());
     } catch (...) {
       registered_.erase(id);
       table_.release_failed(id);
       throw;
     }
   }
-  return {id, registered_.at(id).get()};
+  const Registered& found = registered_.at(id);
+  return {id, found.by_ucx.get(), found.gpu_region.get()};
 }
 
 wire::AgentMetadata Registrations::describe(std::span<const Descriptor> descriptors,
                                             const RegistrationHold& hold) {
   wire::AgentMetadata agent;
-  for (std::size_t i = 0; i < descriptors.size(); ++i)
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    const Descriptor& each = descriptors[i];
     if (hold[i] != nullptr)
-      agent.regions.push_back({wire::MemoryType::kDram, descriptors[i].ptr(),
-                               descriptors[i].size(), 0, hold[i]->packed_rkey()});
+      agent.regions.push_back({wire::MemoryType::kDram, each.ptr(), each.size(), 0,
+                               hold[i]->packed_rkey()});
+    else if (hold.gpu_region(i) != nullptr)
+      agent.regions.push_back({wire::MemoryType::kVram,
+                               each.ptr(),
+                               each.size(),
+                               static_cast<std::uint64_t>(each.device().id()),
+                               {}});
+  }
   const std::lock_guard lock(mutex_);
   if (!note_keys(descriptors, hold)) {
     ++epoch_;
@@ -112,7 +129,7 @@ void Registrations::release(std::span<const HeldRegistration> held) noexcept {
 
 void Registrations::release_locked(std::span<const HeldRegistration> held) noexcept {
   for (const HeldRegistration& each : held)
-    if (each.registration != nullptr) forget(table_.release(each.id));
+    if (each.id != 0) forget(table_.release(each.id));
 }
 
 void Registrations::sweep_now_and_then() {

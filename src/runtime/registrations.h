@@ -22,10 +22,14 @@ namespace nixl_connect::runtime {
 
 class Registrations;
 
+class Gpus;
+struct GpuRegion;
+
 // One descriptor's registration; none for an empty descriptor.
 struct HeldRegistration {
   core::RegistrationId id = 0;
-  const paths::ucx::Registration* registration = nullptr;
+  const paths::ucx::Registration* registration = nullptr;  // of memory of the host
+  const GpuRegion* gpu_region = nullptr;                   // of that of a GPU
 };
 
 // One operation's use of its descriptors' registrations, in their order. Released by
@@ -43,6 +47,9 @@ class RegistrationHold {
   const paths::ucx::Registration* operator[](std::size_t index) const {
     return held_[index].registration;
   }
+  const GpuRegion* gpu_region(std::size_t index) const {
+    return held_[index].gpu_region;
+  }
 
  private:
   Registrations* registrations_ = nullptr;
@@ -51,10 +58,11 @@ class RegistrationHold {
 
 class Registrations {
  public:
-  Registrations(const paths::ucx::Context& context, std::string agent_base_name);
+  Registrations(const paths::ucx::Context& context, Gpus& gpus,
+                std::string agent_base_name);
 
   // Registers what is not registered yet; all or nothing. Throws what
-  // paths::ucx::Registration throws.
+  // paths::ucx::Registration and Gpus::region_of() throw.
   RegistrationHold acquire(std::span<const Descriptor> descriptors);
 
   // The regions as peers need them, and the agent name that they may safely be handed
@@ -70,7 +78,8 @@ class Registrations {
 
  private:
   // All with mutex_ held.
-  HeldRegistration acquire(const Descriptor& descriptor);
+  HeldRegistration acquire(const Descriptor& descriptor,
+                           std::shared_ptr<const GpuRegion>& likely);
   void release_locked(std::span<const HeldRegistration> held) noexcept;
   void sweep_now_and_then();
   void forget(std::span<const core::RegistrationId> ids);
@@ -81,6 +90,7 @@ class Registrations {
   static constexpr std::size_t kMaxIdle = 16'384;
 
   const paths::ucx::Context& context_;
+  Gpus& gpus_;
   const std::string agent_base_name_;
 
   mutable std::mutex mutex_;
@@ -88,9 +98,11 @@ class Registrations {
   core::RegistrationTable table_{kMaxIdle};
   std::size_t registered_since_sweep_ = 0;
   core::EmittedKeys emitted_;
-  std::unordered_map<core::RegistrationId,
-                     std::unique_ptr<const paths::ucx::Registration>>
-      registered_;
+  struct Registered {
+    std::unique_ptr<const paths::ucx::Registration> by_ucx;
+    std::shared_ptr<const GpuRegion> gpu_region;
+  };
+  std::unordered_map<core::RegistrationId, Registered> registered_;
   std::uint64_t epoch_ = 1;
 };
 

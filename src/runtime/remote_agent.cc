@@ -15,6 +15,12 @@ constexpr std::size_t kMaxRecentAgents = 4096;
 // The decoder has refused regions that wrap around.
 std::uint64_t end(const wire::Region& region) { return region.address + region.size; }
 
+// And no file or block of a device. Both kinds share the addresses of their process.
+bool is_of_processes(const wire::Region& region) {
+  return region.memory == wire::MemoryType::kDram ||
+         region.memory == wire::MemoryType::kVram;
+}
+
 }  // namespace
 
 RemoteAgent::RemoteAgent(wire::AgentMetadata metadata)
@@ -25,7 +31,7 @@ RemoteAgent::RemoteAgent(wire::AgentMetadata metadata)
         "the metadata of agent " + metadata_.agent +
             " has no connection information; ask the peer for its full metadata");
   for (const wire::Region& region : metadata_.regions)
-    if (region.memory == wire::MemoryType::kDram)
+    if (is_of_processes(region))
       marks_.push_back({region.address, end(region), &region});
   std::sort(marks_.begin(), marks_.end(),
             [](const Mark& a, const Mark& b) { return a.start < b.start; });
@@ -51,8 +57,8 @@ const wire::Region* RemoteAgent::find(std::uint64_t address, std::uint64_t size,
                                       std::size_t likely) const noexcept {
   if (likely < metadata_.regions.size()) {
     const wire::Region& region = metadata_.regions[likely];
-    if (region.memory == wire::MemoryType::kDram && region.address <= address &&
-        size <= region.size && address - region.address <= region.size - size)
+    if (is_of_processes(region) && region.address <= address && size <= region.size &&
+        address - region.address <= region.size - size)
       return &region;
   }
   return find(address, size);

@@ -31,15 +31,16 @@ class RemoteAgent {
     return metadata_.extension;
   }
 
-  // A region that covers a host memory range; null if there is none.
+  // A region of the host's or of GPUs' memory that covers the range, which can be one
+  // of them only; null if there is none.
   const wire::Region* find(std::uint64_t address, std::uint64_t size) const noexcept;
   // The same, a little sooner if it is the region with that number in the metadata, as
-  // with a peer of ours it is for the descriptor with that number.
+  // with a peer of ours it mostly is for the descriptor with that number.
   const wire::Region* find(std::uint64_t address, std::uint64_t size,
                            std::size_t likely) const noexcept;
 
  private:
-  // Where a region of host memory begins, and which of those that begin there or before
+  // Where a region begins, and which of those that begin there or before
   // reaches furthest, and how far: all that a search needs, close together.
   struct Mark {
     std::uint64_t start;

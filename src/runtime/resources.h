@@ -17,6 +17,7 @@
 #include "paths/ucx/context.h"
 #include "paths/ucx/worker.h"
 #include "runtime/costs_file.h"
+#include "runtime/gpus.h"
 #include "runtime/lease_words.h"
 #include "runtime/registrations.h"
 #include "wire/extension.h"
@@ -35,7 +36,8 @@ struct Resources {
         context(paths::ucx::open_library(options.ucx_directory),
                 {options.net_devices, options.network,
                  options.allow_ptrace || yama_scope != 1}),
-        registrations(context, std::move(agent_base_name)),
+        gpus(options.cuda_driver),
+        registrations(context, gpus, std::move(agent_base_name)),
         leases(context, instance) {}
 
   const ConnectorOptions options;
@@ -45,6 +47,7 @@ struct Resources {
   const bool is_host_forbidden = core::is_host_forbidden(options);
   const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;
+  Gpus gpus;
   Registrations registrations;
   LeaseWords leases;
   // Used by whoever has the turn, and destroyed by the progress thread at its end: a

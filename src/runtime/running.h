@@ -13,6 +13,9 @@
 #include "runtime/registrations.h"
 #include "runtime/remote_agent.h"
 
+namespace nixl_connect::paths::cuda {
+class DeviceCopy;
+}
 namespace nixl_connect::paths::ucx {
 class Transfer;
 }
@@ -32,6 +35,7 @@ struct Running {
   core::PathSet failed_paths;
   std::unique_ptr<paths::ucx::Transfer> transfer;
   std::shared_ptr<paths::host::Copy> copy;
+  std::shared_ptr<paths::cuda::DeviceCopy> gpu_copy;
   std::shared_ptr<const View> view;
   bool is_lease_checked = false;
 };

@@ -109,6 +109,7 @@ def test_indices_are_whole_numbers(indices: Any, error: type[Exception]) -> None
         ("network", 0, TypeError),
         ("net_devices", ["eth0"], TypeError),
         ("ucx_directory", 5, TypeError),
+        ("cuda_driver", 5, TypeError),
         ("spin", "1", TypeError),
         ("spin", 1.5, ValueError),
         ("drain_timeout", math.inf, ValueError),

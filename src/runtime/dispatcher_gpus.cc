@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Copies between GPUs, which a thread of their own carries out.
+#include <unistd.h>
+
+#include "paths/cuda/copy_thread.h"
+#include "runtime/dispatcher.h"
+#include "runtime/operation_state.h"
+
+namespace nixl_connect::runtime {
+
+using paths::cuda::CopyFailure;
+
+// False if the bytes cannot go by this path.
+bool Dispatcher::try_start_gpu_copy(core::OperationId operation, Running& running,
+                                    Peer& peer) {
+  const paths::cuda::Driver* const driver = resources_.gpus.driver();
+  if (driver == nullptr) return false;
+  const bool is_own = peer.pid() == static_cast<std::uint32_t>(::getpid());
+  running.gpu_copy =
+      gpu_paths_.copy(movement_of(running), is_own, running.state->bytes());
+  if (!running.gpu_copy) return false;
+  if (!gpu_copies_)
+    gpu_copies_ = std::make_unique<paths::cuda::CopyThread>(*driver, wake_);
+  try {
+    gpu_copies_->add(operation, running.gpu_copy);
+  } catch (...) {
+    running.gpu_copy.reset();
+    throw;
+  }
+  return true;
+}
+
+bool Dispatcher::have_gpu_copies_ended() const noexcept {
+  return gpu_copies_ && gpu_copies_->has_ended();
+}
+
+bool Dispatcher::take_ended_gpu_copies() {
+  if (!have_gpu_copies_ended()) return false;
+  gpu_copies_->take_ended(ended_copies_);
+  for (const core::OperationId operation : ended_copies_) gpu_copy_ended(operation);
+  carry_out_all();
+  return true;
+}
+
+void Dispatcher::gpu_copy_ended(core::OperationId operation) {
+  Running& running = running_.at(operation);
+  const auto copy = std::move(running.gpu_copy);
+  peers_.see_if_left(running.peer);
+  std::string path(core::name_of(running.path));
+  running.state->set_path(path);
+  std::optional<core::Failure> failure;
+  if (copy->failure())
+    failure = {copy->failure()->kind, path + ": " + copy->failure()->message};
+  else if (!copy->is_complete())
+    failure = {ErrorKind::kCancelled, "stopped"};
+  core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(),
+                       std::move(path), time_);
+}
+
+// What copies still use stays until they have ended.
+void Dispatcher::forget_gpu_memory_of(core::PeerId id) {
+  const Peer* const peer = peers_.find_even_lost(id);
+  if (gpu_copies_ && peer != nullptr && peer->instance)
+    gpu_copies_->drop(*peer->instance);
+}
+
+}  // namespace nixl_connect::runtime

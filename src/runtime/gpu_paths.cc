@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/gpu_paths.h"
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "paths/cuda/device_copy.h"
+#include "runtime/gpus.h"
+#include "runtime/host_paths.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+using core::Facts;
+using paths::cuda::CopyWork;
+using paths::cuda::ForeignMemory;
+
+bool is_of_gpu(const RemoteRange& range) {
+  return range.region != nullptr && range.region->memory == wire::MemoryType::kVram;
+}
+
+Facts::Memory kind_of(std::size_t on_gpus, std::size_t all) {
+  if (on_gpus == 0) return Facts::Memory::kHost;
+  return on_gpus == all ? Facts::Memory::kGpu : Facts::Memory::kMixed;
+}
+
+Facts::Memory remote_kind(std::span<const RemoteRange> ranges) {
+  std::size_t all = 0;
+  std::size_t on_gpus = 0;
+  for (const RemoteRange& range : ranges) {
+    if (range.size == 0) continue;
+    ++all;
+    if (is_of_gpu(range)) ++on_gpus;
+  }
+  return kind_of(on_gpus, all);
+}
+
+// Finds exports in which ranges lie that mostly follow each other.
+class GpuExportFinder {
+ public:
+  explicit GpuExportFinder(std::span<const wire::GpuExport> exports)
+      : exports_(exports) {}
+
+  // Null if the range lies in none that can be opened.
+  const wire::GpuExport* find(const RemoteRange& range) {
+    const auto covers = [&](const wire::GpuExport& each) {
+      return each.handle && each.covers(range.address, range.size);
+    };
+    if (last_ != nullptr && covers(*last_)) return last_;
+    const auto found = std::find_if(exports_.begin(), exports_.end(), covers);
+    last_ = found == exports_.end() ? nullptr : &*found;
+    return last_;
+  }
+
+ private:
+  const std::span<const wire::GpuExport> exports_;
+  const wire::GpuExport* last_ = nullptr;
+};
+
+// Each export in which a range lies, once, and how much of the ranges they hold.
+struct Needed {
+  std::vector<const wire::GpuExport*> exports;
+  Facts::Exported exported = Facts::Exported::kNone;
+};
+
+Needed needed_by(const Movement& movement) {
+  Needed needed;
+  GpuExportFinder finder(movement.agent.extension()->gpu_exports);
+  bool has_some = false;
+  bool lacks_some = false;
+  for (const RemoteRange& range : movement.remote) {
+    if (range.size == 0) continue;
+    const wire::GpuExport* const found = finder.find(range);
+    (found != nullptr ? has_some : lacks_some) = true;
+    auto& all = needed.exports;
+    if (found != nullptr && std::find(all.begin(), all.end(), found) == all.end())
+      all.push_back(found);
+  }
+  if (has_some)
+    needed.exported = lacks_some ? Facts::Exported::kSome : Facts::Exported::kAll;
+  return needed;
+}
+
+CopyWork::ForeignPart foreign_part(const wire::GpuExport& exported,
+                                   const wire::InstanceId& owner) {
+  ForeignMemory memory{owner, {}, paths::cuda::CuIpcHandle{*exported.handle}};
+  for (const wire::GpuChunk& chunk : exported.chunks)
+    memory.chunks.push_back({chunk.address, chunk.size, chunk.buffer_id});
+  return {std::move(memory), {}};
+}
+
+}  // namespace
+
+void GpuPaths::add_facts(const Movement& movement, Facts& facts) const {
+  const Device& device = movement.local[0].device();
+  if (device.kind() == DeviceKind::kCuda) facts.local_memory = Facts::Memory::kGpu;
+  facts.remote_memory = remote_kind(movement.remote);
+  if (facts.local_memory == Facts::Memory::kHost &&
+      facts.remote_memory == Facts::Memory::kHost)
+    return;
+  facts.gpus.has_driver = gpus_.driver() != nullptr;
+  if (!facts.gpus.has_driver) facts.gpus.why_no_driver = gpus_.why_no_driver();
+  if (!facts.gpus.has_driver || !movement.agent.extension() ||
+      facts.local_memory != Facts::Memory::kGpu)
+    return;
+  const Needed needed = needed_by(movement);
+  facts.gpus.exported = needed.exported;
+  if (needed.exported != Facts::Exported::kAll)
+    facts.gpus.why_not_exported = std::make_shared<const std::string>(
+        "it is of a pool (cudaMallocAsync) or was mapped (cuMemMap, as torch's "
+        "expandable segments are), which this version does not open");
+  facts.gpus.are_in_reach = std::all_of(
+      needed.exports.begin(), needed.exports.end(), [&](const wire::GpuExport* each) {
+        return gpus_.can_reach(device.id(), each->gpu);
+      });
+}
+
+std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
+    const Movement& movement, bool is_own, std::atomic<std::uint64_t>& progress) const {
+  const bool is_read = movement.kind == OperationKind::kRead;
+  CopyWork work;
+  work.device = movement.local[0].device().id();
+  const auto note_peer = [&work](int device) {
+    auto& peers = work.peers;
+    if (device != work.device &&
+        std::find(peers.begin(), peers.end(), device) == peers.end())
+      peers.push_back(device);
+  };
+  for (std::size_t i = 0; i < movement.local.size(); ++i) {
+    const Descriptor& local = movement.local[i];
+    const RemoteRange& remote = movement.remote[i];
+    if (local.size() == 0) continue;
+    work.ranges.push_back(
+        is_read ? paths::cuda::Page{remote.address, local.ptr(), local.size()}
+                : paths::cuda::Page{local.ptr(), remote.address, local.size()});
+    note_peer(local.device().id());
+    if (is_own) note_peer(static_cast<int>(remote.region->device_id));
+  }
+  if (!is_own) {
+    const Needed needed = needed_by(movement);
+    if (needed.exported != Facts::Exported::kAll) return nullptr;
+    work.foreign_side =
+        is_read ? CopyWork::Foreign::kSources : CopyWork::Foreign::kTargets;
+    for (const wire::GpuExport* const each : needed.exports)
+      work.foreign.push_back(foreign_part(*each, movement.agent.extension()->instance));
+  }
+  return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
+}
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The path between memories of GPUs: what speaks for and against it, and copies by it.
+// Used by whoever has the turn.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "core/plan.h"
+
+namespace nixl_connect::paths::cuda {
+class DeviceCopy;
+}
+
+namespace nixl_connect::runtime {
+
+class Gpus;
+struct Movement;
+
+class GpuPaths {
+ public:
+  explicit GpuPaths(Gpus& gpus) : gpus_(gpus) {}
+
+  // Adds what is known of the memory's kinds, and if there is any of a GPU, of that.
+  void add_facts(const Movement& movement, core::Facts& facts) const;
+
+  // All memory is of GPUs. `is_own`: the peer is in this process. Null if the peer's
+  // cannot be opened.
+  std::shared_ptr<paths::cuda::DeviceCopy> copy(
+      const Movement& movement, bool is_own,
+      std::atomic<std::uint64_t>& progress) const;
+
+ private:
+  Gpus& gpus_;
+};
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/gpus.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "nixl_connect/error.h"
+
+namespace nixl_connect::runtime {
+
+using paths::cuda::DeviceAllocation;
+using paths::cuda::DeviceFacts;
+
+namespace {
+
+bool covers(const DeviceAllocation& allocation, const Descriptor& descriptor) {
+  const std::uint64_t offset = descriptor.ptr() - allocation.start();
+  return descriptor.ptr() >= allocation.start() && offset <= allocation.size() &&
+         descriptor.size() <= allocation.size() - offset;
+}
+
+[[noreturn]] void refuse(const Descriptor& descriptor, const std::string& why) {
+  throw Error(ErrorKind::kInvalidArgument,
+              "a descriptor of " + std::to_string(descriptor.size()) + " bytes of " +
+                  to_string(descriptor.device()) + " names memory that is " + why);
+}
+
+}  // namespace
+
+const Gpus::Opened& Gpus::opened() {
+  std::call_once(once_, [this] {
+    const auto found = paths::cuda::open_driver(driver_file_);
+    opened_ = {found.driver, found.why_not, {}};
+    if (opened_.driver != nullptr)
+      opened_.devices = paths::cuda::find_devices(*opened_.driver);
+  });
+  return opened_;
+}
+
+std::shared_ptr<const std::string> Gpus::why_no_driver() {
+  return std::make_shared<const std::string>(opened().why_not);
+}
+
+std::shared_ptr<const GpuRegion> Gpus::region_of(
+    const Descriptor& descriptor, const std::shared_ptr<const GpuRegion>& likely) {
+  const Opened& gpus = opened();
+  if (gpus.driver == nullptr)
+    throw Error(ErrorKind::kUnsupported, "memory of " + to_string(descriptor.device()) +
+                                             " cannot be moved: " + gpus.why_not);
+  const int number = descriptor.device().id();
+  if (likely && likely->allocation.device == number &&
+      covers(likely->allocation, descriptor))
+    return likely;
+  auto found =
+      paths::cuda::find_allocation(*gpus.driver, descriptor.ptr(), descriptor.size());
+  if (!found) refuse(descriptor, "none of a GPU");
+  if (found->device != number)
+    refuse(descriptor, "on cuda:" + std::to_string(found->device));
+  auto region = std::make_shared<GpuRegion>();
+  region->exported = export_of(*found);
+  region->allocation = *std::move(found);
+  return region;
+}
+
+// Memory that was mapped from several allocations comes as files, which nobody here
+// hands over.
+std::optional<wire::GpuExport> Gpus::export_of(const DeviceAllocation& allocation) {
+  using paths::cuda::CurrentContext;
+  using paths::cuda::PrimaryContext;
+  if (allocation.exported_by != DeviceAllocation::Export::kIpcHandle)
+    return std::nullopt;
+  const paths::cuda::Driver& driver = *opened_.driver;
+  const auto device = std::find_if(
+      opened_.devices.begin(), opened_.devices.end(),
+      [&](const DeviceFacts& each) { return each.device == allocation.device; });
+  if (device == opened_.devices.end()) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  auto context = contexts_.find(allocation.device);
+  if (context == contexts_.end())
+    context =
+        contexts_.emplace(allocation.device, PrimaryContext(driver, allocation.device))
+            .first;
+  const CurrentContext current(driver, context->second.get());
+  wire::GpuExport exported;
+  exported.gpu = device->uuid.bytes;
+  for (const paths::cuda::MemoryChunk& chunk : allocation.chunks)
+    exported.chunks.push_back({chunk.start, chunk.size, chunk.buffer_id});
+  exported.handle = paths::cuda::export_handle(driver, allocation).bytes;
+  return exported;
+}
+
+bool Gpus::can_reach(int number, const wire::GpuUuid& other) {
+  const Opened& gpus = opened();
+  const auto found =
+      std::find_if(gpus.devices.begin(), gpus.devices.end(),
+                   [&](const DeviceFacts& each) { return each.uuid.bytes == other; });
+  return found != gpus.devices.end() &&
+         paths::cuda::can_reach(*gpus.driver, number, found->device);
+}
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The GPUs of this process, as a Connector needs them: what their memory is and how
+// other processes can open it. The driver is opened when the first operation names
+// memory of one. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nixl_connect/descriptor.h"
+#include "paths/cuda/allocations.h"
+#include "paths/cuda/devices.h"
+#include "paths/cuda/handles.h"
+#include "wire/gpu_exports.h"
+
+namespace nixl_connect::runtime {
+
+// The allocation in which memory of a GPU lies. Constant.
+struct GpuRegion {
+  paths::cuda::DeviceAllocation allocation;
+  std::optional<wire::GpuExport> exported;  // none: other processes cannot open it
+};
+
+class Gpus {
+ public:
+  // `driver_file` as ConnectorOptions::cuda_driver has it.
+  explicit Gpus(std::string driver_file) : driver_file_(std::move(driver_file)) {}
+
+  // Null if there is none to use. It lives for ever.
+  const paths::cuda::Driver* driver() { return opened().driver; }
+  // "no CUDA driver: ..."
+  std::shared_ptr<const std::string> why_no_driver();
+
+  // Of a descriptor of a GPU's memory. `likely`, if it is not null, is asked first, by
+  // its addresses alone: it was found a moment ago. Throws Error(kUnsupported) without
+  // a driver, Error(kInvalidArgument) if the memory is none of that GPU, and what
+  // paths::cuda::find_allocation() throws.
+  std::shared_ptr<const GpuRegion> region_of(
+      const Descriptor& descriptor, const std::shared_ptr<const GpuRegion>& likely);
+
+  // Whether kernels of the GPU with that number reach memory of the other one, which
+  // may be one that this process does not see. False without a driver.
+  bool can_reach(int number, const wire::GpuUuid& other);
+
+ private:
+  struct Opened {
+    const paths::cuda::Driver* driver = nullptr;
+    std::string why_not;
+    std::vector<paths::cuda::DeviceFacts> devices;
+  };
+
+  const Opened& opened();
+  std::optional<wire::GpuExport> export_of(
+      const paths::cuda::DeviceAllocation& allocation);
+
+  const std::string driver_file_;
+  std::once_flag once_;
+  Opened opened_;
+
+  std::mutex mutex_;
+  // Guarded by mutex_. They stay, as the memory's own user has them anyhow.
+  std::map<paths::cuda::CuDevice, paths::cuda::PrimaryContext> contexts_;
+};
+
+}  // namespace nixl_connect::runtime

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Operations on memory of GPUs, by the stand-in for CUDA's driver.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nixl_connect/connector.h"
+#include "paths/cuda/session.h"
+#include "paths/cuda/stand_in/control.h"
+#include "runtime/buffers.h"
+#include "support/child.h"
+
+namespace nixl_connect {
+
+const paths::cuda::Driver& paths::cuda::testing::driver_under_test() {
+  return *open_driver(stand_in::file()).driver;
+}
+
+namespace {
+
+namespace stand_in = paths::cuda::stand_in;
+using paths::cuda::testing::bytes_of;
+using paths::cuda::testing::Session;
+using std::chrono::milliseconds;
+using testing::Channel;
+using testing::Child;
+using testing::finish;
+using testing::kind_of;
+using testing::kSoon;
+
+ConnectorOptions with_gpus() {
+  ConnectorOptions options = testing::across_processes();
+  options.cuda_driver = stand_in::file();
+  return options;
+}
+
+Descriptor on_gpu(int device, paths::cuda::CuDevicePointer address, std::size_t size) {
+  return {reinterpret_cast<void*>(address), size, Device(DeviceKind::kCuda, device)};
+}
+
+// Memory of one GPU, whose pages do not touch each other.
+class Pages {
+ public:
+  static constexpr std::size_t kCount = 300;
+  static constexpr std::size_t kPage = 1001;
+  static constexpr std::size_t kStride = 1100;
+  static constexpr std::size_t kSize = kCount * kStride;
+
+  Pages(int device, unsigned char value)
+      : device_(device),
+        session_(device),
+        memory_(paths::cuda::allocate(session_.driver, kSize)) {
+    fill(value);
+  }
+
+  void fill(unsigned char value) const { session_.fill(memory_.get(), value, kSize); }
+  // In another order than that of their addresses.
+  std::vector<Descriptor> descriptors() const {
+    std::vector<Descriptor> pages;
+    for (std::size_t i = 0; i < kCount; ++i)
+      pages.push_back(on_gpu(device_, memory_.get() + i * 7 % kCount * kStride, kPage));
+    return pages;
+  }
+  Descriptor whole() const { return on_gpu(device_, memory_.get(), kSize); }
+  // Each page has the first value, all between them the second.
+  void expect(unsigned char pages, unsigned char rest) const {
+    auto expected = bytes_of(rest, kSize);
+    for (std::size_t i = 0; i < kCount; ++i)
+      std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(i * kStride), kPage,
+                  static_cast<std::byte>(pages));
+    EXPECT_EQ(session_.read(memory_.get(), kSize), expected);
+  }
+
+ private:
+  const int device_;
+  const Session session_;
+  const paths::cuda::DeviceMemory memory_;
+};
+
+// Has pages of the first GPU, with 7 in each byte, and exposes them for reading and for
+// writing, as it is told to.
+int owner_role(const Channel& test) {
+  Connector connector(with_gpus());
+  auto pages = std::make_unique<Pages>(0, 7);
+  std::unique_ptr<ReadableOperation> readable;
+  std::unique_ptr<WritableOperation> writable;
+  while (true) {
+    const std::string order = test.receive_text();
+    if (order == "bye") return 0;
+    if (order == "read") {
+      readable = std::make_unique<ReadableOperation>(
+          connector.create_readable(pages->descriptors()));
+      test.send(readable->metadata().to_json());
+    } else if (order == "write") {
+      writable = std::make_unique<WritableOperation>(
+          connector.create_writable(pages->descriptors()));
+      test.send(writable->metadata().to_json());
+    } else if (order == "check") {
+      finish(*writable);
+      pages->expect(9, 7);
+      test.send(::testing::Test::HasFailure() ? "wrong" : "right");
+    } else if (order == "renew") {
+      readable.reset();
+      pages.reset();
+      pages = std::make_unique<Pages>(0, 11);
+      test.send("done");
+    }
+  }
+}
+
+class GpuMemory : public ::testing::Test {
+ protected:
+  void SetUp() override { stand_in::reset(); }
+  void TearDown() override { stand_in::reset(); }
+
+  RdmaMetadata ask(const std::string& order) {
+    owner_.channel().send(order);
+    return RdmaMetadata::from_json(owner_.channel().receive_text());
+  }
+
+  Child owner_{"owner"};
+  const Pages pages_{1, 1};
+  Connector connector_{with_gpus()};
+};
+
+TEST_F(GpuMemory, OfAnotherProcessIsRead) {
+  for (int i = 0; i < 3; ++i) {
+    pages_.fill(1);
+    auto read = connector_.begin_read(ask("read"), pages_.descriptors());
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+    EXPECT_EQ(read.path(), "cuda.peer");
+    EXPECT_EQ(read.bytes_transferred(), Pages::kCount * Pages::kPage);
+    pages_.expect(7, 1);
+  }
+  EXPECT_EQ(stand_in::calls("cuIpcOpenMemHandle"), 1U) << "kept open";
+}
+
+TEST_F(GpuMemory, OfAnotherProcessIsWrittenTo) {
+  pages_.fill(9);
+  auto write = connector_.begin_write(pages_.descriptors(), ask("write"));
+  EXPECT_EQ(finish(write), OperationStatus::kComplete);
+  owner_.channel().send("check");
+  EXPECT_EQ(owner_.channel().receive_text(), "right");
+}
+
+TEST_F(GpuMemory, ThatIsNewUnderItsAddressIsOpenedAnew) {
+  for (const unsigned char value : {7, 11}) {
+    pages_.fill(1);
+    auto read = connector_.begin_read(ask("read"), pages_.descriptors());
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+    pages_.expect(value, 1);
+    owner_.channel().send("renew");
+    owner_.channel().receive();
+  }
+}
+
+TEST_F(GpuMemory, OfThisProcessNeedsNoHandle) {
+  const Pages source(0, 5);
+  Connector other(with_gpus());
+  for (Connector* const exposer : {&other, &connector_}) {
+    pages_.fill(1);
+    auto readable = exposer->create_readable(source.descriptors());
+    auto read = connector_.begin_read(readable.metadata(), pages_.descriptors());
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+    EXPECT_EQ(finish(readable), OperationStatus::kComplete);
+    EXPECT_EQ(read.path(), "cuda.peer");
+    pages_.expect(5, 1);
+  }
+  EXPECT_EQ(stand_in::calls("cuIpcOpenMemHandle"), 0U);
+}
+
+TEST_F(GpuMemory, IsQuietWhenACancelledOperationHasEnded) {
+  const RdmaMetadata remote = ask("read");
+  stand_in::hold_streams();
+  auto read = connector_.begin_read(remote, pages_.descriptors());
+  stand_in::wait_for_calls("cuLaunchKernel", 1);
+  read.cancel();
+  EXPECT_FALSE(read.wait_for(milliseconds(100))) << "the GPU still has it";
+  stand_in::release_streams();
+  EXPECT_EQ(finish(read), OperationStatus::kCancelled);
+}
+
+TEST_F(GpuMemory, OfAProcessThatDiesEndsWhatIsReadOfIt) {
+  const RdmaMetadata remote = ask("read");
+  stand_in::hold_streams();
+  auto read = connector_.begin_read(remote, pages_.descriptors());
+  stand_in::wait_for_calls("cuLaunchKernel", 1);
+  owner_.kill();
+  stand_in::release_streams();
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
+}
+
+// What a call throws, or a wait for what it gives.
+std::string text_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing";
+}
+
+void expect_named(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << text;
+}
+
+TEST_F(GpuMemory, OfAContextThatIsPoisonedEndsItsOperations) {
+  const RdmaMetadata remote = ask("read");
+  stand_in::hold_streams();
+  auto read = connector_.begin_read(remote, pages_.descriptors());
+  stand_in::wait_for_calls("cuLaunchKernel", 1);
+  stand_in::poison(1, paths::cuda::kCuIllegalAddress);
+  stand_in::release_streams();
+  expect_named(text_of([&] { (void)read.wait_for(kSoon); }),
+               "CUDA is of no further use");
+  expect_named(text_of([&] { (void)connector_.create_readable(pages_.whole()); }),
+               "CUDA is of no further use");
+}
+
+TEST_F(GpuMemory, IsAskedWhetherItIsWhatItsDescriptorSays) {
+  std::vector<std::byte> host(64);
+  const Descriptor of_host(host.data(), host.size(), Device(DeviceKind::kCuda, 0));
+  expect_named(text_of([&] { (void)connector_.create_readable(of_host); }),
+               "names memory that is none of a GPU");
+  const Descriptor of_other = on_gpu(0, pages_.whole().ptr(), 64);
+  expect_named(text_of([&] { (void)connector_.create_readable(of_other); }),
+               "names memory that is on cuda:1");
+}
+
+TEST_F(GpuMemory, IsNotMovedToThatOfTheHost) {
+  std::vector<std::byte> host(Pages::kSize);
+  Connector other(with_gpus());
+  auto readable = other.create_readable(pages_.whole());
+  auto read = connector_.begin_read(readable.metadata(), {host.data(), host.size()});
+  expect_named(text_of([&] { (void)read.wait_for(kSoon); }),
+               "cuda.peer: some of the memory");
+}
+
+TEST_F(GpuMemory, OfAPoolIsMovedWithinThisProcess) {
+  const auto pool = stand_in::allocate_from_pool(1, 4096);
+  Connector other(with_gpus());
+  auto readable = other.create_readable(on_gpu(1, pool, 4096));
+  auto read =
+      connector_.begin_read(readable.metadata(), on_gpu(1, pages_.whole().ptr(), 4096));
+  EXPECT_EQ(finish(read), OperationStatus::kComplete)
+      << "within this process it need not";
+}
+
+TEST(WithoutADriver, MemoryOfAGpuIsRefusedWithTheReason) {
+  ConnectorOptions options = testing::across_processes();
+  options.cuda_driver = "/there/is/no/libcuda.so.1";
+  Connector connector(options);
+  std::vector<std::byte> host(64);
+  const Descriptor of_gpu(host.data(), host.size(), Device(DeviceKind::kCuda, 0));
+  expect_named(text_of([&] { (void)connector.create_readable(of_gpu); }),
+               "memory of cuda:0 cannot be moved: no CUDA driver");
+}
+
+}  // namespace
+
+namespace testing {
+
+int run_role(std::string_view, const Channel& test) { return owner_role(test); }
+
+}  // namespace testing
+}  // namespace nixl_connect
