@@ -5,11 +5,18 @@
 #include <string>
 #include <utility>
 
+#include "paths/cuda/device_copies.h"
+
 namespace nixl_connect::paths::cuda {
 
 using Cause = CopyFailure::Cause;
 
-void CopyLoop::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
+CopyLoop::CopyLoop(const Driver& driver, const void* kernel_image)
+    : driver_(driver), kernel_image_(kernel_image) {}
+
+CopyLoop::~CopyLoop() = default;
+
+void CopyLoop::start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy) {
   try {
     return copies_of(copy->device()).start(tag, copy);
   } catch (const DriverError& error) {
@@ -23,7 +30,7 @@ void CopyLoop::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
 
 DeviceCopies& CopyLoop::copies_of(CuDevice device) {
   if (const auto found = copies_.find(device); found != copies_.end())
-    return found->second;
+    return *found->second;
   if (devices_.empty()) devices_ = find_devices(driver_);
   const auto facts =
       std::find_if(devices_.begin(), devices_.end(),
@@ -31,49 +38,50 @@ DeviceCopies& CopyLoop::copies_of(CuDevice device) {
   if (facts == devices_.end())
     throw Error(ErrorKind::kInvalidArgument,
                 "there is no GPU " + std::to_string(device));
-  return copies_.try_emplace(device, driver_, *facts, kernel_image_).first->second;
+  auto copies = std::make_unique<DeviceCopies>(driver_, *facts, kernel_image_);
+  return *copies_.emplace(device, std::move(copies)).first->second;
 }
 
 bool CopyLoop::advance() {
   bool has_changed = !refused_.empty();
-  for (auto& [device, copies] : copies_)
-    if (copies.advance()) has_changed = true;
+  for (const auto& [device, copies] : copies_)
+    if (copies->advance()) has_changed = true;
   return has_changed;
 }
 
 bool CopyLoop::look() {
   bool has_changed = false;
-  for (auto& [device, copies] : copies_)
-    if (copies.look()) has_changed = true;
+  for (const auto& [device, copies] : copies_)
+    if (copies->look()) has_changed = true;
   return has_changed;
 }
 
 bool CopyLoop::look_closely() {
   bool has_changed = false;
-  for (auto& [device, copies] : copies_)
-    if (copies.look_closely()) has_changed = true;
+  for (const auto& [device, copies] : copies_)
+    if (copies->look_closely()) has_changed = true;
   return has_changed;
 }
 
 void CopyLoop::drop(const Instance& owner) {
-  for (auto& [device, copies] : copies_) copies.drop(owner);
+  for (const auto& [device, copies] : copies_) copies->drop(owner);
 }
 
 bool CopyLoop::has_copies() const noexcept {
   return std::any_of(copies_.begin(), copies_.end(),
-                     [](const auto& each) { return each.second.has_copies(); });
+                     [](const auto& each) { return each.second->has_copies(); });
 }
 
 bool CopyLoop::is_anything_under_way() const noexcept {
   return std::any_of(copies_.begin(), copies_.end(), [](const auto& each) {
-    return each.second.is_anything_under_way();
+    return each.second->is_anything_under_way();
   });
 }
 
 void CopyLoop::take_ended(std::vector<CopyTag>& tags) {
   tags.swap(refused_);
   refused_.clear();
-  for (auto& [device, copies] : copies_) copies.take_ended(tags);
+  for (const auto& [device, copies] : copies_) copies->take_ended(tags);
 }
 
 }  // namespace nixl_connect::paths::cuda

@@ -7,17 +7,22 @@
 #include <memory>
 #include <vector>
 
-#include "paths/cuda/device_copies.h"
+#include "paths/cuda/device_copy.h"
+#include "paths/cuda/devices.h"
 
 namespace nixl_connect::paths::cuda {
 
+class DeviceCopies;
+
 class CopyLoop {
  public:
-  CopyLoop(const Driver& driver, const void* kernel_image)
-      : driver_(driver), kernel_image_(kernel_image) {}
+  CopyLoop(const Driver& driver, const void* kernel_image);
+  CopyLoop(const CopyLoop&) = delete;
+  CopyLoop& operator=(const CopyLoop&) = delete;
+  ~CopyLoop();
 
   // As DeviceCopies has them, for all GPUs.
-  void start(CopyTag tag, std::shared_ptr<DeviceCopy> copy);
+  void start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy);
   bool advance();
   bool look();
   bool look_closely();
@@ -33,8 +38,9 @@ class CopyLoop {
 
   const Driver& driver_;
   const void* const kernel_image_;
-  std::vector<DeviceFacts> devices_;         // empty until the first copy
-  std::map<CuDevice, DeviceCopies> copies_;  // of the GPUs that have had any
+  std::vector<DeviceFacts> devices_;  // empty until the first copy
+  // Of the GPUs that have had any.
+  std::map<CuDevice, std::unique_ptr<DeviceCopies>> copies_;
   std::vector<CopyTag> refused_;
 };
 

@@ -92,7 +92,7 @@ class CopyThread::Run {
       shared_.has_news.store(!shared_.added.empty());
     }
     for (const Instance& owner : dropped) loop_.drop(owner);
-    if (added.copy != nullptr) loop_.start(added.tag, std::move(added.copy));
+    if (added.copy != nullptr) loop_.start(added.tag, added.copy);
     last_change_ = Clock::now();
     return true;
   }

@@ -37,7 +37,9 @@ struct CopyWork {
   CuDevice device = 0;       // the GPU that copies
   Foreign foreign_side = Foreign::kNone;
   std::vector<ForeignPart> foreign;
-  // Other GPUs of which memory of this process is among the ranges.
+  // Other GPUs of which memory of this process is among the ranges. They let `device`
+  // reach that of cudaMalloc; mapped memory, and that of a pool, has to allow it
+  // itself.
   std::vector<CuDevice> peers;
 
   // Whether multiprocessors may copy, and how many of them. Without, the copy engines
@@ -50,6 +52,7 @@ struct CopyFailure {
   enum class Cause {
     kUnreachable,   // the GPU does not reach that of some memory
     kNotOpened,     // memory of the other process, by the driver: another path may do
+                    // it; kNoResources while copies use what was there before
     kFilesMissing,  // it is not open yet, so the files of its chunks are needed
     kNotAsSaid,     // it is smaller than its owner says, or ranges lie outside of it
     kPoisoned,      // this process can use the GPU no more

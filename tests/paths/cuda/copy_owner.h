@@ -116,11 +116,11 @@ class Scattered {
   }
 
   CopyWork work() const { return {.ranges = ranges_}; }
-  // Of the first so many ranges, or all.
-  std::uint64_t bytes(std::size_t count = -1) const {
+  std::uint64_t bytes() const { return bytes(ranges_.size()); }
+  // Of the first so many ranges.
+  std::uint64_t bytes(std::size_t count) const {
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < std::min(count, ranges_.size()); ++i)
-      sum += ranges_[i].size;
+    for (std::size_t i = 0; i < count; ++i) sum += ranges_[i].size;
     return sum;
   }
   bool has_arrived() const { return session_.read(target_.get(), size_) == expected_; }

@@ -80,9 +80,9 @@ CuResult ipc_open_mem_handle(CuDevicePointer* address, CuIpcHandle handle,
   }
   const bool is_peer = place.device != context->device;
   if (is_peer && (flags & kCuIpcLazyPeerAccess) == 0) return kCuInvalidValue;
-  int are_peers = 1;
-  if (is_peer) device_can_access_peer(&are_peers, context->device, place.device);
-  if (are_peers == 0) return kCuPeerAccessUnsupported;
+  int reaches = 1;
+  if (is_peer) device_can_access_peer(&reaches, context->device, place.device);
+  if (reaches == 0) return kCuPeerAccessUnsupported;
   auto physical = open_physical(open_place(place), place.device);
   if (physical == nullptr) return kCuInvalidValue;
   *address = reserve(physical->size, 1);
