@@ -7,6 +7,7 @@
 
 #include "nixl_connect/options.h"
 #include "paths/ucx/library.h"
+#include "runtime/gpus.h"
 
 namespace nixl_connect::runtime {
 namespace {
@@ -19,7 +20,8 @@ class RegistrationCache : public ::testing::Test {
 
   paths::ucx::Context context_{
       paths::ucx::open_library(ConnectorOptions::from_environment().ucx_directory), {}};
-  Registrations registrations_{context_, "agent"};
+  Gpus gpus_{""};
+  Registrations registrations_{context_, gpus_, "agent"};
   std::shared_ptr<std::vector<char>> memory_ =
       std::make_shared<std::vector<char>>(4096);
   Descriptor owned_{memory_->data(), memory_->size(), {}, memory_};
