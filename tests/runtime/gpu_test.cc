@@ -233,6 +233,16 @@ TEST_F(GpuMemory, IsAskedWhetherItIsWhatItsDescriptorSays) {
                "names memory that is on cuda:1");
 }
 
+TEST_F(GpuMemory, IsNotReadAsThatOfTheHostOrOfAnotherGpu) {
+  RdmaMetadata remote = ask("read");
+  for (const char* const device : {"cpu", "cuda:1"}) {
+    remote.descriptors.back().device = device;
+    expect_named(
+        text_of([&] { (void)connector_.begin_read(remote, pages_.descriptors()); }),
+        "has not exposed");
+  }
+}
+
 TEST_F(GpuMemory, IsNotMovedToThatOfTheHost) {
   std::vector<std::byte> host(Pages::kSize);
   Connector other(with_gpus());

@@ -46,9 +46,9 @@ TEST(RemoteAgent, FindsThemWhicheverSeemedLikely) {
     EXPECT_EQ(agent.find(299, 1, likely), nullptr);
     EXPECT_EQ(agent.find(310, UINT64_MAX, likely), nullptr);
   }
-  wire::Region vram = region(100, 100);
-  vram.memory = wire::MemoryType::kVram;
-  EXPECT_EQ(agent_with({vram}).find(100, 1, 0), nullptr);
+  wire::Region block = region(100, 100);
+  block.memory = wire::MemoryType::kBlock;
+  EXPECT_EQ(agent_with({block}).find(100, 1, 0), nullptr);
 }
 
 TEST(RemoteAgent, FindsALargeRegionThatBeginsBeforeASmallOne) {
@@ -81,9 +81,9 @@ TEST(RemoteAgent, FindsEachOfManyRegionsHoweverTheyAreSpread) {
 }
 
 TEST(RemoteAgent, LeavesRegionsOfOtherMemoryAlone) {
-  wire::Region vram = region(100, 100);
-  vram.memory = wire::MemoryType::kVram;
-  EXPECT_EQ(agent_with({vram}).find(100, 1), nullptr);
+  wire::Region file = region(100, 100);
+  file.memory = wire::MemoryType::kFile;
+  EXPECT_EQ(agent_with({file}).find(100, 1), nullptr);
 }
 
 TEST(RemoteAgent, NeedsConnectionInformation) {
