@@ -227,7 +227,9 @@ TEST_F(CopyThreads, EndAllCopiesOfAPoisonedContextAndLaterOnes) {
   stand_in::poison(0, kCuIllegalAddress);
   EXPECT_EQ(owner.wait() + owner.wait(), 3U);
   stand_in::release_streams();
+  const unsigned calls = stand_in::calls("cuCtxPushCurrent");
   const auto later = owner.copy(batches_of(scattered));
+  EXPECT_EQ(stand_in::calls("cuCtxPushCurrent"), calls) << "without asking the driver";
   for (const auto& copy : {first, second, later}) {
     expect_failure(*copy, Cause::kPoisoned, "GPU 0 (Stand-in 0)");
     expect_failure(*copy, Cause::kPoisoned, "which has to be restarted");
