@@ -179,7 +179,7 @@ TEST_F(GpuMemory, IsQuietWhenACancelledOperationHasEnded) {
   const RdmaMetadata remote = ask("read");
   stand_in::hold_streams();
   auto read = connector_.begin_read(remote, pages_.descriptors());
-  stand_in::wait_for_calls("cuLaunchKernel", 1);
+  stand_in::wait_for_calls("cuStreamWriteValue32", 1);
   read.cancel();
   EXPECT_FALSE(read.wait_for(milliseconds(100))) << "the GPU still has it";
   stand_in::release_streams();
@@ -190,7 +190,7 @@ TEST_F(GpuMemory, OfAProcessThatDiesEndsWhatIsReadOfIt) {
   const RdmaMetadata remote = ask("read");
   stand_in::hold_streams();
   auto read = connector_.begin_read(remote, pages_.descriptors());
-  stand_in::wait_for_calls("cuLaunchKernel", 1);
+  stand_in::wait_for_calls("cuStreamWriteValue32", 1);
   owner_.kill();
   stand_in::release_streams();
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
@@ -214,7 +214,7 @@ TEST_F(GpuMemory, OfAContextThatIsPoisonedEndsItsOperations) {
   const RdmaMetadata remote = ask("read");
   stand_in::hold_streams();
   auto read = connector_.begin_read(remote, pages_.descriptors());
-  stand_in::wait_for_calls("cuLaunchKernel", 1);
+  stand_in::wait_for_calls("cuStreamWriteValue32", 1);
   stand_in::poison(1, paths::cuda::kCuIllegalAddress);
   stand_in::release_streams();
   expect_named(text_of([&] { (void)read.wait_for(kSoon); }),

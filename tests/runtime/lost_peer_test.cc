@@ -57,6 +57,8 @@ int companion_role(const Channel& test) {
     if (order == "bye") return 0;
     if (order == "is revoked") {
       test.send(views.front().is_revoked() ? "yes" : "no");
+    } else if (order == "look") {
+      test.send(std::to_string(std::to_integer<int>(views.front().bytes()[0])));
     } else if (order == "close the first") {
       views.erase(views.begin());
       test.send("closed");
@@ -120,7 +122,7 @@ class LostPeer : public ::testing::Test {
   const RdmaMetadata writable_ =
       RdmaMetadata::from_json(child_.channel().receive_text());
   Connector connector_{with_short_drain()};
-  const Allocation memory_ = Connector::allocate(4096);
+  Allocation memory_ = Connector::allocate(4096);
 };
 
 TEST_F(LostPeer, ThatIsMetAnewIsANeighbourAgain) {
@@ -213,6 +215,7 @@ TEST_F(LostPeer, ThatViewsLeavesNothingButItsMemoryToAClosedConnector) {
   const std::size_t before = testing::count_open_files();
   std::optional<Connector> closed(with_short_drain());
   std::vector<std::byte> plain(4096);
+  memory_.data()[0] = std::byte{5};
   RdmaMetadata writable;
   {
     auto readable = closed->create_readable(memory_.descriptor());
@@ -222,6 +225,8 @@ TEST_F(LostPeer, ThatViewsLeavesNothingButItsMemoryToAClosedConnector) {
     closed.reset();
     EXPECT_EQ(kind_of([&] { (void)readable.wait_for(kSoon); }), ErrorKind::kInternal);
   }
+  memory_ = Connector::allocate(4096);  // in place of the old one
+  EXPECT_EQ(ask(child_, "look"), "5");
   EXPECT_LT(testing::count_open_files(), before + 8);
   Buffer source(4096);
   auto write = connector_.begin_write(source.descriptor(), writable);
