@@ -107,7 +107,8 @@ struct ConnectorOptions {
   std::string require{};
 
   // None of these. "host" makes this Connector behave as if every peer were on another
-  // host. With its own memory peers do what their options let them. Environment: NIXL_CONNECT_FORBID, with commas between several.
+  // host. With its own memory peers do what their options let them. Environment:
+  // NIXL_CONNECT_FORBID, with commas between several.
   std::vector<std::string> forbid{};
 
   // Only those predicted to move so many GB (1e9 bytes) a second, what every transfer

@@ -37,17 +37,18 @@ class Connector(AsyncClosing):
     every operation that sets none, in seconds; None is no deadline. `network` False
     keeps this process unreachable from other hosts; `net_devices` names the devices
     that may carry data, as UCX does (``"eth0,mlx5_0:1"``). `ucx_directory`: the folder
-    of libucp.so.0; `cuda_driver`: the file of CUDA's driver. `spin` (seconds): how long the library's thread stays awake after
-    activity; `drain_timeout` (seconds): how long an operation that has ended waits for
-    a silent peer; `copy_threads`: how many threads copy at once on one host, by default
-    one for each core but one, at most 8; `advise_huge_pages` False asks for no huge
-    pages where the target of a large read was never touched; `allow_ptrace` False
-    keeps other processes of this user out of the memory of this one where the kernel
-    asks (kernel.yama.ptrace_scope 1). `paths`, `require`, `forbid`, `min_gbps`: which
-    paths every operation may take, see begin_read(); `costs_file`: what they cost on
-    this machine, as ``nixl-connect doctor --calibrate`` writes it, or ``""`` for usual
-    figures. TypeError for a worker_id that is empty or no str, and for options of other
-    types; ValueError for those out of range.
+    of libucp.so.0; `cuda_driver`: the file of CUDA's driver. `spin` (seconds): how long
+    the library's thread stays awake after activity; `drain_timeout` (seconds): how long
+    an operation that has ended waits for a silent peer; `copy_threads`: how many
+    threads copy at once on one host, by default one for each core but one, at most 8;
+    `advise_huge_pages` False asks for no huge pages where the target of a large read
+    was never touched; `allow_ptrace` False keeps other processes of this user out of
+    the memory of this one where the kernel asks (kernel.yama.ptrace_scope 1). `paths`,
+    `require`, `forbid`, `min_gbps`: which paths every operation may take, see
+    begin_read(); `costs_file`: what they cost on this machine, as ``nixl-connect doctor
+    --calibrate`` writes it, or ``""`` for usual figures. TypeError for a worker_id that
+    is empty or no str, and for options of other types; ValueError for those out of
+    range.
 
     The oldest callers say ``Connector(namespace, runtime, worker_id)``, by place or by
     name. Both of the first two are only kept; TypeError for a namespace that is no str.
