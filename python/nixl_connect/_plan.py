@@ -22,8 +22,8 @@ class PathEstimate:
     path: str
     """``local``: within this process; ``host.map``: memory of empty(), like() and
     allocate(), which this process maps; ``host.cma``: system calls into the other
-    process; ``cuda.peer``: between GPUs of one host, within this process too, which
-    nothing takes yet; ``ucx``."""
+    process; ``cuda.peer``: between GPUs of one host, within this process too;
+    ``ucx``."""
 
     seconds: float | None
     """How long it would take, predicted from what this machine can do, or from usual

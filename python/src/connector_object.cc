@@ -182,11 +182,10 @@ void bind_connector(nb::module_& module) {
   nb::class_<ConnectorObject>(module, "Connector")
       .def("__init__", &open, nb::kw_only(), "worker_id"_a.none(),
            "timeout_ns"_a.none(), "ucx_directory"_a.none(), "cuda_driver"_a.none(),
-           "net_devices"_a.none(),
-           "network"_a.none(), "spin_us"_a.none(), "drain_timeout_ms"_a.none(),
-           "copy_threads"_a.none(), "advise_huge_pages"_a.none(),
-           "allow_ptrace"_a.none(), "rules"_a.none(), "costs_file"_a.none(),
-           "log_level"_a.none())
+           "net_devices"_a.none(), "network"_a.none(), "spin_us"_a.none(),
+           "drain_timeout_ms"_a.none(), "copy_threads"_a.none(),
+           "advise_huge_pages"_a.none(), "allow_ptrace"_a.none(), "rules"_a.none(),
+           "costs_file"_a.none(), "log_level"_a.none())
       .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(),
            "readers"_a = 1, "stays_open"_a = false)
       .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none(),

@@ -41,7 +41,9 @@ void ExposingSide::attached(PeerId peer, const wire::Attach& attach, bool is_los
         attachment.holds_memory &&
         std::any_of(all.begin(), all.end(), is_held_by_peer(peer));
     if (may_have_begun) all.push_back(attachment);
-    agenda_.add(Send{peer, wire::Revoke{attach.operation, "it has ended"}});
+    const char* reason =
+        operation->outcome ? "it has ended" : "its connection was lost";
+    agenda_.add(Send{peer, wire::Revoke{attach.operation, reason}});
     return;
   }
   all.push_back(attachment);

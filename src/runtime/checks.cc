@@ -27,12 +27,29 @@ void check_device(const Device& device) {
                     "(cpu) and of NVIDIA's GPUs (cuda)");
 }
 
-// Whether the region is what the descriptor says.
-bool is_on(const Device& device, const wire::Region& region) {
+// The region that covers it; null if none does.
+const wire::Region* region_of(const SerializedDescriptor& descriptor,
+                              const Device& device, const RemoteAgent& agent) {
   if (device.kind() != DeviceKind::kCuda)
-    return region.memory == wire::MemoryType::kDram;
-  return region.memory == wire::MemoryType::kVram &&
-         region.device_id == static_cast<std::uint64_t>(device.id());
+    return agent.find(descriptor.ptr, descriptor.size);
+  const wire::Region* const found =
+      agent.find(descriptor.ptr, descriptor.size, wire::MemoryType::kVram);
+  const bool is_there =
+      found != nullptr && found->device_id == static_cast<std::uint64_t>(device.id());
+  return is_there ? found : nullptr;
+}
+
+// Of all that have bytes.
+void check_gpu(std::span<const Descriptor> descriptors) {
+  const Descriptor* first = nullptr;
+  for (const Descriptor& each : descriptors) {
+    if (each.size() == 0) continue;
+    if (first == nullptr) first = &each;
+    if (each.device() != first->device())
+      refuse("descriptors of " + to_string(first->device()) + " and of " +
+             to_string(each.device()) +
+             "; one operation takes one GPU, so make an operation for each");
+  }
 }
 
 // One of several that does not fit; made only to say why.
@@ -65,6 +82,7 @@ void check_descriptors(std::span<const Descriptor> descriptors, Access access) {
       refuse_descriptor(descriptors, i);
   }
   check_device(descriptors[0].device());
+  if (kind == DeviceKind::kCuda) check_gpu(descriptors);
 }
 
 void check_metadata(const RdmaMetadata& remote, OperationKind kind) {
@@ -106,8 +124,8 @@ std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& 
     }
     RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
     if (descriptor.size != 0) {
-      range.region = agent.find(descriptor.ptr, descriptor.size, ranges.size());
-      if (range.region == nullptr || !is_on(device, *range.region))
+      range.region = region_of(descriptor, device, agent);
+      if (range.region == nullptr)
         refuse("the metadata names " + std::to_string(descriptor.size) +
                " bytes that agent " + agent.name() +
                " has not exposed; ask the peer for new metadata");

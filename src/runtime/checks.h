@@ -16,7 +16,8 @@ namespace nixl_connect::runtime {
 // Whether an operation of this kind writes into the descriptors it is given.
 enum class Access { kReadsLocal, kWritesLocal };
 
-// At least one descriptor, one device kind, no null pointer, writable where it must be.
+// At least one descriptor, one device kind, of GPUs one, no null pointer, writable
+// where it must be.
 void check_descriptors(std::span<const Descriptor> descriptors, Access access);
 
 // Complete metadata of an operation of this kind.

@@ -129,7 +129,8 @@ bool Dispatcher::turn() {
   // waits for it: with few cores that would take the one on which the peer runs.
   bool is_worth_spinning = is_active;
   carry_out_all();
-  if (help_copies() || take_ended_gpu_copies()) is_active = is_worth_spinning = true;
+  const bool did_help = help_copies();
+  if (take_ended_gpu_copies() || did_help) is_active = is_worth_spinning = true;
   heard_message_ = false;
   const bool did_hear_locally = listen_to_local_peers();
   if (worker_.progress() || did_hear_locally) {

@@ -125,7 +125,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                     resources_->leases.table_of(lease),
                                     exports_of(descriptors),
                                     base::place_of_this_process(),
-                                    gpu_exports_of(descriptors, hold)};
+                                    gpu_exports_of(resources_->gpus, hold)};
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},

@@ -30,17 +30,17 @@ std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors) {
   return exports;
 }
 
-std::vector<wire::GpuExport> gpu_exports_of(std::span<const Descriptor> descriptors,
-                                            const RegistrationHold& hold) {
+std::vector<wire::GpuExport> gpu_exports_of(Gpus& gpus, const RegistrationHold& hold) {
   std::vector<wire::GpuExport> exports;
-  const GpuRegion* last = nullptr;
-  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+  std::vector<std::uint64_t> seen;  // by the ids of their first chunks
+  for (std::size_t i = 0; i < hold.size(); ++i) {
     const GpuRegion* const region = hold.gpu_region(i);
-    if (region == std::exchange(last, region) || region == nullptr || !region->exported)
-      continue;
-    if (std::find(exports.begin(), exports.end(), *region->exported) != exports.end())
-      continue;
-    exports.push_back(*region->exported);
+    if (region == nullptr) continue;
+    const std::uint64_t id = region->allocation.chunks.front().buffer_id;
+    if (std::find(seen.rbegin(), seen.rend(), id) != seen.rend()) continue;
+    seen.push_back(id);
+    if (auto exported = gpus.export_of(*region))
+      exports.push_back(*std::move(exported));
     if (exports.size() == wire::kMaxGpuExports) break;
   }
   return exports;

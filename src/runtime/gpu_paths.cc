@@ -28,7 +28,18 @@ Facts::Memory kind_of(std::size_t on_gpus, std::size_t all) {
   return on_gpus == all ? Facts::Memory::kGpu : Facts::Memory::kMixed;
 }
 
-Facts::Memory remote_kind(std::span<const RemoteRange> ranges) {
+// The GPU of the local memory, which is one; none for memory of the host.
+std::optional<int> local_gpu(const Movement& movement) {
+  const auto found =
+      std::find_if(movement.local.begin(), movement.local.end(),
+                   [](const Descriptor& each) { return each.size() > 0; });
+  const Device& device =
+      (found == movement.local.end() ? movement.local.front() : *found).device();
+  if (device.kind() != DeviceKind::kCuda) return std::nullopt;
+  return device.id();
+}
+
+Facts::Memory remote_kind(std::span<const RemoteRange> ranges, Facts::Memory of_none) {
   std::size_t all = 0;
   std::size_t on_gpus = 0;
   for (const RemoteRange& range : ranges) {
@@ -36,7 +47,16 @@ Facts::Memory remote_kind(std::span<const RemoteRange> ranges) {
     ++all;
     if (is_of_gpu(range)) ++on_gpus;
   }
+  if (all == 0) return of_none;
   return kind_of(on_gpus, all);
+}
+
+bool has_other_gpus(const Movement& movement, int gpu) {
+  return std::any_of(
+      movement.remote.begin(), movement.remote.end(), [gpu](const RemoteRange& range) {
+        return is_of_gpu(range) &&
+               range.region->device_id != static_cast<std::uint64_t>(gpu);
+      });
 }
 
 // Finds exports in which ranges lie that mostly follow each other.
@@ -95,18 +115,15 @@ CopyWork::ForeignPart foreign_part(const wire::GpuExport& exported,
 
 }  // namespace
 
-void GpuPaths::add_facts(const Movement& movement, Facts& facts) const {
-  const Device& device = movement.local[0].device();
-  if (device.kind() == DeviceKind::kCuda) facts.local_memory = Facts::Memory::kGpu;
-  facts.remote_memory = remote_kind(movement.remote);
-  if (facts.local_memory == Facts::Memory::kHost &&
-      facts.remote_memory == Facts::Memory::kHost)
-    return;
+void GpuPaths::add_facts(const Movement& movement, bool is_own, Facts& facts) const {
+  const std::optional<int> gpu = local_gpu(movement);
+  facts.local_memory = gpu ? Facts::Memory::kGpu : Facts::Memory::kHost;
+  facts.remote_memory = remote_kind(movement.remote, facts.local_memory);
+  // Nothing is asked of the driver for what cannot be.
+  if (!gpu || facts.remote_memory != Facts::Memory::kGpu) return;
   facts.gpus.has_driver = gpus_.driver() != nullptr;
   if (!facts.gpus.has_driver) facts.gpus.why_no_driver = gpus_.why_no_driver();
-  if (!facts.gpus.has_driver || !movement.agent.extension() ||
-      facts.local_memory != Facts::Memory::kGpu)
-    return;
+  if (!facts.gpus.has_driver || !movement.agent.extension()) return;
   const Needed needed = needed_by(movement);
   facts.gpus.exported = needed.exported;
   if (needed.exported != Facts::Exported::kAll)
@@ -114,31 +131,33 @@ void GpuPaths::add_facts(const Movement& movement, Facts& facts) const {
         "it is of a pool (cudaMallocAsync) or was mapped (cuMemMap, as torch's "
         "expandable segments are), which this version does not open");
   facts.gpus.are_in_reach = std::all_of(
-      needed.exports.begin(), needed.exports.end(), [&](const wire::GpuExport* each) {
-        return gpus_.can_reach(device.id(), each->gpu);
-      });
+      needed.exports.begin(), needed.exports.end(),
+      [&](const wire::GpuExport* each) { return gpus_.can_reach(*gpu, each->gpu); });
+  // Such memory lets other GPUs in only if its owner has said so: to try would poison
+  // the context.
+  if (is_own && needed.exported != Facts::Exported::kAll &&
+      has_other_gpus(movement, *gpu))
+    facts.gpus.are_in_reach = false;
 }
 
 std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
     const Movement& movement, bool is_own, std::atomic<std::uint64_t>& progress) const {
   const bool is_read = movement.kind == OperationKind::kRead;
   CopyWork work;
-  work.device = movement.local[0].device().id();
-  const auto note_peer = [&work](int device) {
-    auto& peers = work.peers;
-    if (device != work.device &&
-        std::find(peers.begin(), peers.end(), device) == peers.end())
-      peers.push_back(device);
-  };
+  work.device = local_gpu(movement).value_or(0);
   for (std::size_t i = 0; i < movement.local.size(); ++i) {
     const Descriptor& local = movement.local[i];
     const RemoteRange& remote = movement.remote[i];
     if (local.size() == 0) continue;
-    work.ranges.push_back(
-        is_read ? paths::cuda::Page{remote.address, local.ptr(), local.size()}
-                : paths::cuda::Page{local.ptr(), remote.address, local.size()});
-    note_peer(local.device().id());
-    if (is_own) note_peer(static_cast<int>(remote.region->device_id));
+    if (is_read)
+      work.ranges.push_back({remote.address, local.ptr(), local.size()});
+    else
+      work.ranges.push_back({local.ptr(), remote.address, local.size()});
+    const auto device = static_cast<paths::cuda::CuDevice>(remote.region->device_id);
+    auto& peers = work.peers;
+    if (is_own && device != work.device &&
+        std::find(peers.begin(), peers.end(), device) == peers.end())
+      peers.push_back(device);
   }
   if (!is_own) {
     const Needed needed = needed_by(movement);

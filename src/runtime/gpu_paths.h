@@ -23,11 +23,11 @@ class GpuPaths {
  public:
   explicit GpuPaths(Gpus& gpus) : gpus_(gpus) {}
 
-  // Adds what is known of the memory's kinds, and if there is any of a GPU, of that.
-  void add_facts(const Movement& movement, core::Facts& facts) const;
+  // Adds what is known of the memory's kinds, and if all is of GPUs, of these.
+  // `is_own`: the peer is in this process.
+  void add_facts(const Movement& movement, bool is_own, core::Facts& facts) const;
 
-  // All memory is of GPUs. `is_own`: the peer is in this process. Null if the peer's
-  // cannot be opened.
+  // All memory is of GPUs. Null if the peer's cannot be opened.
   std::shared_ptr<paths::cuda::DeviceCopy> copy(
       const Movement& movement, bool is_own,
       std::atomic<std::uint64_t>& progress) const;

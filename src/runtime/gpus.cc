@@ -56,15 +56,13 @@ std::shared_ptr<const GpuRegion> Gpus::region_of(
   if (!found) refuse(descriptor, "none of a GPU");
   if (found->device != number)
     refuse(descriptor, "on cuda:" + std::to_string(found->device));
-  auto region = std::make_shared<GpuRegion>();
-  region->exported = export_of(*found);
-  region->allocation = *std::move(found);
-  return region;
+  return std::make_shared<const GpuRegion>(GpuRegion{*std::move(found)});
 }
 
 // Memory that was mapped from several allocations comes as files, which nobody here
 // hands over.
-std::optional<wire::GpuExport> Gpus::export_of(const DeviceAllocation& allocation) {
+std::optional<wire::GpuExport> Gpus::export_of(const GpuRegion& region) {
+  const DeviceAllocation& allocation = region.allocation;
   using paths::cuda::CurrentContext;
   using paths::cuda::PrimaryContext;
   if (allocation.exported_by != DeviceAllocation::Export::kIpcHandle)
@@ -94,8 +92,12 @@ bool Gpus::can_reach(int number, const wire::GpuUuid& other) {
   const auto found =
       std::find_if(gpus.devices.begin(), gpus.devices.end(),
                    [&](const DeviceFacts& each) { return each.uuid.bytes == other; });
-  return found != gpus.devices.end() &&
-         paths::cuda::can_reach(*gpus.driver, number, found->device);
+  if (found == gpus.devices.end()) return true;
+  const std::lock_guard lock(mutex_);
+  const auto [known, is_new] = reach_.try_emplace({number, found->device});
+  if (is_new)
+    known->second = paths::cuda::can_reach(*gpus.driver, number, found->device);
+  return known->second;
 }
 
 }  // namespace nixl_connect::runtime

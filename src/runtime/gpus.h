@@ -24,7 +24,6 @@ namespace nixl_connect::runtime {
 // The allocation in which memory of a GPU lies. Constant.
 struct GpuRegion {
   paths::cuda::DeviceAllocation allocation;
-  std::optional<wire::GpuExport> exported;  // none: other processes cannot open it
 };
 
 class Gpus {
@@ -44,8 +43,12 @@ class Gpus {
   std::shared_ptr<const GpuRegion> region_of(
       const Descriptor& descriptor, const std::shared_ptr<const GpuRegion>& likely);
 
-  // Whether kernels of the GPU with that number reach memory of the other one, which
-  // may be one that this process does not see. False without a driver.
+  // What other processes open it by; none if they cannot. Throws what
+  // paths::cuda::export_handle() throws.
+  std::optional<wire::GpuExport> export_of(const GpuRegion& region);
+
+  // Whether kernels of the GPU with that number reach memory of the other one. One that
+  // this process does not see it may reach. There is a driver.
   bool can_reach(int number, const wire::GpuUuid& other);
 
  private:
@@ -56,8 +59,6 @@ class Gpus {
   };
 
   const Opened& opened();
-  std::optional<wire::GpuExport> export_of(
-      const paths::cuda::DeviceAllocation& allocation);
 
   const std::string driver_file_;
   std::once_flag once_;
@@ -66,6 +67,7 @@ class Gpus {
   std::mutex mutex_;
   // Guarded by mutex_. They stay, as the memory's own user has them anyhow.
   std::map<paths::cuda::CuDevice, paths::cuda::PrimaryContext> contexts_;
+  std::map<std::pair<int, paths::cuda::CuDevice>, bool> reach_;
 };
 
 }  // namespace nixl_connect::runtime

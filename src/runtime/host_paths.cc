@@ -143,13 +143,14 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
 
 Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   Facts facts;
-  gpu_paths_.add_facts(movement, facts);
+  const auto pid = peer.pid();
+  const bool is_own = pid == static_cast<std::uint32_t>(::getpid());
+  gpu_paths_.add_facts(movement, is_own, facts);
   const auto& extension = movement.agent.extension();
   facts.is_host_forbidden = settings_.is_host_forbidden;
   facts.is_ours = extension.has_value();
   if (settings_.is_host_forbidden || !facts.is_ours) return facts;
-  const auto pid = peer.pid();
-  if (pid == static_cast<std::uint32_t>(::getpid())) {
+  if (is_own) {
     facts.where = Facts::Where::kThisProcess;
     facts.is_exposed_here = is_exposed_here(movement);
   } else if (pid) {

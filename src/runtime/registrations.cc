@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/registrations.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -40,12 +41,15 @@ Registrations::Registrations(const paths::ucx::Context& context, Gpus& gpus,
 RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors) {
   std::vector<HeldRegistration> held;
   held.reserve(descriptors.size());
-  std::shared_ptr<const GpuRegion> likely;
+  // The driver may take its time, and others wait for the lock.
+  const auto regions = gpu_regions_of(descriptors);
   const std::lock_guard lock(mutex_);
   try {
-    for (const Descriptor& descriptor : descriptors)
-      held.push_back(descriptor.size() == 0 ? HeldRegistration{}
-                                            : acquire(descriptor, likely));
+    for (std::size_t i = 0; i < descriptors.size(); ++i)
+      held.push_back(
+          descriptors[i].size() == 0
+              ? HeldRegistration{}
+              : acquire(descriptors[i], regions.empty() ? nullptr : regions[i]));
   } catch (...) {
     release_locked(held);
     throw;
@@ -53,15 +57,30 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
   return {*this, std::move(held)};
 }
 
+// None for memory of the host.
+std::vector<std::shared_ptr<const GpuRegion>> Registrations::gpu_regions_of(
+    std::span<const Descriptor> descriptors) const {
+  std::vector<std::shared_ptr<const GpuRegion>> regions;
+  if (descriptors.empty() || descriptors[0].device().kind() != DeviceKind::kCuda)
+    return regions;
+  regions.reserve(descriptors.size());
+  std::shared_ptr<const GpuRegion> last;
+  for (const Descriptor& each : descriptors) {
+    if (each.size() > 0) last = gpus_.region_of(each, last);
+    regions.push_back(last);
+  }
+  return regions;
+}
+
 HeldRegistration Registrations::acquire(const Descriptor& descriptor,
-                                        std::shared_ptr<const GpuRegion>& likely) {
+                                        std::shared_ptr<const GpuRegion> gpu_region) {
   const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
   if (is_new) {
     try {
       sweep_now_and_then();
       Registered& made = registered_[id];
-      if (descriptor.device().kind() == DeviceKind::kCuda)
-        made.gpu_region = likely = gpus_.region_of(descriptor, likely);
+      if (gpu_region)
+        made.gpu_region = std::move(gpu_region);
       else
         made.by_ucx = std::make_unique<const paths::ucx::Registration>(
             context_, descriptor.ptr(), descriptor.size());
@@ -101,6 +120,13 @@ wire::AgentMetadata Registrations::describe(std::span<const Descriptor> descript
     (void)note_keys(descriptors, hold);
   }
   agent.agent = agent_name_locked();
+  // Genuine agents drop one of whose keys they cannot make use: not that of the host's
+  // memory.
+  const bool has_gpus = std::any_of(agent.regions.begin(), agent.regions.end(),
+                                    [](const wire::Region& region) {
+                                      return region.memory == wire::MemoryType::kVram;
+                                    });
+  if (has_gpus) agent.agent += "-gpu";
   return agent;
 }
 

@@ -44,6 +44,7 @@ class RegistrationHold {
   ~RegistrationHold();
 
   bool is_empty() const noexcept { return held_.empty(); }
+  std::size_t size() const noexcept { return held_.size(); }
   const paths::ucx::Registration* operator[](std::size_t index) const {
     return held_[index].registration;
   }
@@ -77,9 +78,12 @@ class Registrations {
   void release(std::span<const HeldRegistration> held) noexcept;
 
  private:
+  std::vector<std::shared_ptr<const GpuRegion>> gpu_regions_of(
+      std::span<const Descriptor> descriptors) const;
+
   // All with mutex_ held.
   HeldRegistration acquire(const Descriptor& descriptor,
-                           std::shared_ptr<const GpuRegion>& likely);
+                           std::shared_ptr<const GpuRegion> gpu_region);
   void release_locked(std::span<const HeldRegistration> held) noexcept;
   void sweep_now_and_then();
   void forget(std::span<const core::RegistrationId> ids);

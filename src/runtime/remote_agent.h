@@ -31,13 +31,11 @@ class RemoteAgent {
     return metadata_.extension;
   }
 
-  // A region of the host's or of GPUs' memory that covers the range, which can be one
-  // of them only; null if there is none.
-  const wire::Region* find(std::uint64_t address, std::uint64_t size) const noexcept;
-  // The same, a little sooner if it is the region with that number in the metadata, as
-  // with a peer of ours it mostly is for the descriptor with that number.
-  const wire::Region* find(std::uint64_t address, std::uint64_t size,
-                           std::size_t likely) const noexcept;
+  // A region of that memory, the host's or a GPU's, which covers the range; null if
+  // there is none.
+  const wire::Region* find(
+      std::uint64_t address, std::uint64_t size,
+      wire::MemoryType memory = wire::MemoryType::kDram) const noexcept;
 
  private:
   // Where a region begins, and which of those that begin there or before
@@ -48,10 +46,14 @@ class RemoteAgent {
     const wire::Region* furthest;
   };
 
-  const Mark& last_not_above(std::uint64_t address) const noexcept;
+  using Marks = std::vector<Mark>;  // in the order of their starts
+
+  static const Mark& last_not_above(const Marks& marks, std::uint64_t address) noexcept;
+  void mark(wire::MemoryType memory, Marks& marks) const;
 
   wire::AgentMetadata metadata_;
-  std::vector<Mark> marks_;  // in the order of their starts
+  Marks of_host_;
+  Marks of_gpus_;
 };
 
 // A range of the peer's memory; the region belongs to the RemoteAgent.

@@ -252,6 +252,39 @@ TEST_F(GpuMemory, IsNotMovedToThatOfTheHost) {
                "cuda.peer: some of the memory");
 }
 
+TEST_F(GpuMemory, IsMovedThoughThereIsNothingOfIt) {
+  std::vector<Descriptor> pages = pages_.descriptors();
+  pages.insert(pages.begin(), on_gpu(7, pages_.whole().ptr(), 0));
+  Connector other(with_gpus());
+  const Pages source(1, 6);
+  std::vector<Descriptor> sources = source.descriptors();
+  sources.insert(sources.begin(), on_gpu(5, source.whole().ptr(), 0));
+  auto readable = other.create_readable(sources);
+  auto read = connector_.begin_read(readable.metadata(), pages);
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  pages_.expect(6, 1);
+  auto empty = other.create_readable(sources.front());
+  auto none = connector_.begin_read(empty.metadata(), pages.front());
+  EXPECT_EQ(finish(none), OperationStatus::kComplete);
+}
+
+TEST_F(GpuMemory, OfSeveralGpusIsForSeveralOperations) {
+  const Pages other(0, 2);
+  const std::vector<Descriptor> both{pages_.whole(), other.whole()};
+  expect_named(text_of([&] { (void)connector_.create_readable(both); }),
+               "one operation takes one GPU");
+}
+
+// Which lets other GPUs in only if its owner says so.
+TEST_F(GpuMemory, OfAPoolIsLeftAloneByOtherGpus) {
+  const auto pool = stand_in::allocate_from_pool(0, 4096);
+  Connector other(with_gpus());
+  auto readable = other.create_readable(on_gpu(0, pool, 4096));
+  auto read =
+      connector_.begin_read(readable.metadata(), on_gpu(1, pages_.whole().ptr(), 4096));
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kUnsupported);
+}
+
 TEST_F(GpuMemory, OfAPoolIsMovedWithinThisProcess) {
   const auto pool = stand_in::allocate_from_pool(1, 4096);
   Connector other(with_gpus());

@@ -37,18 +37,13 @@ TEST(RemoteAgent, FindsRangesInsideARegionOnly) {
   EXPECT_EQ(agent.find(150, UINT64_MAX), nullptr);
 }
 
-TEST(RemoteAgent, FindsThemWhicheverSeemedLikely) {
-  const RemoteAgent agent = agent_with({region(300, 50), region(100, 100)});
-  for (const std::size_t likely : {0U, 1U, 2U}) {
-    EXPECT_EQ(agent.find(310, 40, likely)->address, 300U);
-    EXPECT_EQ(agent.find(100, 100, likely)->address, 100U);
-    EXPECT_EQ(agent.find(300, 51, likely), nullptr);
-    EXPECT_EQ(agent.find(299, 1, likely), nullptr);
-    EXPECT_EQ(agent.find(310, UINT64_MAX, likely), nullptr);
-  }
-  wire::Region block = region(100, 100);
-  block.memory = wire::MemoryType::kBlock;
-  EXPECT_EQ(agent_with({block}).find(100, 1, 0), nullptr);
+TEST(RemoteAgent, TellsMemoryOfTheHostFromThatOfGpus) {
+  wire::Region vram = region(50, 300);
+  vram.memory = wire::MemoryType::kVram;
+  const RemoteAgent agent = agent_with({region(100, 100), vram});
+  EXPECT_EQ(agent.find(150, 10)->address, 100U);
+  EXPECT_EQ(agent.find(150, 10, wire::MemoryType::kVram)->address, 50U);
+  EXPECT_EQ(agent.find(50, 10), nullptr);
 }
 
 TEST(RemoteAgent, FindsALargeRegionThatBeginsBeforeASmallOne) {
