@@ -193,8 +193,10 @@ TEST_F(LostPeer, ThatGoesOnViewingKeepsNoThreadBusy) {
   RdmaMetadata small = writable_;
   small.descriptors[0].size = 64;
   child_.stop();
-  std::vector<WriteOperation> writes;  // more than its socket has room for
-  for (int i = 0; i < 3000; ++i)
+  constexpr std::size_t kMany = 3000;  // more than its socket has room for
+  std::vector<WriteOperation> writes;
+  writes.reserve(kMany);
+  while (writes.size() < kMany)
     writes.push_back(connector_.begin_write(source.descriptor(), small));
   EXPECT_FALSE(ends_within(writes.back(), milliseconds(50)));
   lose(writes.back().remote());
