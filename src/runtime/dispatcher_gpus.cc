@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Copies between GPUs, which a thread of their own carries out.
-#include <unistd.h>
-
 #include "paths/cuda/copy_thread.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
@@ -16,9 +14,8 @@ bool Dispatcher::try_start_gpu_copy(core::OperationId operation, Running& runnin
                                     Peer& peer) {
   const paths::cuda::Driver* const driver = resources_.gpus.driver();
   if (driver == nullptr) return false;
-  const bool is_own = peer.pid() == static_cast<std::uint32_t>(::getpid());
-  running.gpu_copy =
-      gpu_paths_.copy(movement_of(running), is_own, running.state->bytes());
+  running.gpu_copy = gpu_paths_.copy(movement_of(running), peer.is_in_this_process(),
+                                     running.state->bytes());
   if (!running.gpu_copy) return false;
   if (!gpu_copies_)
     gpu_copies_ = std::make_unique<paths::cuda::CopyThread>(*driver, wake_);

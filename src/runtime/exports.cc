@@ -34,12 +34,12 @@ std::vector<wire::GpuExport> gpu_exports_of(Gpus& gpus, const RegistrationHold& 
   std::vector<wire::GpuExport> exports;
   std::vector<std::uint64_t> seen;  // by the ids of their first chunks
   for (std::size_t i = 0; i < hold.size(); ++i) {
-    const GpuRegion* const region = hold.gpu_region(i);
-    if (region == nullptr) continue;
-    const std::uint64_t id = region->allocation.chunks.front().buffer_id;
+    const auto* const allocation = hold.gpu_allocation(i);
+    if (allocation == nullptr) continue;
+    const std::uint64_t id = allocation->chunks.front().buffer_id;
     if (std::find(seen.rbegin(), seen.rend(), id) != seen.rend()) continue;
     seen.push_back(id);
-    if (auto exported = gpus.export_of(*region))
+    if (auto exported = gpus.export_of(*allocation))
       exports.push_back(*std::move(exported));
     if (exports.size() == wire::kMaxGpuExports) break;
   }

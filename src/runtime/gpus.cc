@@ -41,28 +41,26 @@ std::shared_ptr<const std::string> Gpus::why_no_driver() {
   return std::make_shared<const std::string>(opened().why_not);
 }
 
-std::shared_ptr<const GpuRegion> Gpus::region_of(
-    const Descriptor& descriptor, const std::shared_ptr<const GpuRegion>& likely) {
+std::shared_ptr<const DeviceAllocation> Gpus::allocation_of(
+    const Descriptor& descriptor,
+    const std::shared_ptr<const DeviceAllocation>& likely) {
   const Opened& gpus = opened();
   if (gpus.driver == nullptr)
     throw Error(ErrorKind::kUnsupported, "memory of " + to_string(descriptor.device()) +
                                              " cannot be moved: " + gpus.why_not);
   const int number = descriptor.device().id();
-  if (likely && likely->allocation.device == number &&
-      covers(likely->allocation, descriptor))
-    return likely;
+  if (likely && likely->device == number && covers(*likely, descriptor)) return likely;
   auto found =
       paths::cuda::find_allocation(*gpus.driver, descriptor.ptr(), descriptor.size());
   if (!found) refuse(descriptor, "none of a GPU");
   if (found->device != number)
     refuse(descriptor, "on cuda:" + std::to_string(found->device));
-  return std::make_shared<const GpuRegion>(GpuRegion{*std::move(found)});
+  return std::make_shared<const DeviceAllocation>(*std::move(found));
 }
 
 // Memory that was mapped from several allocations comes as files, which nobody here
 // hands over.
-std::optional<wire::GpuExport> Gpus::export_of(const GpuRegion& region) {
-  const DeviceAllocation& allocation = region.allocation;
+std::optional<wire::GpuExport> Gpus::export_of(const DeviceAllocation& allocation) {
   using paths::cuda::CurrentContext;
   using paths::cuda::PrimaryContext;
   if (allocation.exported_by != DeviceAllocation::Export::kIpcHandle)

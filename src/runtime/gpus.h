@@ -21,11 +21,6 @@
 
 namespace nixl_connect::runtime {
 
-// The allocation in which memory of a GPU lies. Constant.
-struct GpuRegion {
-  paths::cuda::DeviceAllocation allocation;
-};
-
 class Gpus {
  public:
   // `driver_file` as ConnectorOptions::cuda_driver has it.
@@ -36,16 +31,18 @@ class Gpus {
   // "no CUDA driver: ..."
   std::shared_ptr<const std::string> why_no_driver();
 
-  // Of a descriptor of a GPU's memory. `likely`, if it is not null, is asked first, by
-  // its addresses alone: it was found a moment ago. Throws Error(kUnsupported) without
-  // a driver, Error(kInvalidArgument) if the memory is none of that GPU, and what
-  // paths::cuda::find_allocation() throws.
-  std::shared_ptr<const GpuRegion> region_of(
-      const Descriptor& descriptor, const std::shared_ptr<const GpuRegion>& likely);
+  // In which a descriptor's memory of a GPU lies. `likely`, if it is not null, is asked
+  // first, by its addresses alone: it was found a moment ago. Throws
+  // Error(kUnsupported) without a driver, Error(kInvalidArgument) if the memory is none
+  // of that GPU, and what paths::cuda::find_allocation() throws.
+  std::shared_ptr<const paths::cuda::DeviceAllocation> allocation_of(
+      const Descriptor& descriptor,
+      const std::shared_ptr<const paths::cuda::DeviceAllocation>& likely);
 
   // What other processes open it by; none if they cannot. Throws what
   // paths::cuda::export_handle() throws.
-  std::optional<wire::GpuExport> export_of(const GpuRegion& region);
+  std::optional<wire::GpuExport> export_of(
+      const paths::cuda::DeviceAllocation& allocation);
 
   // Whether kernels of the GPU with that number reach memory of the other one. One that
   // this process does not see it may reach. There is a driver.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/host_paths.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -143,8 +141,7 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
 
 Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   Facts facts;
-  const auto pid = peer.pid();
-  const bool is_own = pid == static_cast<std::uint32_t>(::getpid());
+  const bool is_own = peer.is_in_this_process();
   gpu_paths_.add_facts(movement, is_own, facts);
   const auto& extension = movement.agent.extension();
   facts.is_host_forbidden = settings_.is_host_forbidden;
@@ -153,7 +150,7 @@ Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   if (is_own) {
     facts.where = Facts::Where::kThisProcess;
     facts.is_exposed_here = is_exposed_here(movement);
-  } else if (pid) {
+  } else if (peer.pid()) {
     facts.where = Facts::Where::kThisHost;
   } else if (extension->place) {
     compare_places(*extension->place, facts);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/peers.h"
 
+#include <unistd.h>
+
 #include <utility>
 #include <vector>
 
@@ -22,6 +24,10 @@ bool has_instance_of(const Peer& peer, const RemoteAgent& agent) {
 }
 
 }  // namespace
+
+bool Peer::is_in_this_process() const noexcept {
+  return pid() == static_cast<std::uint32_t>(::getpid());
+}
 
 void Peer::set_cma_refused() {
   if (cma_refusal) return;

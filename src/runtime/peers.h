@@ -48,6 +48,8 @@ struct Peer {
     return leases.pid();
   }
 
+  bool is_in_this_process() const noexcept;
+
   // The kernel has refused host.cma: finds out why, once.
   void set_cma_refused();
 };

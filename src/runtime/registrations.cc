@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/registrations.h"
 
-#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -9,6 +8,9 @@
 #include "runtime/gpus.h"
 
 namespace nixl_connect::runtime {
+
+using paths::cuda::DeviceAllocation;
+
 namespace {
 
 core::MemoryRange range_of(const Descriptor& descriptor) {
@@ -42,14 +44,14 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
   std::vector<HeldRegistration> held;
   held.reserve(descriptors.size());
   // The driver may take its time, and others wait for the lock.
-  const auto regions = gpu_regions_of(descriptors);
+  const auto allocations = gpu_allocations_of(descriptors);
   const std::lock_guard lock(mutex_);
   try {
     for (std::size_t i = 0; i < descriptors.size(); ++i)
-      held.push_back(
-          descriptors[i].size() == 0
-              ? HeldRegistration{}
-              : acquire(descriptors[i], regions.empty() ? nullptr : regions[i]));
+      held.push_back(descriptors[i].size() == 0
+                         ? HeldRegistration{}
+                         : acquire(descriptors[i],
+                                   allocations.empty() ? nullptr : allocations[i]));
   } catch (...) {
     release_locked(held);
     throw;
@@ -58,29 +60,30 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
 }
 
 // None for memory of the host.
-std::vector<std::shared_ptr<const GpuRegion>> Registrations::gpu_regions_of(
+std::vector<std::shared_ptr<const DeviceAllocation>> Registrations::gpu_allocations_of(
     std::span<const Descriptor> descriptors) const {
-  std::vector<std::shared_ptr<const GpuRegion>> regions;
+  std::vector<std::shared_ptr<const DeviceAllocation>> allocations;
   if (descriptors.empty() || descriptors[0].device().kind() != DeviceKind::kCuda)
-    return regions;
-  regions.reserve(descriptors.size());
-  std::shared_ptr<const GpuRegion> last;
+    return allocations;
+  allocations.reserve(descriptors.size());
+  std::shared_ptr<const DeviceAllocation> last;
   for (const Descriptor& each : descriptors) {
-    if (each.size() > 0) last = gpus_.region_of(each, last);
-    regions.push_back(last);
+    if (each.size() > 0) last = gpus_.allocation_of(each, last);
+    allocations.push_back(last);
   }
-  return regions;
+  return allocations;
 }
 
-HeldRegistration Registrations::acquire(const Descriptor& descriptor,
-                                        std::shared_ptr<const GpuRegion> gpu_region) {
+HeldRegistration Registrations::acquire(
+    const Descriptor& descriptor,
+    std::shared_ptr<const DeviceAllocation> gpu_allocation) {
   const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
   if (is_new) {
     try {
       sweep_now_and_then();
       Registered& made = registered_[id];
-      if (gpu_region)
-        made.gpu_region = std::move(gpu_region);
+      if (gpu_allocation)
+        made.gpu_allocation = std::move(gpu_allocation);
       else
         made.by_ucx = std::make_unique<const paths::ucx::Registration>(
             context_, descriptor.ptr(), descriptor.size());
@@ -91,23 +94,25 @@ HeldRegistration Registrations::acquire(const Descriptor& descriptor,
     }
   }
   const Registered& found = registered_.at(id);
-  return {id, found.by_ucx.get(), found.gpu_region.get()};
+  return {id, found.by_ucx.get(), found.gpu_allocation.get()};
 }
 
 wire::AgentMetadata Registrations::describe(std::span<const Descriptor> descriptors,
                                             const RegistrationHold& hold) {
   wire::AgentMetadata agent;
+  bool has_gpus = false;
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
     const Descriptor& each = descriptors[i];
     if (hold[i] != nullptr)
       agent.regions.push_back({wire::MemoryType::kDram, each.ptr(), each.size(), 0,
                                hold[i]->packed_rkey()});
-    else if (hold.gpu_region(i) != nullptr)
-      agent.regions.push_back({wire::MemoryType::kVram,
-                               each.ptr(),
-                               each.size(),
-                               static_cast<std::uint64_t>(each.device().id()),
-                               {}});
+    if (hold.gpu_allocation(i) == nullptr) continue;
+    has_gpus = true;
+    agent.regions.push_back({wire::MemoryType::kVram,
+                             each.ptr(),
+                             each.size(),
+                             static_cast<std::uint64_t>(each.device().id()),
+                             {}});
   }
   const std::lock_guard lock(mutex_);
   if (!note_keys(descriptors, hold)) {
@@ -122,10 +127,6 @@ wire::AgentMetadata Registrations::describe(std::span<const Descriptor> descript
   agent.agent = agent_name_locked();
   // Genuine agents drop one of whose keys they cannot make use: not that of the host's
   // memory.
-  const bool has_gpus = std::any_of(agent.regions.begin(), agent.regions.end(),
-                                    [](const wire::Region& region) {
-                                      return region.memory == wire::MemoryType::kVram;
-                                    });
   if (has_gpus) agent.agent += "-gpu";
   return agent;
 }

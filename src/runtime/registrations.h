@@ -18,18 +18,20 @@
 #include "paths/ucx/context.h"
 #include "wire/nixl_blob.h"
 
+namespace nixl_connect::paths::cuda {
+struct DeviceAllocation;
+}
+
 namespace nixl_connect::runtime {
 
-class Registrations;
-
 class Gpus;
-struct GpuRegion;
+class Registrations;
 
 // One descriptor's registration; none for an empty descriptor.
 struct HeldRegistration {
   core::RegistrationId id = 0;
   const paths::ucx::Registration* registration = nullptr;  // of memory of the host
-  const GpuRegion* gpu_region = nullptr;                   // of that of a GPU
+  const paths::cuda::DeviceAllocation* gpu_allocation = nullptr;  // of that of a GPU
 };
 
 // One operation's use of its descriptors' registrations, in their order. Released by
@@ -48,8 +50,8 @@ class RegistrationHold {
   const paths::ucx::Registration* operator[](std::size_t index) const {
     return held_[index].registration;
   }
-  const GpuRegion* gpu_region(std::size_t index) const {
-    return held_[index].gpu_region;
+  const paths::cuda::DeviceAllocation* gpu_allocation(std::size_t index) const {
+    return held_[index].gpu_allocation;
   }
 
  private:
@@ -63,7 +65,7 @@ class Registrations {
                 std::string agent_base_name);
 
   // Registers what is not registered yet; all or nothing. Throws what
-  // paths::ucx::Registration and Gpus::region_of() throw.
+  // paths::ucx::Registration and Gpus::allocation_of() throw.
   RegistrationHold acquire(std::span<const Descriptor> descriptors);
 
   // The regions as peers need them, and the agent name that they may safely be handed
@@ -78,12 +80,13 @@ class Registrations {
   void release(std::span<const HeldRegistration> held) noexcept;
 
  private:
-  std::vector<std::shared_ptr<const GpuRegion>> gpu_regions_of(
+  std::vector<std::shared_ptr<const paths::cuda::DeviceAllocation>> gpu_allocations_of(
       std::span<const Descriptor> descriptors) const;
 
   // All with mutex_ held.
-  HeldRegistration acquire(const Descriptor& descriptor,
-                           std::shared_ptr<const GpuRegion> gpu_region);
+  HeldRegistration acquire(
+      const Descriptor& descriptor,
+      std::shared_ptr<const paths::cuda::DeviceAllocation> gpu_allocation);
   void release_locked(std::span<const HeldRegistration> held) noexcept;
   void sweep_now_and_then();
   void forget(std::span<const core::RegistrationId> ids);
@@ -104,7 +107,7 @@ class Registrations {
   core::EmittedKeys emitted_;
   struct Registered {
     std::unique_ptr<const paths::ucx::Registration> by_ucx;
-    std::shared_ptr<const GpuRegion> gpu_region;
+    std::shared_ptr<const paths::cuda::DeviceAllocation> gpu_allocation;
   };
   std::unordered_map<core::RegistrationId, Registered> registered_;
   std::uint64_t epoch_ = 1;

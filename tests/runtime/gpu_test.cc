@@ -124,6 +124,15 @@ class GpuMemory : public ::testing::Test {
     return RdmaMetadata::from_json(owner_.channel().receive_text());
   }
 
+  // Which the GPU has been given, and does when the streams are released.
+  ReadOperation begin_held_read() {
+    const RdmaMetadata remote = ask("read");
+    stand_in::hold_streams();
+    auto read = connector_.begin_read(remote, pages_.descriptors());
+    stand_in::wait_for_calls("cuStreamWriteValue32", 1);
+    return read;
+  }
+
   Child owner_{"owner"};
   const Pages pages_{1, 1};
   Connector connector_{with_gpus()};
@@ -176,10 +185,7 @@ TEST_F(GpuMemory, OfThisProcessNeedsNoHandle) {
 }
 
 TEST_F(GpuMemory, IsQuietWhenACancelledOperationHasEnded) {
-  const RdmaMetadata remote = ask("read");
-  stand_in::hold_streams();
-  auto read = connector_.begin_read(remote, pages_.descriptors());
-  stand_in::wait_for_calls("cuStreamWriteValue32", 1);
+  auto read = begin_held_read();
   read.cancel();
   EXPECT_FALSE(read.wait_for(milliseconds(100))) << "the GPU still has it";
   stand_in::release_streams();
@@ -187,10 +193,7 @@ TEST_F(GpuMemory, IsQuietWhenACancelledOperationHasEnded) {
 }
 
 TEST_F(GpuMemory, OfAProcessThatDiesEndsWhatIsReadOfIt) {
-  const RdmaMetadata remote = ask("read");
-  stand_in::hold_streams();
-  auto read = connector_.begin_read(remote, pages_.descriptors());
-  stand_in::wait_for_calls("cuStreamWriteValue32", 1);
+  auto read = begin_held_read();
   owner_.kill();
   stand_in::release_streams();
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
@@ -211,10 +214,7 @@ void expect_named(const std::string& text, const std::string& part) {
 }
 
 TEST_F(GpuMemory, OfAContextThatIsPoisonedEndsItsOperations) {
-  const RdmaMetadata remote = ask("read");
-  stand_in::hold_streams();
-  auto read = connector_.begin_read(remote, pages_.descriptors());
-  stand_in::wait_for_calls("cuStreamWriteValue32", 1);
+  auto read = begin_held_read();
   stand_in::poison(1, paths::cuda::kCuIllegalAddress);
   stand_in::release_streams();
   expect_named(text_of([&] { (void)read.wait_for(kSoon); }),

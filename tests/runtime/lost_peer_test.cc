@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -17,9 +16,8 @@
 #include "base/open_files.h"
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
+#include "runtime/losing.h"
 #include "support/child.h"
-#include "wire/envelope.h"
-#include "wire/nixl_blob.h"
 
 namespace nixl_connect {
 namespace {
@@ -96,26 +94,8 @@ class LostPeer : public ::testing::Test {
   static std::string view_of(const Child& child, const ReadableOperation& readable) {
     return ask(child, readable.metadata().to_json());
   }
-  template <typename Operation>
-  static bool ends_within(Operation& operation, milliseconds time) {
-    return operation.wait_for(time);
-  }
 
-  // By metadata in which another process bears its name.
-  void lose(const std::string& agent) {
-    Connector other(testing::across_processes());
-    Buffer source(64);
-    Buffer target(64);
-    const auto readable = other.create_readable(source.descriptor());
-    RdmaMetadata metadata = readable.metadata();
-    wire::AgentMetadata named =
-        wire::decode(wire::decode_blob_text(metadata.nixl_metadata));
-    named.agent = agent;
-    metadata.nixl_metadata =
-        wire::encode_blob_text(wire::encode(named), wire::BlobText::kBase64);
-    auto read = connector_.begin_read(metadata, target.descriptor());
-    finish(read);
-  }
+  void lose(const std::string& agent) { testing::lose_peer(connector_, agent); }
 
   Child child_{"companion"};
   const RdmaMetadata theirs_ = RdmaMetadata::from_json(child_.channel().receive_text());
@@ -140,7 +120,7 @@ TEST_F(LostPeer, IsToldToCloseItsViewsAndWaitedFor) {
   finish(ours);
   EXPECT_EQ(view_of(child_, readable), "DONE");
   lose(ours.remote());
-  EXPECT_FALSE(ends_within(readable, kAWhile));
+  EXPECT_FALSE(readable.wait_for(kAWhile));
   while (ask(child_, "is revoked") == "no") {
   }
   ask(child_, "close the first");
@@ -198,7 +178,7 @@ TEST_F(LostPeer, ThatGoesOnViewingKeepsNoThreadBusy) {
   writes.reserve(kMany);
   while (writes.size() < kMany)
     writes.push_back(connector_.begin_write(source.descriptor(), small));
-  EXPECT_FALSE(ends_within(writes.back(), milliseconds(50)));
+  EXPECT_FALSE(writes.back().wait_for(milliseconds(50)));
   lose(writes.back().remote());
   child_.signal(SIGCONT);
   while (ask(child_, "is revoked") == "no") {
@@ -209,7 +189,7 @@ TEST_F(LostPeer, ThatGoesOnViewingKeepsNoThreadBusy) {
     return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
   };
   const auto before = processor_time();
-  EXPECT_FALSE(ends_within(readable, kAWhile));
+  EXPECT_FALSE(readable.wait_for(kAWhile));
   EXPECT_LT(processor_time() - before, kAWhile / 4);
 }
 

@@ -10,9 +10,8 @@
 
 #include "nixl_connect/connector.h"
 #include "runtime/buffers.h"
+#include "runtime/losing.h"
 #include "support/child.h"
-#include "wire/envelope.h"
-#include "wire/nixl_blob.h"
 
 namespace nixl_connect {
 namespace {
@@ -88,20 +87,8 @@ class ViewOfAnotherProcess : public ::testing::Test {
     EXPECT_EQ(revoked.get_future().wait_for(kSoon), std::future_status::ready);
     EXPECT_TRUE(view_.is_revoked());
   }
-  // Somebody else turns up under the peer's name, so that this side gives it up.
   void lose_peer() {
-    Connector other;
-    Buffer source(4096);
-    Buffer target(4096);
-    auto readable = other.create_readable(source.descriptor());
-    wire::AgentMetadata agent =
-        wire::decode(wire::decode_blob_text(readable.metadata().nixl_metadata));
-    agent.agent = view_.remote();
-    RdmaMetadata metadata = readable.metadata();
-    metadata.nixl_metadata =
-        wire::encode_blob_text(wire::encode(agent), wire::BlobText::kBase64);
-    auto read = viewer_.begin_read(metadata, target.descriptor());
-    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+    testing::lose_peer(viewer_, view_.remote());
     wait_for_recall();
   }
 

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// For tests of peers that are given up though they live.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "nixl_connect/connector.h"
+#include "runtime/buffers.h"
+#include "wire/envelope.h"
+#include "wire/nixl_blob.h"
+
+namespace nixl_connect::testing {
+
+// Somebody else turns up under the name of that peer, so that the connector gives the
+// peer up.
+inline void lose_peer(Connector& connector, const std::string& agent) {
+  Connector other(across_processes());
+  Buffer source(4096);
+  Buffer target(4096);
+  const auto readable = other.create_readable(source.descriptor());
+  RdmaMetadata metadata = readable.metadata();
+  wire::AgentMetadata named =
+      wire::decode(wire::decode_blob_text(metadata.nixl_metadata));
+  named.agent = agent;
+  metadata.nixl_metadata =
+      wire::encode_blob_text(wire::encode(named), wire::BlobText::kBase64);
+  auto read = connector.begin_read(metadata, target.descriptor());
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+}
+
+}  // namespace nixl_connect::testing
