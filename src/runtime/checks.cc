@@ -112,15 +112,15 @@ void check_transfer(const RdmaMetadata& remote, OperationKind kind,
 
 std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
   std::vector<RemoteRange> ranges;
+  // Of thousands it is mostly the same; to read it takes longer than all else here.
+  std::string_view name = kHostDevice;
   Device device;
   ranges.reserve(remote.descriptors.size());
   for (const SerializedDescriptor& descriptor : remote.descriptors) {
-    // Of thousands, mostly; to read it takes longer than all else here.
-    if (std::string_view(descriptor.device) != kHostDevice) {
+    if (descriptor.device != name) {
       device = Device(descriptor.device);
       check_device(device);
-    } else {
-      device = Device();
+      name = descriptor.device;
     }
     RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
     if (descriptor.size != 0) {

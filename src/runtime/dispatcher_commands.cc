@@ -152,9 +152,10 @@ void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
     choose_again(running);
   }
   paths::ucx::Endpoint& to = endpoint(running);
-  const std::vector<Descriptor>& local = running.state->descriptors();
+  const OperationMemory& memory = running.state->memory();
+  const std::span<const LocalRange> local = memory.ranges();
   if (running.registrations.is_empty())
-    running.registrations = resources_.registrations.acquire(local);
+    running.registrations = resources_.registrations.acquire(memory.descriptors());
   std::vector<paths::ucx::Range> ranges;
   ranges.reserve(local.size());
   for (std::size_t i = 0; i < local.size(); ++i) {

@@ -47,16 +47,18 @@ core::Failure failure_of(Fault fault, const std::string& path) {
 
 Movement Dispatcher::movement_of(const Running& running) {
   const OperationState& state = *running.state;
-  return {state.identity().kind, state.descriptors(), *running.agent, running.remote};
+  return {state.identity().kind, state.memory().device(), state.memory().ranges(),
+          *running.agent, running.remote};
 }
 
 // Before the peer hears of it. False if no path may be taken; the operation has then
 // ended.
 bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
   OperationState& state = *request.state;
-  const core::Choice choice = host_paths_.choose(
-      {state.identity().kind, state.descriptors(), *request.agent, request.remote},
-      peer, request.rules, {});
+  const core::Choice choice =
+      host_paths_.choose({state.identity().kind, state.memory().device(),
+                          state.memory().ranges(), *request.agent, request.remote},
+                         peer, request.rules, {});
   settle(state, peer, choice, request.rules);
   if (choice.path) {
     request.path = *choice.path;

@@ -57,7 +57,7 @@ bool may_end_at_once(const BeginRequest& request) {
   const bool waits = state.identity().kind == OperationKind::kWrite &&
                      request.agent->extension().has_value();
   return !waits && state.size() <= kInlineBytes &&
-         state.descriptors().size() <= kSmallRanges;
+         state.memory().ranges().size() <= kSmallRanges;
 }
 
 }  // namespace

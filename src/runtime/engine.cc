@@ -129,9 +129,9 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
-      std::vector<Descriptor>(descriptors.begin(), descriptors.end()), driver_);
+      descriptors, driver_);
   state->set_exposed(std::move(agent));
-  paths::local::expose(lease.token, state->descriptors());
+  paths::local::expose(lease.token, state->memory().descriptors());
   driver_->mailbox().post(ExposeRequest{state, std::move(hold), exposure});
   // Nothing happens to it before a peer's message, which looks into the mail, or its
   // deadline.
@@ -152,15 +152,16 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
     paths::host::prepare(descriptors);
   auto agent = remote_agents_.load(remote.nixl_metadata);
   auto ranges = resolve(remote, *agent);
-  // For a peer of ours, only if UCX is to carry the bytes after all, or to know that it
-  // is memory of that GPU.
+  // For a peer of ours, only if UCX is to carry the bytes after all.
   RegistrationHold hold;
-  if (!agent->extension() || is_of_gpu)
+  if (!agent->extension())
     hold = resources_->registrations.acquire(descriptors);
+  else if (is_of_gpu)
+    resources_->gpus.check(descriptors);
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{++last_operation_, kind, remote.notification_key,
                                agent->name()},
-      std::vector<Descriptor>(descriptors.begin(), descriptors.end()), driver_);
+      descriptors, driver_);
   driver_->begin(BeginRequest{state, std::move(hold), std::move(agent),
                               std::move(ranges), std::move(rules), deadline(options)});
   return state;
@@ -181,7 +182,8 @@ Plan Engine::explain(const RdmaMetadata& remote,
   auto ranges = resolve(remote, *agent);
   std::promise<Plan> promise;
   std::future<Plan> plan = promise.get_future();
-  driver_->mailbox().post(ExplainRequest{kind, descriptors, std::move(agent),
+  const OperationMemory memory(descriptors);
+  driver_->mailbox().post(ExplainRequest{kind, &memory, std::move(agent),
                                          std::move(ranges), std::move(rules),
                                          std::move(promise)});
   driver_->ring();
@@ -200,7 +202,7 @@ std::shared_ptr<OperationState> Engine::begin_view(const RdmaMetadata& remote,
                                     remote.notification_key, agent->name()};
   identity.is_view = identity.stays_open = true;
   auto state = std::make_shared<OperationState>(
-      std::move(identity), std::vector<Descriptor>(), driver_, size);
+      std::move(identity), std::span<const Descriptor>(), driver_, size);
   driver_->begin(BeginRequest{
       state, {}, std::move(agent), std::move(ranges), {}, deadline(options)});
   return state;

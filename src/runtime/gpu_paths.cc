@@ -30,13 +30,8 @@ Facts::Memory kind_of(std::size_t on_gpus, std::size_t all) {
 
 // The GPU of the local memory, which is one; none for memory of the host.
 std::optional<int> local_gpu(const Movement& movement) {
-  const auto found =
-      std::find_if(movement.local.begin(), movement.local.end(),
-                   [](const Descriptor& each) { return each.size() > 0; });
-  const Device& device =
-      (found == movement.local.end() ? movement.local.front() : *found).device();
-  if (device.kind() != DeviceKind::kCuda) return std::nullopt;
-  return device.id();
+  if (movement.device.kind() != DeviceKind::kCuda) return std::nullopt;
+  return movement.device.id();
 }
 
 Facts::Memory remote_kind(std::span<const RemoteRange> ranges, Facts::Memory of_none) {
@@ -146,7 +141,7 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
   CopyWork work;
   work.device = local_gpu(movement).value_or(0);
   for (std::size_t i = 0; i < movement.local.size(); ++i) {
-    const Descriptor& local = movement.local[i];
+    const LocalRange& local = movement.local[i];
     const RemoteRange& remote = movement.remote[i];
     if (local.size() == 0) continue;
     if (is_read)

@@ -58,6 +58,15 @@ std::shared_ptr<const DeviceAllocation> Gpus::allocation_of(
   return std::make_shared<const DeviceAllocation>(*std::move(found));
 }
 
+void Gpus::check(std::span<const Descriptor> descriptors) {
+  std::shared_ptr<const DeviceAllocation> last;
+  for (const Descriptor& each : descriptors) {
+    if (each.size() == 0) continue;
+    if (last && last->device == each.device().id() && covers(*last, each)) continue;
+    last = allocation_of(each, nullptr);
+  }
+}
+
 // Memory that was mapped from several allocations comes as files, which nobody here
 // hands over.
 std::optional<wire::GpuExport> Gpus::export_of(const DeviceAllocation& allocation) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,10 @@ class Gpus {
   std::shared_ptr<const paths::cuda::DeviceAllocation> allocation_of(
       const Descriptor& descriptor,
       const std::shared_ptr<const paths::cuda::DeviceAllocation>& likely);
+
+  // Whether all memory is of the GPU that its descriptor names. Throws what
+  // allocation_of() throws.
+  void check(std::span<const Descriptor> descriptors);
 
   // What other processes open it by; none if they cannot. Throws what
   // paths::cuda::export_handle() throws.

@@ -31,7 +31,7 @@ std::vector<Range> ranges_of(const Movement& movement, std::uint64_t shift = 0) 
   std::vector<Range> ranges;
   ranges.reserve(movement.local.size());
   for (std::size_t i = 0; i < movement.local.size(); ++i)
-    if (const Descriptor& local = movement.local[i]; local.size() > 0)
+    if (const LocalRange& local = movement.local[i]; local.size() > 0)
       ranges.push_back({local.ptr(), movement.remote[i].address + shift, local.size()});
   return ranges;
 }
@@ -127,7 +127,7 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
                                core::PathSet failed) const {
   core::Work work;
   work.threads = settings_.copy_threads;
-  for (const Descriptor& local : movement.local) {
+  for (const LocalRange& local : movement.local) {
     work.bytes += local.size();
     if (local.size() > 0) ++work.ranges;
   }

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "core/plan.h"
-#include "nixl_connect/descriptor.h"
 #include "nixl_connect/metadata.h"
 #include "paths/host/copy.h"
+#include "runtime/operation_memory.h"
 #include "runtime/remote_agent.h"
 
 namespace nixl_connect::runtime {
@@ -25,7 +25,8 @@ struct Peer;
 // Which bytes an operation of the initiating side moves. Refers to what others own.
 struct Movement {
   OperationKind kind;
-  std::span<const Descriptor> local;
+  Device device;  // of the local memory
+  std::span<const LocalRange> local;
   const RemoteAgent& agent;
   std::span<const RemoteRange> remote;  // as many
 };

@@ -9,7 +9,6 @@
 #include <future>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <variant>
 #include <vector>
 
@@ -21,6 +20,7 @@
 
 namespace nixl_connect::runtime {
 
+class OperationMemory;
 class OperationState;
 
 struct ExposeRequest {
@@ -39,10 +39,10 @@ struct BeginRequest {
   core::Path path = core::Path::kUcx;  // once it is planned
 };
 
-// Answered in any case; who asks waits, and keeps the descriptors.
+// Answered in any case; who asks waits, and keeps `memory`.
 struct ExplainRequest {
   OperationKind kind;
-  std::span<const Descriptor> local;
+  const OperationMemory* memory;
   std::shared_ptr<const RemoteAgent> agent;
   std::vector<RemoteRange> remote;
   core::PathRules rules;

@@ -29,7 +29,7 @@ OperationStatus Operation::status() const noexcept { return state_->status(); }
 OperationKind Operation::kind() const noexcept { return state_->identity().kind; }
 
 const std::vector<Descriptor>& Operation::descriptors() const noexcept {
-  return state_->descriptors();
+  return state_->memory().descriptors();
 }
 
 const std::string& Operation::notification_key() const noexcept {

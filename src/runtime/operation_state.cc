@@ -8,21 +8,12 @@
 
 namespace nixl_connect::runtime {
 
-namespace {
-
-std::uint64_t total_size(const std::vector<Descriptor>& descriptors) {
-  std::uint64_t total = 0;
-  for (const Descriptor& descriptor : descriptors) total += descriptor.size();
-  return total;
-}
-
-}  // namespace
-
-OperationState::OperationState(Identity identity, std::vector<Descriptor> descriptors,
+OperationState::OperationState(Identity identity,
+                               std::span<const Descriptor> descriptors,
                                std::shared_ptr<Driver> driver, std::uint64_t view_size)
     : identity_(std::move(identity)),
-      descriptors_(std::move(descriptors)),
-      size_(total_size(descriptors_) + view_size),
+      memory_(descriptors),
+      size_(memory_.size() + view_size),
       driver_(std::move(driver)) {}
 
 std::string OperationState::description() const {
@@ -39,9 +30,9 @@ std::string OperationState::description() const {
 
 RdmaMetadata OperationState::metadata(bool hex_encode) {
   RdmaMetadata result;
-  result.descriptors.reserve(descriptors_.size());
+  result.descriptors.reserve(memory_.descriptors().size());
   // Nobody goes to the address of an empty range, but no peer accepts 0 for it.
-  for (const Descriptor& descriptor : descriptors_)
+  for (const Descriptor& descriptor : memory_.descriptors())
     result.descriptors.push_back({to_string(descriptor.device()),
                                   std::max<std::uint64_t>(descriptor.ptr(), 1),
                                   descriptor.size()});
@@ -149,7 +140,7 @@ Plan OperationState::explain() const {
   Plan plan;
   plan.path = path_;
   plan.bytes = size_;
-  plan.ranges = descriptors_.size();
+  plan.ranges = memory_.ranges().size();
   return plan;
 }
 

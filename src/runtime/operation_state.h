@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "core/plan.h"
 #include "nixl_connect/operation.h"
 #include "runtime/exposed_metadata.h"
+#include "runtime/operation_memory.h"
 
 namespace nixl_connect::runtime {
 
@@ -39,11 +41,11 @@ class OperationState {
   };
 
   // `view_size`: bytes of what a view shows, which has no descriptors.
-  OperationState(Identity identity, std::vector<Descriptor> descriptors,
+  OperationState(Identity identity, std::span<const Descriptor> descriptors,
                  std::shared_ptr<Driver> driver, std::uint64_t view_size = 0);
 
   const Identity& identity() const noexcept { return identity_; }
-  const std::vector<Descriptor>& descriptors() const noexcept { return descriptors_; }
+  const OperationMemory& memory() const noexcept { return memory_; }
   // All bytes of it.
   std::uint64_t size() const noexcept { return size_; }
   // What it does, for the text of an Error: "reading 64 bytes from peer x".
@@ -109,7 +111,7 @@ class OperationState {
 
   // Constant once shared.
   const Identity identity_;
-  const std::vector<Descriptor> descriptors_;
+  const OperationMemory memory_;
   const std::uint64_t size_;
   const std::shared_ptr<Driver> driver_;
   std::optional<ExposedMetadata> exposed_;

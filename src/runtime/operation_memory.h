@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The memory of one operation, without what thousands of descriptors mostly have in
+// common: to copy and drop a shared pointer takes longer than all else about a range.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "nixl_connect/descriptor.h"
+
+namespace nixl_connect::runtime {
+
+class LocalRange {
+ public:
+  LocalRange(std::uintptr_t address, std::size_t size) noexcept
+      : address_(address), size_(size) {}
+
+  std::uintptr_t ptr() const noexcept { return address_; }
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  std::uintptr_t address_;
+  std::size_t size_;
+};
+
+// Constant once made.
+class OperationMemory {
+ public:
+  explicit OperationMemory(std::span<const Descriptor> descriptors);
+  OperationMemory(const OperationMemory&) = delete;
+  OperationMemory& operator=(const OperationMemory&) = delete;
+
+  // One for each descriptor.
+  std::span<const LocalRange> ranges() const noexcept { return ranges_; }
+  // All bytes of them.
+  std::uint64_t size() const noexcept { return size_; }
+  // Of all that have bytes, as for the kind, and the id of a GPU.
+  const Device& device() const noexcept { return device_; }
+
+  // Those that were given. Made by the first call. Any thread.
+  const std::vector<Descriptor>& descriptors() const;
+
+ private:
+  // What that range has, and those behind it up to the next ones.
+  struct Common {
+    std::size_t from;
+    Device device;
+    bool is_read_only;
+    std::shared_ptr<const void> owner;
+
+    bool is_of(const Descriptor& descriptor) const noexcept;
+  };
+
+  std::vector<LocalRange> ranges_;
+  std::vector<Common> common_;
+  std::uint64_t size_ = 0;
+  Device device_;
+
+  mutable std::once_flag is_made_;
+  mutable std::vector<Descriptor> descriptors_;
+};
+
+}  // namespace nixl_connect::runtime
