@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ LIMIT_S = 300
 
 
 class Program:
-    def __init__(self, *command: str):
+    def __init__(self, *command: str, limit_s: float = LIMIT_S):
         self._name = " ".join(Path(each).name for each in command)
+        self._limit_s = limit_s
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -26,7 +28,7 @@ class Program:
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Its answer. Raises Failed if that is an error, or if there is none."""
         assert self._process.stdin and self._process.stdout
-        limit = threading.Timer(LIMIT_S, self._process.kill)
+        limit = threading.Timer(self._limit_s, self._process.kill)
         limit.start()
         try:
             print(json.dumps({"do": do, **arguments}), file=self._process.stdin)
@@ -46,13 +48,19 @@ class Program:
     def __enter__(self) -> Program:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Closes its input, which ends it."""
-        assert self._process.stdin and self._process.stdout
-        try:
+    def finish(self) -> None:
+        """Closes its input, which ends it, and does not wait for that."""
+        assert self._process.stdin
+        with suppress(BrokenPipeError):
             self._process.stdin.close()
+
+    def __exit__(self, *_: object) -> None:
+        """finish(), and waits for the end."""
+        assert self._process.stdout
+        self.finish()
+        try:
             self._process.wait(timeout=30)
-        except (BrokenPipeError, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is measured, which the rows are made of. Each turn is some operations of processes
+that stay for the turns to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gpu_pair import Pair, Pairs
+from gpu_setup import HERE, THERE, GpuSetup, peer_command
+from layout import Work
+from pair import Failed
+from row import Contestant, Role, Sample
+
+UNSUPPORTED = "Unsupported"
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a row is measured: as pools.py names memory."""
+
+    setup: GpuSetup
+    pairs: Pairs
+    there: str = f"gpu:{THERE}"
+    here: str = f"gpu:{HERE}"
+    path: str = "cuda.peer"  # that ours must take
+    room: int = 0  # the largest pool of the part
+
+    @property
+    def gpus(self) -> int:
+        """How many this needs."""
+        used = {each for each in (self.there, self.here) if each.startswith("gpu:")}
+        return 1 + max(int(each[4:]) for each in used)
+
+
+def sample_of(answer: dict[str, Any], window: int) -> Sample:
+    """With several under way: the time that each of them adds, and how long one takes."""
+    each = Sample.of(answer["latencies_us"])
+    if not window:
+        return each
+    count = len(answer["latencies_us"])
+    return Sample(answer["seconds"] / count * 1e6, each.p99_us)
+
+
+def check_path(answer: dict[str, Any], path: str) -> None:
+    if answer["path"] != path:
+        raise Failed(f"the bytes went by {answer['path']}, not by {path}")
+
+
+def ours(
+    field: Field,
+    work: Work,
+    name: str,
+    window: int = 0,
+    refusal: str = "",
+    role: Role = Role.OURS,
+) -> Contestant:
+    """Ours, by the Python API."""
+    operations = field.setup.sizes.operations(work.size)
+
+    def turn(check: bool) -> Sample:
+        def action(pair: Pair) -> Any:
+            pair.expose(work, {"place": field.there})
+            return pair.ask(
+                "measure",
+                work,
+                {"place": field.here},
+                operations=operations,
+                window=window,
+                check=check,
+            )
+
+        answer = use_ours(field, action)
+        check_path(answer, field.path)
+        return sample_of(answer, window)
+
+    missing = field.setup.missing("nixl_connect", "numpy", gpus=field.gpus)
+    return Contestant(name, role, turn, missing or refusal)
+
+
+def use_ours(field: Field, action: Any) -> Any:
+    there = peer_command("ours_peer.py", "exposing")
+    here = peer_command("ours_peer.py", "measuring")
+    return field.pairs.use(f"ours {field.there}", there, here, action)
+
+
+def refusal_of(field: Field, work: Work) -> str:
+    """Why ours does not move it by that path, if it does not. For what not every
+    version moves."""
+    if field.setup.missing("nixl_connect", "numpy", gpus=field.gpus):
+        return ""  # which is told anyway
+
+    def action(pair: Pair) -> Any:
+        pair.expose(work, {"place": field.there})
+        return pair.ask("explain", work, {"place": field.here})
+
+    try:
+        plan = use_ours(field, action)
+    except Failed as failure:
+        if UNSUPPORTED in str(failure):
+            return f"refused: {failure}"
+        return ""  # Then it fails again, in its turn.
+    if plan["path"] == field.path:
+        return ""
+    reasons = " ".join(plan["reasons"].split())
+    return f"refused: goes by {plan['path'] or 'no path'}, {reasons}"
+
+
+def ours_in_cpp(
+    field: Field, work: Work, name: str, spins: bool = True, role: Role = Role.OURS
+) -> Contestant:
+    """Ours, by the C++ API, operation after operation."""
+    program = field.setup.program("gpu_bench")
+    small = work.size == field.setup.sizes.small
+    operations = (
+        field.setup.sizes.small_operations
+        if small
+        else field.setup.sizes.operations(work.size)
+    )
+
+    def turn(check: bool) -> Sample:
+        def action(pair: Pair) -> Any:
+            pair.expose(work, gpu_of(field.there))
+            return pair.ask(
+                "measure",
+                work,
+                gpu_of(field.here),
+                operations=operations,
+                spins=spins,
+                check=check,
+            )
+
+        answer = field.pairs.use(
+            f"C++ {field.there}", [program, "exposing"], [program, "measuring"], action
+        )
+        check_path(answer, field.path)
+        return Sample.of(answer["latencies_us"])
+
+    missing = field.setup.missing(programs=(program,), gpus=field.gpus)
+    return Contestant(name, role, turn, missing)
+
+
+def raw(
+    field: Field,
+    work: Work,
+    name: str,
+    means: str,
+    blocks: int = 0,
+    window: int = 0,
+) -> Contestant:
+    """A ceiling, by the driver alone: `means` as gpu/peers.h names them. The
+    operations of one in a window are the same as one at a time."""
+    program = field.setup.program("gpu_bench")
+    sizes = field.setup.sizes
+    small = work.size == sizes.small
+    operations = sizes.small_operations if small else sizes.operations(work.size)
+    is_pinned = means == "pinned"
+    there = None if is_pinned else [program, "raw-exposing"]
+
+    def turn(check: bool) -> Sample:
+        def action(pair: Pair) -> Any:
+            if not is_pinned:
+                pair.expose(work, gpu_of(field.there))
+            return pair.ask(
+                "measure",
+                work,
+                gpu_of(field.here),
+                means=means,
+                blocks=blocks,
+                operations=operations,
+                window=window,
+                check=check and not is_pinned,
+            )
+
+        answer = field.pairs.use(
+            f"raw {field.there}", there, [program, "raw-measuring"], action
+        )
+        return sample_of(answer, window)
+
+    missing = field.setup.missing(programs=(program,), gpus=field.gpus)
+    return Contestant(name, Role.CEILING, turn, missing)
+
+
+def gpu_of(place: str) -> dict[str, Any]:
+    kind, _, ordinal = place.partition(":")
+    if kind != "gpu":
+        raise ValueError(f"a program in C++ has no memory of the kind {place!r}")
+    return {"gpu": int(ordinal)}
+
+
+def nixl(field: Field, work: Work, operations: int, once: bool = False) -> Contestant:
+    """`once`: what takes seconds is measured in the first round only."""
+    # Without it UCX reads other GPUs over the network where it cannot follow the links.
+    setting = ["env", "UCX_CUDA_IPC_ENABLE_GET_ZCOPY=on"]
+    there = setting + peer_command("nixl_peer.py", "exposing")
+    here = setting + peer_command("nixl_peer.py", "measuring")
+    measured: list[Sample] = []
+
+    def turn(check: bool) -> Sample:
+        def action(pair: Pair) -> Any:
+            pair.expose(work, {"place": field.there}, room=field.room)
+            return pair.ask(
+                "measure",
+                work,
+                {"place": field.here},
+                room=field.room,
+                operations=operations,
+                check=check,
+            )
+
+        if not (once and measured):
+            answer = field.pairs.use(f"NIXL {field.there}", there, here, action)
+            measured.append(Sample.of(answer["latencies_us"]))
+        return measured[-1]
+
+    missing = field.setup.missing("nixl", "numpy", gpus=field.gpus, genuine=True)
+    return Contestant("NIXL", Role.PEER, turn, missing)
+
+
+def nccl(field: Field, work: Work) -> Contestant:
+    command = peer_command("nccl_peer.py")
+    name = "NCCL" if len(work.here) == 1 else "NCCL, gather, send, scatter"
+    operations = field.setup.sizes.operations(work.size)
+
+    def turn(check: bool) -> Sample:
+        answer = field.pairs.use(
+            "NCCL",
+            None,
+            command,
+            lambda pair: pair.ask(
+                "measure", work, {}, operations=operations, check=check
+            ),
+        )
+        return Sample.of(answer["latencies_us"])
+
+    missing = field.setup.missing("torch", "numpy", gpus=2, genuine=True)
+    return Contestant(name, Role.PEER, turn, missing)

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two processes of ours, by the public Python API: ours_peer.py exposing|measuring.
+They answer in lines of JSON:
+
+    expose   work, place, operations, readable_each
+                                          metadata, a list of texts; create_us
+    check                                 an error unless what was written is right
+    release                               ends what is exposed
+    explain  work, place, metadata        path, and reasons
+    measure  work, place, metadata, operations, window, check
+                                          latencies_us, seconds, path
+    awaited  work, place, metadata, parses, check
+                                          latencies_us, path
+
+`work` as layout.py has it, `place` as pools.py. measure() makes the lists of pages once
+and begins operation after operation with them, of one readable that stays open or of one
+writable for many; it spins on done(), or waits if several are under way. awaited()
+spends each text of the metadata on an operation that is awaited on asyncio; the clock
+runs from begin_read or, if it `parses`, from the text on, lists of pages included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from layout import Work
+from pools import HostPool, Place, Pool
+from serving import measure_series, serve
+
+from nixl_connect import Connector, Descriptor, RdmaMetadata
+
+WRITERS = 1 << 30
+LIMIT_S = 20
+
+
+def make_connector() -> Connector:
+    """With what gpu_bench.py's --max-blocks asks for."""
+    blocks = int(os.environ.get("GPU_BENCH_MAX_BLOCKS", "0"))
+    return Connector(**({"max_blocks": blocks} if blocks else {}))
+
+
+class Side:
+    """A Connector and a pool."""
+
+    def __init__(self) -> None:
+        self.connector = make_connector()
+        self._place = Place()
+
+    def pool(self, work: Work, place: str) -> Pool:
+        return self._place.pool(place, work.pool_bytes)
+
+
+def descriptor_of(pool: Pool, work: Work) -> Descriptor:
+    """Of as much of the pool as the work needs."""
+    if isinstance(pool, HostPool):
+        return Descriptor(pool.array)[: work.pool_bytes]
+    return Descriptor((pool.address, pool.size, pool.device, pool))[: work.pool_bytes]
+
+
+class Exposing:
+    def __init__(self) -> None:
+        self._side = Side()
+        self._exposed: tuple[Pool, Work] | None = None
+        self._operations: list[Any] = []
+
+    def expose(
+        self,
+        work: dict[str, Any],
+        place: str,
+        operations: int = 1,
+        readable_each: bool = False,
+    ) -> dict[str, Any]:
+        self.release()
+        moved = Work(**work)
+        pool, is_read = self._side.pool(moved, place), moved.kind == "READ"
+        pool.prepare(moved, is_source=is_read)
+        self._exposed = (pool, moved)
+        connector, whole = self._side.connector, descriptor_of(pool, moved)
+        start = time.perf_counter_ns()
+        for _ in range(operations):
+            if is_read:
+                readers = 1 if readable_each else None
+                made: Any = connector.create_readable(whole, readers=readers)
+            else:
+                made = connector.create_writable(whole, readers=WRITERS)
+            self._operations.append(made)
+        texts = [each.metadata().model_dump_json() for each in self._operations]
+        create_us = (time.perf_counter_ns() - start) / 1e3 / operations
+        return {"metadata": texts, "create_us": create_us}
+
+    def check(self) -> None:
+        assert self._exposed
+        pool, work = self._exposed
+        pool.check(work)
+
+    def release(self) -> None:
+        for each in self._operations:
+            each.close()
+        self._operations.clear()
+
+
+class Measuring:
+    def __init__(self) -> None:
+        self._side = Side()
+        self._loop = asyncio.new_event_loop()
+
+    def explain(
+        self, work: dict[str, Any], place: str, metadata: list[str]
+    ) -> dict[str, Any]:
+        lists = self._lists(work, place)
+        remote = RdmaMetadata.model_validate_json(metadata[0])
+        plan = self._side.connector.explain(remote_of(lists, remote), local_of(lists))
+        return {"path": plan.path, "reasons": str(plan)}
+
+    def measure(
+        self,
+        work: dict[str, Any],
+        place: str,
+        metadata: list[str],
+        operations: int,
+        window: int = 0,
+        check: bool = False,
+    ) -> dict[str, Any]:
+        lists = self._lists(work, place, check)
+        remote = remote_of(lists, RdmaMetadata.model_validate_json(metadata[0]))
+        local = local_of(lists)
+        paths: set[str] = set()
+
+        def begin() -> Any:
+            if lists.work.kind == "READ":
+                return self._side.connector.begin_read(remote, local, timeout=LIMIT_S)
+            return self._side.connector.begin_write(local, remote, timeout=LIMIT_S)
+
+        def spin(operation: Any) -> None:
+            while not operation.done():
+                pass
+            operation.result()
+            paths.add(operation.path)
+
+        def wait(operation: Any) -> None:
+            operation.wait()
+            paths.add(operation.path)
+
+        end = wait if window else spin
+        measure_series(3, 0, begin, end)  # To warm up.
+        lists.check(check)
+        series = measure_series(operations, window, begin, end)
+        return {**series, "path": ", ".join(sorted(paths))}
+
+    def awaited(
+        self,
+        work: dict[str, Any],
+        place: str,
+        metadata: list[str],
+        parses: bool = False,
+        check: bool = False,
+    ) -> dict[str, Any]:
+        lists = self._lists(work, place, check)
+        latencies_us, path = self._loop.run_until_complete(
+            self._await_all(lists, metadata, parses)
+        )
+        lists.check(check)
+        return {"latencies_us": latencies_us[len(latencies_us) // 10 :], "path": path}
+
+    async def _await_all(
+        self, lists: Lists, metadata: list[str], parses: bool
+    ) -> tuple[list[float], str]:
+        latencies_us, path = [], ""
+        for text in metadata:
+            if not parses:
+                remote = remote_of(lists, RdmaMetadata.model_validate_json(text))
+                local = local_of(lists)
+            start = time.perf_counter_ns()
+            if parses:
+                remote = remote_of(lists, RdmaMetadata.model_validate_json(text))
+                local = local_of(lists)
+            operation = await self._side.connector.begin_read(
+                remote, local, timeout=LIMIT_S
+            )
+            await operation.wait_for_completion()
+            latencies_us.append((time.perf_counter_ns() - start) / 1e3)
+            path = operation.path
+            operation.close()
+        return latencies_us, path
+
+    def _lists(self, work: dict[str, Any], place: str, check: bool = False) -> Lists:
+        moved = Work(**work)
+        pool = self._side.pool(moved, place)
+        if check:
+            pool.prepare(moved, is_source=moved.kind == "WRITE")
+        return Lists(pool, moved)
+
+
+class Lists:
+    """The pages of both sides, as index arrays that a caller has at hand."""
+
+    def __init__(self, pool: Pool, work: Work):
+        self._pool, self.work = pool, work
+        self.whole = descriptor_of(pool, work)
+        self.here = np.array(work.here, dtype=np.int64)
+        self.there = np.array(work.there, dtype=np.int64)
+
+    def check(self, is_wanted: bool) -> None:
+        """What was read."""
+        if is_wanted and self.work.kind == "READ":
+            self._pool.check(self.work)
+
+
+def remote_of(lists: Lists, metadata: RdmaMetadata) -> Any:
+    if len(lists.there) == 1:
+        return metadata
+    return metadata.pages(lists.work.page_bytes, lists.there)
+
+
+def local_of(lists: Lists) -> Descriptor:
+    if len(lists.here) == 1:
+        return lists.whole
+    return Descriptor.pages(lists.whole, lists.work.page_bytes, lists.here)
+
+
+if __name__ == "__main__":
+    serve({"exposing": Exposing, "measuring": Measuring}[sys.argv[1]])

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rows about host memory of one process and a GPU of another have in common.
+A row is a direction of the bytes; either process may begin the operation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gpu_contestants import Field, nixl, ours, raw, refusal_of
+from gpu_goals import at_least_gbps
+from gpu_setup import HERE
+from host_goals import share_of
+from layout import whole
+from row import Contestant, Role, Row
+from setup import size_text
+
+PATH = "cuda.staged"
+GPU = f"gpu:{HERE}"
+
+
+def staged_row(
+    field: Field, place: str, what: str, size: int, kind: str, least: float
+) -> Row:
+    """`kind` is that of an operation of the process with the GPU. NIXL takes seconds for
+    a large one, and is measured once."""
+    with_gpu = replace(field, there=place, here=GPU, path=PATH, room=size)
+    with_host = replace(field, there=GPU, here=place, path=PATH, room=size)
+    other = "WRITE" if kind == "READ" else "READ"
+    work, reverse = whole(kind, size), whole(other, size)
+    way = f"{what} to GPU" if kind == "READ" else f"GPU to {what}"
+    return Row(
+        f"{size_text(size)}, {way}",
+        [
+            one_of_ours(with_gpu, kind, size, "begun by the GPU's process"),
+            one_of_ours(with_host, other, size, "begun by the host memory's process"),
+            raw(with_gpu, work, "pinned memory of one process", "pinned"),
+            nixl(with_gpu, work, 2, once=True),
+        ],
+        [at_least_gbps(least), share_of(Role.CEILING), share_of(Role.PEER)],
+        size=reverse.size,
+    )
+
+
+def one_of_ours(field: Field, kind: str, size: int, name: str) -> Contestant:
+    work = whole(kind, size)
+    return ours(field, work, f"ours, {name}", refusal=refusal_of(field, work))

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""GPU memory between two processes of one host: ours beside what the GPUs can do at all
+and what others offer, in one run and one table.
+
+    gpu_bench.py                     everything, within four minutes
+    gpu_bench.py --tiny              a little of everything; judges no goal
+    gpu_bench.py --only pages        one of the parts below alone
+    gpu_bench.py --driver FILE       another CUDA driver, such as a stand-in
+    gpu_bench.py --json FILE         every sample of every round
+
+Needs two GPUs that reach each other, for some parts one, and gpu_bench and, for `plain`,
+host_bench of the release build. What it compares with is taken from the Python that runs
+this: nixl_connect, NIXL and torch, for its NCCL. What is missing is told in its line.
+
+Method: the contestants of a row take turns in each round, in processes of their own that
+live as long as the part; a figure is the median over the rounds of their medians and
+99th percentiles. Transfers were warmed up, so memory of the other process is open.
+Everybody's bytes are checked once, all of them, also that nothing else was written to.
+One at a time, callers spin: ours on done(), NIXL on its state, the ceilings on a word or
+an event; with several under way ours waits. Ceilings are what the GPUs do by the driver
+alone with memory that was opened by IPC: the library's own page kernel and the copy
+engine. Nothing is pinned to a core. The exit status tells whether all could be measured,
+and nothing about goals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+for folder in ("await", "host", "gpu"):
+    sys.path.insert(0, str(Path(__file__).parent / folder))
+
+import arena_rows
+import page_rows
+import plain_rows
+import python_rows
+import same_rows
+import small_rows
+import whole_rows
+from gpu_contestants import Field
+from gpu_driver import Driver
+from gpu_pair import Pairs
+from gpu_setup import DRIVER, GpuSetup, Sizes
+from machine import facts
+from row import Measured, measure
+from setup import BENCH, copy_threads
+from table import block, head, line, summary
+
+BUILT = BENCH.parent / "build" / "release" / "bench"
+# Far more than any answer takes: reaching it is a failure.
+ANSWER_S = 40
+
+PARTS = {
+    "pages": page_rows,
+    "whole": whole_rows,
+    "small": small_rows,
+    "same": same_rows,
+    "arena": arena_rows,
+    "plain": plain_rows,
+    "python": python_rows,
+}
+
+
+def main() -> int:
+    options = parse()
+    if options.driver:
+        os.environ[DRIVER] = str(options.driver)
+    os.environ["NIXL_CONNECT_COPY_THREADS"] = str(options.threads)
+    if options.max_blocks:
+        os.environ["GPU_BENCH_MAX_BLOCKS"] = str(options.max_blocks)
+    sizes = Sizes.tiny() if options.tiny else Sizes()
+    setup = GpuSetup.of_machine(options.programs, options.threads, sizes)
+    print(facts(options.threads), gpu_facts(setup), "", sep="\n")
+    print(*head(), sep="\n", flush=True)
+    measured = [
+        each for name in options.only or PARTS for each in run(name, setup, options)
+    ]
+    print()
+    print("tiny: no goal judged" if options.tiny else summary(measured))
+    print(f"took {time.monotonic() - options.start:.0f} s")
+    if options.json:
+        Path(options.json).write_text(json.dumps(samples(measured)))
+    is_out_of_time = time.monotonic() > options.start + options.limit
+    failed = [each for row in measured for each in row.outcomes if each.failure]
+    return 1 if failed or is_out_of_time else 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="ours beside ceilings and peers, GPU memory of one host"
+    )
+    parser.add_argument("--tiny", action="store_true", help="judges no goal")
+    parser.add_argument("--only", action="append", choices=PARTS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=copy_threads())
+    parser.add_argument(
+        "--max-blocks", type=int, default=0, help="multiprocessors that ours may take"
+    )
+    parser.add_argument(
+        "--limit", type=float, default=240, help="seconds, after which no row begins"
+    )
+    parser.add_argument("--driver", type=Path, metavar="FILE")
+    parser.add_argument("--programs", type=Path, metavar="FOLDER", default=BUILT)
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    options.start = time.monotonic()
+    return options
+
+
+def run(name: str, setup: GpuSetup, options: argparse.Namespace) -> list[Measured]:
+    """Measures a part and prints its rows as they come."""
+    measured = []
+    rounds = 1 if options.tiny else options.rounds
+    with Pairs(ANSWER_S) as pairs:
+        for row in PARTS[name].rows(Field(setup, pairs)):
+            if time.monotonic() > options.start + options.limit:
+                print(line([row.name, "no time left"]), flush=True)
+                continue
+            measured.append(measure(row, rounds, say))
+            print(*block(measured[-1], not options.tiny), sep="\n", flush=True)
+    return measured
+
+
+def gpu_facts(setup: GpuSetup) -> str:
+    if not setup.gpus:
+        return f"GPUs: none, {setup.why_none}"
+    version = Driver.of_environment().version()
+    return f"GPUs: {', '.join(setup.gpus)}; CUDA {version}"
+
+
+def samples(measured: list[Measured]) -> dict[str, dict[str, object]]:
+    return {
+        row.row.name: {
+            each.contestant.name: [asdict(sample) for sample in each.samples]
+            for each in row.outcomes
+        }
+        for row in measured
+    }
+
+
+def say(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"gpu_bench: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
