@@ -9,19 +9,20 @@ and what others offer, in one run and one table.
     gpu_bench.py --driver FILE       another CUDA driver, such as a stand-in
     gpu_bench.py --json FILE         every sample of every round
 
-Needs two GPUs that reach each other, for some parts one, and gpu_bench and, for `plain`,
-host_bench of the release build. What it compares with is taken from the Python that runs
-this: nixl_connect, NIXL and torch, for its NCCL. What is missing is told in its line.
+Needs two GPUs that reach each other, for some parts one, and gpu_bench and, for
+`plain`, host_bench of the release build. The Python that runs this has nixl_connect,
+and what that is compared with: NIXL, and torch for its NCCL. What is missing is told.
 
-Method: the contestants of a row take turns in each round, in processes of their own that
-live as long as the part; a figure is the median over the rounds of their medians and
-99th percentiles. Transfers were warmed up, so memory of the other process is open.
-Everybody's bytes are checked once, all of them, also that nothing else was written to.
-One at a time, callers spin: ours on done(), NIXL on its state, the ceilings on a word or
-an event; with several under way ours waits. Ceilings are what the GPUs do by the driver
-alone with memory that was opened by IPC: the library's own page kernel and the copy
-engine. Nothing is pinned to a core. The exit status tells whether all could be measured,
-and nothing about goals.
+Method: the contestants of a row take turns in each round, in processes of their own
+that live as long as the part; a figure is the median over the rounds of their medians
+and 99th percentiles. Each turn is warmed up, so memory of the other process is open.
+Everybody's bytes are checked once in each row, all of them, and that nothing else was
+written to. Ours has one readable or writable for many operations, but one for each in
+`python`; it is measured with a caller that spins on the end, one that waits, and with
+several under way. All others spin. Ceilings are what the GPUs do by the driver alone
+with memory that was opened by IPC: the library's page kernel, and the copy engine.
+Nothing is pinned to a core. The exit status tells whether all could be measured, and
+nothing about goals.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-for folder in ("await", "host", "gpu"):
-    sys.path.insert(0, str(Path(__file__).parent / folder))
+sys.path.insert(0, str(Path(__file__).parent / "await"))
+sys.path.insert(0, str(Path(__file__).parent / "host"))
+sys.path.insert(0, str(Path(__file__).parent / "gpu"))
 
 import arena_rows
 import page_rows
@@ -50,7 +52,7 @@ from gpu_pair import Pairs
 from gpu_setup import DRIVER, GpuSetup, Sizes
 from machine import facts
 from row import Measured, measure
-from setup import BENCH, copy_threads
+from setup import BENCH, choose_ucx, copy_threads
 from table import block, head, line, summary
 
 BUILT = BENCH.parent / "build" / "release" / "bench"
@@ -73,18 +75,21 @@ def main() -> int:
     if options.driver:
         os.environ[DRIVER] = str(options.driver)
     os.environ["NIXL_CONNECT_COPY_THREADS"] = str(options.threads)
+    choose_ucx()
     if options.max_blocks:
-        os.environ["GPU_BENCH_MAX_BLOCKS"] = str(options.max_blocks)
+        os.environ["NIXL_CONNECT_MAX_BLOCKS"] = str(options.max_blocks)
     sizes = Sizes.tiny() if options.tiny else Sizes()
     setup = GpuSetup.of_machine(options.programs, options.threads, sizes)
     print(facts(options.threads), gpu_facts(setup), "", sep="\n")
     print(*head(), sep="\n", flush=True)
-    measured = [
-        each for name in options.only or PARTS for each in run(name, setup, options)
-    ]
-    print()
+    measured: list[Measured] = []
+    seconds = []
+    for name in options.only or PARTS:
+        start = time.monotonic()
+        measured += run(name, setup, options)
+        seconds.append(f"{name} {time.monotonic() - start:.0f}")
+    print("", f"seconds: {', '.join(seconds)}", sep="\n")
     print("tiny: no goal judged" if options.tiny else summary(measured))
-    print(f"took {time.monotonic() - options.start:.0f} s")
     if options.json:
         Path(options.json).write_text(json.dumps(samples(measured)))
     is_out_of_time = time.monotonic() > options.start + options.limit

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is measured, which the rows are made of. Each turn is some operations of processes
-that stay for the turns to come."""
+"""Who is measured, which the rows are made of. Each turn is some operations of
+processes that stay for the turns to come."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Field:
 
 
 def sample_of(answer: dict[str, Any], window: int) -> Sample:
-    """With several under way: the time that each of them adds, and how long one takes."""
+    """With several under way: what each of them adds to the time, and how long one
+    takes."""
     each = Sample.of(answer["latencies_us"])
     if not window:
         return each
@@ -52,11 +53,11 @@ def ours(
     field: Field,
     work: Work,
     name: str,
+    end: str = "spin",
     window: int = 0,
     refusal: str = "",
-    role: Role = Role.OURS,
 ) -> Contestant:
-    """Ours, by the Python API."""
+    """Ours, by the Python API; `end` as ours_peer.py says."""
     operations = field.setup.sizes.operations(work.size)
 
     def turn(check: bool) -> Sample:
@@ -67,6 +68,7 @@ def ours(
                 work,
                 {"place": field.here},
                 operations=operations,
+                end=end,
                 window=window,
                 check=check,
             )
@@ -76,7 +78,7 @@ def ours(
         return sample_of(answer, window)
 
     missing = field.setup.missing("nixl_connect", "numpy", gpus=field.gpus)
-    return Contestant(name, role, turn, missing or refusal)
+    return Contestant(name, Role.OURS, turn, missing or refusal)
 
 
 def use_ours(field: Field, action: Any) -> Any:
@@ -103,8 +105,8 @@ def refusal_of(field: Field, work: Work) -> str:
         return ""  # Then it fails again, in its turn.
     if plan["path"] == field.path:
         return ""
-    reasons = " ".join(plan["reasons"].split())
-    return f"refused: goes by {plan['path'] or 'no path'}, {reasons}"
+    obstacles = "; ".join(plan["obstacles"])
+    return f"refused: goes by {plan['path'] or 'no path'}; {obstacles}"
 
 
 def ours_in_cpp(
@@ -112,12 +114,7 @@ def ours_in_cpp(
 ) -> Contestant:
     """Ours, by the C++ API, operation after operation."""
     program = field.setup.program("gpu_bench")
-    small = work.size == field.setup.sizes.small
-    operations = (
-        field.setup.sizes.small_operations
-        if small
-        else field.setup.sizes.operations(work.size)
-    )
+    operations = field.setup.sizes.operations(work.size)
 
     def turn(check: bool) -> Sample:
         def action(pair: Pair) -> Any:
@@ -149,12 +146,9 @@ def raw(
     blocks: int = 0,
     window: int = 0,
 ) -> Contestant:
-    """A ceiling, by the driver alone: `means` as gpu/peers.h names them. The
-    operations of one in a window are the same as one at a time."""
+    """A ceiling, by the driver alone: `means` as gpu/peers.h names them."""
     program = field.setup.program("gpu_bench")
-    sizes = field.setup.sizes
-    small = work.size == sizes.small
-    operations = sizes.small_operations if small else sizes.operations(work.size)
+    operations = field.setup.sizes.operations(work.size)
     is_pinned = means == "pinned"
     there = None if is_pinned else [program, "raw-exposing"]
 

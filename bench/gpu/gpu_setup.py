@@ -49,6 +49,9 @@ class Sizes:
         )
 
     def operations(self, size: int) -> int:
+        """Of a round, that each move so many bytes."""
+        if size == self.small:
+            return self.small_operations
         return max(5, min(self.most_operations, self.round_bytes // size))
 
 

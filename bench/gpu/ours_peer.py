@@ -6,49 +6,42 @@ They answer in lines of JSON:
                                           metadata, a list of texts; create_us
     check                                 an error unless what was written is right
     release                               ends what is exposed
-    explain  work, place, metadata        path, and reasons
-    measure  work, place, metadata, operations, window, check
+    explain  work, place, metadata        path, and obstacles of those about GPUs
+    measure  work, place, metadata, operations, end, window, check
                                           latencies_us, seconds, path
     awaited  work, place, metadata, parses, check
                                           latencies_us, path
 
-`work` as layout.py has it, `place` as pools.py. measure() makes the lists of pages once
-and begins operation after operation with them, of one readable that stays open or of one
-writable for many; it spins on done(), or waits if several are under way. awaited()
-spends each text of the metadata on an operation that is awaited on asyncio; the clock
-runs from begin_read or, if it `parses`, from the text on, lists of pages included.
+`work` as layout.py has it, `place` as pools.py. measure() makes the lists of pages
+once and begins operation after operation with them, of one readable that stays open or
+of one writable for many. `end` is how the caller sees the end: "spin", on done(), or
+"wait", in wait(). awaited() spends each text of the metadata on an operation that is
+awaited on asyncio; the clock runs from begin_read or, if it `parses`, from the text on,
+lists of pages included.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from typing import Any
 
 import numpy as np
 from layout import Work
+from nixl_connect import Connector, Descriptor, RdmaMetadata
 from pools import HostPool, Place, Pool
 from serving import measure_series, serve
 
-from nixl_connect import Connector, Descriptor, RdmaMetadata
-
 WRITERS = 1 << 30
 LIMIT_S = 20
-
-
-def make_connector() -> Connector:
-    """With what gpu_bench.py's --max-blocks asks for."""
-    blocks = int(os.environ.get("GPU_BENCH_MAX_BLOCKS", "0"))
-    return Connector(**({"max_blocks": blocks} if blocks else {}))
 
 
 class Side:
     """A Connector and a pool."""
 
     def __init__(self) -> None:
-        self.connector = make_connector()
+        self.connector = Connector()
         self._place = Place()
 
     def pool(self, work: Work, place: str) -> Pool:
@@ -115,7 +108,12 @@ class Measuring:
         lists = self._lists(work, place)
         remote = RdmaMetadata.model_validate_json(metadata[0])
         plan = self._side.connector.explain(remote_of(lists, remote), local_of(lists))
-        return {"path": plan.path, "reasons": str(plan)}
+        obstacles = [
+            f"{each.path}: {each.obstacle}"
+            for each in plan.paths
+            if each.path.startswith("cuda") and each.obstacle
+        ]
+        return {"path": plan.path, "obstacles": obstacles}
 
     def measure(
         self,
@@ -123,6 +121,7 @@ class Measuring:
         place: str,
         metadata: list[str],
         operations: int,
+        end: str,
         window: int = 0,
         check: bool = False,
     ) -> dict[str, Any]:
@@ -146,10 +145,10 @@ class Measuring:
             operation.wait()
             paths.add(operation.path)
 
-        end = wait if window else spin
-        measure_series(3, 0, begin, end)  # To warm up.
+        seen = {"spin": spin, "wait": wait}[end]
+        measure_series(3, 0, begin, seen)  # To warm up.
         lists.check(check)
-        series = measure_series(operations, window, begin, end)
+        series = measure_series(operations, window, begin, seen)
         return {**series, "path": ", ".join(sorted(paths))}
 
     def awaited(

@@ -45,9 +45,10 @@ def page_row(
     return Row(
         name,
         [
-            ours(field, work, "ours, one at a time"),
-            ours(field, work, f"ours, {window} under way", window),
-            ours_in_cpp(field, work, "ours, C++, one at a time", role=Role.BESIDE),
+            ours(field, work, "ours, spinning", "spin"),
+            ours(field, work, "ours, in wait()", "wait"),
+            ours(field, work, f"ours, {window} under way", "wait", window),
+            ours_in_cpp(field, work, "ours, C++, spinning", role=Role.BESIDE),
             *(
                 raw(field, work, f"page kernel, {n} blocks", "kernel", n)
                 for n in BLOCKS

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that is moved: of a GPU, plain, or of nixl_connect.empty(). Each word of 8 bytes
-of a source has its own number, so a target tells what came where. Used by the processes
-of this folder, each by one thread."""
+"""Memory that is moved: of a GPU, plain, or of nixl_connect.empty(). Each word of 8
+bytes of a source has its own number, so a target tells what came where. Used by the
+processes of this folder, each by one thread."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def gpu_of(ordinal: int) -> Gpu:
 
 
 class Pool:
-    """Memory of `size` bytes at `address`; `device` as nixl_connect names it. A work may
-    need less of it."""
+    """Memory of `size` bytes at `address`, of which a work may need less; `device` as
+    nixl_connect names it."""
 
     def __init__(self, address: int, size: int, device: str):
         self.address, self.size, self.device = address, size, device

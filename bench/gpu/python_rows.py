@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows: the Python package on asyncio, between GPUs of two processes, with a readable and
-its metadata for each operation. The clock of a small one runs from begin_read until its
-await returns, that of the pages from the text of the metadata on: parsing, lists of
+"""Rows: the Python package on asyncio, between GPUs of two processes, with a readable
+and its metadata for each operation. The clock of a small one runs from begin_read until
+its await returns, that of the pages from the text of the metadata on: parsing, lists of
 pages and the read."""
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the processes of this folder answer: in lines of JSON, as tools/peer_process.h has
-it, and the loop that all of them measure by."""
+"""How the processes of this folder answer: in lines of JSON, as tools/peer_process.h
+has it, and the loop that all of them measure by."""
 
 from __future__ import annotations
 

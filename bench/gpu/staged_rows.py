@@ -21,12 +21,13 @@ GPU = f"gpu:{HERE}"
 def staged_row(
     field: Field, place: str, what: str, size: int, kind: str, least: float
 ) -> Row:
-    """`kind` is that of an operation of the process with the GPU. NIXL takes seconds for
-    a large one, and is measured once."""
-    with_gpu = replace(field, there=place, here=GPU, path=PATH, room=size)
-    with_host = replace(field, there=GPU, here=place, path=PATH, room=size)
+    """`kind` is that of an operation of the process with the GPU. NIXL takes seconds
+    for a large one, and is measured once."""
+    room = max(field.setup.sizes.staged)
+    with_gpu = replace(field, there=place, here=GPU, path=PATH, room=room)
+    with_host = replace(field, there=GPU, here=place, path=PATH)
     other = "WRITE" if kind == "READ" else "READ"
-    work, reverse = whole(kind, size), whole(other, size)
+    work = whole(kind, size)
     way = f"{what} to GPU" if kind == "READ" else f"GPU to {what}"
     return Row(
         f"{size_text(size)}, {way}",
@@ -34,10 +35,10 @@ def staged_row(
             one_of_ours(with_gpu, kind, size, "begun by the GPU's process"),
             one_of_ours(with_host, other, size, "begun by the host memory's process"),
             raw(with_gpu, work, "pinned memory of one process", "pinned"),
-            nixl(with_gpu, work, 2, once=True),
+            nixl(with_gpu, work, 1, once=True),
         ],
         [at_least_gbps(least), share_of(Role.CEILING), share_of(Role.PEER)],
-        size=reverse.size,
+        size=size,
     )
 
 

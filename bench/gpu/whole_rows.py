@@ -32,7 +32,8 @@ def row_of(field: Field, kind: str, size: int) -> Row:
     return Row(
         f"{size_text(size)} in one piece, {kind.lower()}",
         [
-            ours(field, work, "ours"),
+            ours(field, work, "ours, spinning", "spin"),
+            ours(field, work, "ours, in wait()", "wait"),
             raw(field, work, "copy engine, spinning on a word", "engine-word"),
             raw(field, work, "copy engine, spinning on an event", "engine-event"),
             nixl(field, work, NIXL_OPERATIONS),

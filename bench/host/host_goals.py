@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from row import Goal, Judgement, Measured, Role, Sample
+from table import time
 
 WORDS = {
     Role.CEILING: "ceiling",
@@ -23,7 +24,8 @@ def share_of(role: Role, least: float | None = None) -> Goal:
             return Judgement("-", "-", goal, None)
         contestant, sample = best
         share = sample.p50_us / ours.p50_us
-        against = f"{contestant.name}, {measured.row.rate(sample)}"
+        figure = measured.row.rate(sample) or time(sample.p50_us)
+        against = f"{contestant.name}, {figure}"
         is_met = None if least is None else share >= least
         return Judgement(against, f"{share:.2f}", goal, is_met)
 

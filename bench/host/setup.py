@@ -76,6 +76,11 @@ def apply_common_settings(threads: int) -> None:
     os.environ.setdefault("UCX_TLS", "tcp,cma,self")
     os.environ.setdefault("UCX_NET_DEVICES", "lo")
     os.environ.setdefault("UCX_RNDV_THRESH", "inf")
+    choose_ucx()
+
+
+def choose_ucx() -> None:
+    """That of this Python's wheel, if there is one and none was chosen before."""
     wheel = importlib.util.find_spec("libucx")
     if wheel and wheel.origin:
         folder = str(Path(wheel.origin).parent / "lib")

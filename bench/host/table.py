@@ -25,7 +25,8 @@ def block(measured: Measured, judges: bool) -> list[str]:
 def contestant_lines(measured: Measured, outcome: Outcome, judges: bool) -> list[str]:
     name, sample = outcome.contestant.name, outcome.typical
     if sample is None:
-        why = outcome.contestant.missing or f"FAILED: {outcome.failure}"
+        failure = " ".join(outcome.failure.split())
+        why = outcome.contestant.missing or f"FAILED: {failure}"
         return [line([name, why, *[""] * (len(HEAD) - 2)])]
     figures = [name, time(sample.p50_us), time(sample.p99_us)]
     figures.append(measured.row.rate(sample))
