@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpu_contestants import Field, nccl, nixl, ours, ours_in_cpp, raw
+from gpu_ceilings import raw
+from gpu_contestants import Field, ours, ours_in_cpp
 from gpu_goals import at_least_gbps
+from gpu_peers import nccl, nixl
 from host_goals import share_of
 from layout import Work, scattered
 from row import Contestant, Role, Row

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gpu_contestants import Field, check_path, raw, use_ours
+from gpu_ceilings import raw
+from gpu_contestants import Field, check_path, use_ours
 from gpu_goals import at_most_us
 from gpu_pair import Pair
 from host_goals import share_of

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpu_contestants import Field, nixl, ours_in_cpp, raw
+from gpu_ceilings import raw
+from gpu_contestants import Field, ours_in_cpp
 from gpu_goals import at_most_us
+from gpu_peers import nixl
 from host_goals import share_of
 from layout import whole
 from row import Role, Row

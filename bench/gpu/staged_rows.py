@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpu_contestants import Field, nixl, ours, raw, refusal_of
+from gpu_ceilings import raw
+from gpu_contestants import Field, ours, refusal_of
 from gpu_goals import at_least_gbps
+from gpu_peers import nixl
 from gpu_setup import HERE
 from host_goals import share_of
 from layout import whole

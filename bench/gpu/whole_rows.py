@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpu_contestants import Field, nccl, nixl, ours, raw
+from gpu_ceilings import raw
+from gpu_contestants import Field, ours
 from gpu_goals import at_least_gbps
+from gpu_peers import nccl, nixl
 from host_goals import share_of
 from layout import whole
 from row import Role, Row
