@@ -115,6 +115,20 @@ struct ConnectorOptions {
   // costs however small it is left aside. From 0.
   double min_gbps = 0;
 
+  // The next two say what cuda.peer takes of the GPU that copies.
+
+  // Whether its multiprocessors may copy, which they do where pages are many. False:
+  // the copy engines do it all, which takes 3 us for each page and nothing from other
+  // kernels. Environment: NIXL_CONNECT_SM=off.
+  bool sm = true;
+
+  // How many multiprocessors an operation takes at most, while it copies; from 1 to
+  // 1024. None: as many as pages of that size need for nearly the best rate, which are
+  // 32 to 64 between Hopper's GPUs, and within one all for pages of less than 8 KiB,
+  // otherwise 64. GPUs before it need twice as many. Environment:
+  // NIXL_CONNECT_MAX_BLOCKS.
+  std::optional<unsigned> max_blocks{};
+
   // File with what the paths cost on this machine, as `nixl-connect doctor --calibrate`
   // writes it. Empty: usual figures. One that cannot be read is refused. Environment:
   // NIXL_CONNECT_COSTS, which may be set to nothing for those; if it is not set,
@@ -152,6 +166,11 @@ struct OperationOptions {
   std::optional<std::string> require{};
   std::vector<std::string> forbid{};
   std::optional<double> min_gbps{};
+
+  // Initiating side only: of the GPU that copies, as in ConnectorOptions. None: as the
+  // Connector says.
+  std::optional<bool> sm{};
+  std::optional<unsigned> max_blocks{};
 };
 
 }  // namespace nixl_connect

@@ -59,6 +59,12 @@ void read_copy_threads(ConnectorOptions& options) {
     options.copy_threads = threads;
 }
 
+void read_max_blocks(ConnectorOptions& options) {
+  if (const auto blocks = read_number("NIXL_CONNECT_MAX_BLOCKS", 1, 1024,
+                                      "a number of multiprocessors from 1 to 1024"))
+    options.max_blocks = blocks;
+}
+
 std::vector<std::string> read_list(const char* name) {
   std::vector<std::string> list;
   std::string_view rest = variable(name);
@@ -116,6 +122,8 @@ ConnectorOptions ConnectorOptions::from_environment() {
   options.paths = read_list("NIXL_CONNECT_PATHS");
   options.require = variable("NIXL_CONNECT_REQUIRE");
   options.forbid = read_list("NIXL_CONNECT_FORBID");
+  read_switch("NIXL_CONNECT_SM", options.sm);
+  read_max_blocks(options);
   // One that is set and empty means no file.
   const char* const costs_file = std::getenv("NIXL_CONNECT_COSTS");
   options.costs_file = costs_file == nullptr ? usual_costs_file() : costs_file;

@@ -53,11 +53,24 @@ double checked_rate(double gbps) {
   return gbps;
 }
 
+unsigned checked_blocks(std::optional<unsigned> blocks) {
+  if (blocks && (*blocks < 1 || *blocks > 1024))
+    throw Error(ErrorKind::kInvalidArgument,
+                "max_blocks is " + std::to_string(*blocks) +
+                    "; it is a number of multiprocessors from 1 to 1024, and sm = "
+                    "false keeps copies off all of them");
+  return blocks.value_or(0);
+}
+
 }  // namespace
 
 PathRules rules_of(const ConnectorOptions& options) {
-  return {forbidden_by(options.forbid), required_by(options.require),
-          ordered_by(options.paths), checked_rate(options.min_gbps)};
+  return {forbidden_by(options.forbid),
+          required_by(options.require),
+          ordered_by(options.paths),
+          checked_rate(options.min_gbps),
+          options.sm,
+          checked_blocks(options.max_blocks)};
 }
 
 PathRules rules_of(const OperationOptions& options, const PathRules& connector) {
@@ -66,6 +79,8 @@ PathRules rules_of(const OperationOptions& options, const PathRules& connector) 
   if (options.require) rules.required = required_by(*options.require);
   if (options.paths) rules.ordered = ordered_by(*options.paths);
   if (options.min_gbps) rules.min_gbps = checked_rate(*options.min_gbps);
+  rules.may_use_sm = options.sm.value_or(rules.may_use_sm);
+  if (options.max_blocks) rules.max_blocks = checked_blocks(options.max_blocks);
   return rules;
 }
 

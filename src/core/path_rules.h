@@ -20,12 +20,15 @@ struct PathRules {
   std::vector<Path> ordered;
   // Of the prediction; 0: whatever it is.
   double min_gbps = 0;
+  // What cuda.peer may take of the GPU that copies; 0 blocks: what it takes by itself.
+  bool may_use_sm = true;
+  unsigned max_blocks = 0;
 
   bool operator==(const PathRules&) const = default;
 };
 
-// Both throw Error(kInvalidArgument) for names that are no path, and a rate that is not
-// a number from 0 on.
+// Both throw Error(kInvalidArgument) for names that are no path, a rate that is not a
+// number from 0 on, and a number of blocks that is out of range.
 PathRules rules_of(const ConnectorOptions& options);
 
 // What the operation says counts before what its Connector says of the same option,

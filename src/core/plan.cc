@@ -142,10 +142,16 @@ Facts::Gpus::Cause cause_of(Obstacle obstacle, const Facts::Gpus& gpus) {
   }
 }
 
-Prediction prediction_of(Path path, Work work, const Facts& facts, const Costs& costs) {
+Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_sm,
+                         const Costs& costs) {
+  // What a range costs a copy engine.
+  constexpr double kEngineRangeNs = 3'000;
   PathCosts of_path = costs.of(path);
-  // A GPU moves no more with the threads of this process.
-  if (path == Path::kCudaPeer) work.threads = 1;
+  if (path == Path::kCudaPeer) {
+    // A GPU moves no more with the threads of this process.
+    work.threads = 1;
+    if (!may_use_sm) of_path.range_ns = std::max(of_path.range_ns, kEngineRangeNs);
+  }
   // UCX has to ask the GPU as well; its own figures are of host memory.
   if (path == Path::kUcx && !is_all(Memory::kHost, facts))
     of_path.start_ns += costs.of(Path::kCudaPeer).start_ns;
@@ -164,7 +170,7 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
                                           facts.where == Facts::Where::kThisHost);
   for (const Path path : kAllPaths) {
     Verdict& verdict = choice.verdicts[index_of(path)];
-    verdict.prediction = prediction_of(path, work, facts, costs);
+    verdict.prediction = prediction_of(path, work, facts, rules.may_use_sm, costs);
     verdict.obstacle = obstacle_of(path, facts);
     // What cannot be is said before what is not wanted.
     if (verdict.obstacle == Obstacle::kNone)

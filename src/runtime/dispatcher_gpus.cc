@@ -15,7 +15,7 @@ bool Dispatcher::try_start_gpu_copy(core::OperationId operation, Running& runnin
   const paths::cuda::Driver* const driver = resources_.gpus.driver();
   if (driver == nullptr) return false;
   running.gpu_copy = gpu_paths_.copy(movement_of(running), peer.is_in_this_process(),
-                                     running.state->bytes());
+                                     running.rules, running.state->bytes());
   if (!running.gpu_copy) return false;
   if (!gpu_copies_)
     gpu_copies_ = std::make_unique<paths::cuda::CopyThread>(*driver, wake_);

@@ -136,9 +136,12 @@ void GpuPaths::add_facts(const Movement& movement, bool is_own, Facts& facts) co
 }
 
 std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
-    const Movement& movement, bool is_own, std::atomic<std::uint64_t>& progress) const {
+    const Movement& movement, bool is_own, const core::PathRules& rules,
+    std::atomic<std::uint64_t>& progress) const {
   const bool is_read = movement.kind == OperationKind::kRead;
   CopyWork work;
+  work.may_use_kernels = rules.may_use_sm;
+  work.max_blocks = rules.max_blocks;
   work.device = local_gpu(movement).value_or(0);
   for (std::size_t i = 0; i < movement.local.size(); ++i) {
     const LocalRange& local = movement.local[i];
@@ -154,6 +157,7 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
         std::find(peers.begin(), peers.end(), device) == peers.end())
       peers.push_back(device);
   }
+  bool is_within_gpu = work.peers.empty();
   if (!is_own) {
     const Needed needed = needed_by(movement);
     if (needed.exported != Facts::Exported::kAll) return nullptr;
@@ -161,7 +165,13 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
         is_read ? CopyWork::Foreign::kSources : CopyWork::Foreign::kTargets;
     for (const wire::GpuExport* const each : needed.exports)
       work.foreign.push_back(foreign_part(*each, movement.agent.extension()->instance));
+    is_within_gpu = std::all_of(
+        needed.exports.begin(), needed.exports.end(),
+        [&](const wire::GpuExport* each) { return gpus_.is(work.device, each->gpu); });
   }
+  using paths::cuda::CopyRoute;
+  work.route = is_read ? CopyRoute::kFromPeer : CopyRoute::kToPeer;
+  if (is_within_gpu) work.route = CopyRoute::kWithinGpu;
   return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
 }
 

@@ -27,9 +27,10 @@ class GpuPaths {
   // `is_own`: the peer is in this process.
   void add_facts(const Movement& movement, bool is_own, core::Facts& facts) const;
 
-  // All memory is of GPUs. Null if the peer's cannot be opened.
+  // All memory is of GPUs. Null if the peer's cannot be opened. Of the rules those that
+  // say what a copy may take of its GPU.
   std::shared_ptr<paths::cuda::DeviceCopy> copy(
-      const Movement& movement, bool is_own,
+      const Movement& movement, bool is_own, const core::PathRules& rules,
       std::atomic<std::uint64_t>& progress) const;
 
  private:

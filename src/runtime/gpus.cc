@@ -94,6 +94,13 @@ std::optional<wire::GpuExport> Gpus::export_of(const DeviceAllocation& allocatio
   return exported;
 }
 
+bool Gpus::is(int number, const wire::GpuUuid& other) {
+  const auto& devices = opened().devices;
+  return std::any_of(devices.begin(), devices.end(), [&](const DeviceFacts& each) {
+    return each.device == number && each.uuid.bytes == other;
+  });
+}
+
 bool Gpus::can_reach(int number, const wire::GpuUuid& other) {
   const Opened& gpus = opened();
   const auto found =

@@ -53,6 +53,9 @@ class Gpus {
   // this process does not see it may reach. There is a driver.
   bool can_reach(int number, const wire::GpuUuid& other);
 
+  // Whether the GPU with that number is the other one.
+  bool is(int number, const wire::GpuUuid& other);
+
  private:
   struct Opened {
     const paths::cuda::Driver* driver = nullptr;

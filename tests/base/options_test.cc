@@ -39,6 +39,8 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   const Variable paths("NIXL_CONNECT_PATHS", "ucx,host.cma");
   const Variable require("NIXL_CONNECT_REQUIRE", "ucx");
   const Variable forbid("NIXL_CONNECT_FORBID", "host.cma,else");
+  const Variable sm("NIXL_CONNECT_SM", "off");
+  const Variable blocks("NIXL_CONNECT_MAX_BLOCKS", "16");
   const Variable costs("NIXL_CONNECT_COSTS", "/somewhere/costs.json");
   const Variable log("NIXL_CONNECT_LOG", "error");
   const ConnectorOptions options = ConnectorOptions::from_environment();
@@ -52,6 +54,8 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   EXPECT_EQ(options.paths, (std::vector<std::string>{"ucx", "host.cma"}));
   EXPECT_EQ(options.require, "ucx");
   EXPECT_EQ(options.forbid, (std::vector<std::string>{"host.cma", "else"}));
+  EXPECT_FALSE(options.sm);
+  EXPECT_EQ(options.max_blocks, 16U);
   EXPECT_EQ(options.costs_file, "/somewhere/costs.json");
   EXPECT_EQ(options.log_level, LogLevel::kError);
 }
@@ -72,10 +76,17 @@ TEST(Options, TakeTheUsualCostsFileIfItIsThereAndNoVariableIsSet) {
 
 TEST(Options, NameTheVariableThatCannotBeRead) {
   const std::pair<const char*, const char*> cases[] = {
-      {"NIXL_CONNECT_NETWORK", "maybe"},     {"NIXL_CONNECT_SPIN_US", "-1"},
-      {"NIXL_CONNECT_SPIN_US", "1e3"},       {"NIXL_CONNECT_COPY_THREADS", "0"},
-      {"NIXL_CONNECT_COPY_THREADS", "many"}, {"NIXL_CONNECT_LOG", "verbose"},
-      {"NIXL_CONNECT_HUGE_PAGES", "yes"},    {"NIXL_CONNECT_PTRACE", "0"}};
+      {"NIXL_CONNECT_NETWORK", "maybe"},
+      {"NIXL_CONNECT_SPIN_US", "-1"},
+      {"NIXL_CONNECT_SPIN_US", "1e3"},
+      {"NIXL_CONNECT_COPY_THREADS", "0"},
+      {"NIXL_CONNECT_COPY_THREADS", "many"},
+      {"NIXL_CONNECT_LOG", "verbose"},
+      {"NIXL_CONNECT_SM", "0"},
+      {"NIXL_CONNECT_MAX_BLOCKS", "0"},
+      {"NIXL_CONNECT_MAX_BLOCKS", "1025"},
+      {"NIXL_CONNECT_HUGE_PAGES", "yes"},
+      {"NIXL_CONNECT_PTRACE", "0"}};
   for (const auto& [name, value] : cases) {
     const Variable variable(name, value);
     try {

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "gpu/gpu.h"
+#include "paths/cuda/kernel_choice.h"
 #include "paths/cuda/page_kernel_image.h"
 
 namespace nixl_connect::paths::cuda::testing {
@@ -50,6 +51,11 @@ std::vector<Page> scattered(std::size_t count, std::size_t size, CuDevicePointer
   return pages;
 }
 
+CopyRoute copy_route(const Route& route) {
+  if (route.source == route.target) return CopyRoute::kWithinGpu;
+  return route.target == 0 ? CopyRoute::kFromPeer : CopyRoute::kToPeer;
+}
+
 struct Bench {
   const Gpu& gpu = *Machine::instance().gpus[0];
   const Functions& functions = Machine::instance().driver.functions;
@@ -86,6 +92,13 @@ struct Bench {
       std::printf(
           " %7.1f",
           rate(pages, {.max_blocks = 64, .way = way, .list_place = ListPlace::kHost}));
+    const KernelChoice usual = choose_kernel(
+        pages,
+        {copy_route(route), 0, gpu.facts.multiprocessors, gpu.kernel->has_bulk()});
+    std::printf(" | %7.1f by %3u%s",
+                rate(pages, {.max_blocks = usual.max_blocks,
+                             .way = usual.is_plain ? Way::kPlain : Way::kAuto}),
+                usual.max_blocks, usual.is_plain ? ", plain" : "");
     std::printf("\n");
     std::fflush(stdout);
   }
@@ -105,7 +118,7 @@ void measure_page_copies() {
       "route     pages           |  1 copy |  bulk, at most 8, 16, 32, 64, 132 blocks  "
       " "
       "|  plain, likewise                         | list on host, 64 blocks: bulk, "
-      "plain\n",
+      "plain | as usual\n",
       bench.gpu.facts.name.c_str(), kRounds);
   for (const Route& route : routes()) {
     const auto source = allocate_on(route.source, kPool);

@@ -44,7 +44,6 @@ class CopyBatches {
 
   bool is_empty() const noexcept { return next_ == ranges_.size(); }
   std::uint64_t bytes_left() const noexcept { return bytes_left_; }
-  std::uint32_t max_blocks() const noexcept { return max_blocks_; }
 
   // If there is one; valid until the next call.
   const CopyBatch& next();

@@ -14,6 +14,7 @@
 #include "paths/cuda/copy_batches.h"
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/imports.h"
+#include "paths/cuda/kernel_choice.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -22,6 +23,7 @@ struct StartedCopy {
   CopyTag tag = 0;
   std::shared_ptr<DeviceCopy> copy;
   std::vector<Imports::Mapping> held;  // until its work is done
+  KernelChoice kernel;                 // that copies pages
   CopyBatches batches;
   unsigned under_way = 0;  // batches
 

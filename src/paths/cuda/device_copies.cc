@@ -58,8 +58,11 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
   std::vector<Page> ranges = merged(work.ranges);
   const bool uses_kernel =
       work.may_use_kernels && are_for_kernel(ranges) && kernel() != nullptr;
-  started.batches = {std::move(ranges),
-                     uses_kernel ? std::max(work.max_blocks, 1U) : 0};
+  if (uses_kernel)
+    started.kernel = choose_kernel(
+        ranges,
+        {work.route, work.max_blocks, facts_.multiprocessors, kernel()->has_bulk()});
+  started.batches = {std::move(ranges), uses_kernel ? started.kernel.max_blocks : 0};
 }
 
 void DeviceCopies::reach(CuDevice peer) {
@@ -151,7 +154,7 @@ void DeviceCopies::submit(CopyStream& stream, StartedCopy& started) {
     const CopyBatch& batch = started.batches.next();
     std::uint64_t bytes = 0;
     try {
-      hand_over(stream.get(), batch, started.batches.max_blocks());
+      hand_over(stream.get(), batch, started.kernel);
       bytes = batch.bytes;
     } catch (...) {
       copy->fail(failure());
@@ -165,9 +168,12 @@ void DeviceCopies::submit(CopyStream& stream, StartedCopy& started) {
 }
 
 void DeviceCopies::hand_over(CuStream stream, const CopyBatch& batch,
-                             std::uint32_t max_blocks) {
+                             const KernelChoice& choice) {
+  using Way = PageCopyOptions::Way;
   if (batch.is_for_kernel)
-    return kernel_->copy(stream, batch.ranges, {.max_blocks = max_blocks});
+    return kernel_->copy(stream, batch.ranges,
+                         {.max_blocks = choice.max_blocks,
+                          .way = choice.is_plain ? Way::kPlain : Way::kAuto});
   // With peer access it finds the way between two GPUs by the addresses.
   for (const Page& range : batch.ranges)
     driver_.check(driver_.functions.memcpy_dtod_async(range.target, range.source,

@@ -59,7 +59,7 @@ class DeviceCopies {
 
   bool fill(CopyStream& stream);
   void submit(CopyStream& stream, StartedCopy& started);
-  void hand_over(CuStream stream, const CopyBatch& batch, std::uint32_t max_blocks);
+  void hand_over(CuStream stream, const CopyBatch& batch, const KernelChoice& choice);
 
   // Of the exception that is being handled; a sticky one ends all copies.
   CopyFailure failure();

@@ -14,6 +14,7 @@
 #include "base/unique_fd.h"
 #include "nixl_connect/error.h"
 #include "paths/cuda/imported_memory.h"
+#include "paths/cuda/kernel_choice.h"
 #include "paths/cuda/page_copy_arguments.h"
 
 namespace nixl_connect::paths::cuda {
@@ -45,7 +46,8 @@ struct CopyWork {
   // Whether multiprocessors may copy, and how many of them. Without, the copy engines
   // do it all, which is slow for many pages but takes nothing from other kernels.
   bool may_use_kernels = true;
-  std::uint32_t max_blocks = 32;
+  std::uint32_t max_blocks = 0;  // 0: as many as usual
+  CopyRoute route = CopyRoute::kFromPeer;
 };
 
 struct CopyFailure {

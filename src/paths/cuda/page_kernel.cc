@@ -62,9 +62,8 @@ void PageKernel::copy(CuStream stream, std::span<const Page> pages,
 PageKernel::Launch PageKernel::plan(std::size_t count, const PageSums& sums,
                                     const PageCopyOptions& options) const {
   using Way = PageCopyOptions::Way;
-  const bool is_bulk =
-      has_bulk_ && (options.way == Way::kBulk ||
-                    (options.way == Way::kAuto && sums.bulk_bytes > sums.bytes / 2));
+  const bool is_bulk = has_bulk_ && (options.way == Way::kBulk ||
+                                     (options.way == Way::kAuto && are_for_bulk(sums)));
   Launch launch;
   launch.kernels = is_bulk ? &bulk_ : &plain_;
   launch.warps = is_bulk ? kBulkWarps : kPlainWarps;

@@ -21,7 +21,7 @@ struct PageCopyOptions {
   // How many multiprocessors it may take, at least 1; a block has one for itself.
   std::uint32_t max_blocks = 32;
 
-  // kAuto: bulk copies if most bytes can go so and the GPU has them.
+  // kAuto: bulk copies if are_for_bulk() and the GPU has them.
   enum class Way { kAuto, kBulk, kPlain };
   Way way = Way::kAuto;
 
@@ -34,6 +34,9 @@ class PageKernel {
  public:
   // `image` as page_kernel_image() has it. Throws as Driver::check().
   PageKernel(const Driver& driver, const DeviceFacts& device, const void* image);
+
+  // Whether this GPU copies in bulk.
+  bool has_bulk() const noexcept { return has_bulk_; }
 
   // Takes the pages, of which each target is apart from everything else, and returns
   // when the stream has the work. Throws as Driver::check(); then nothing was copied.

@@ -20,6 +20,11 @@ struct PageSums {
 };
 PageSums sum_up(std::span<const Page> pages);
 
+// Most bytes can go so.
+constexpr bool are_for_bulk(const PageSums& sums) {
+  return sums.bulk_bytes > sums.bytes / 2;
+}
+
 // What a page costs besides its bytes, as if it had so many more.
 constexpr std::uint32_t kPageCost = 1024;
 

@@ -28,6 +28,13 @@ void wait_for_calls(std::string_view function, unsigned count);
 // The call of that function after `spared` others does nothing but to fail.
 void fail(std::string_view function, CuResult result, unsigned spared = 0);
 
+// The kernel that was launched last, and by how many blocks; none: "", 0.
+struct Launch {
+  std::string_view kernel;
+  unsigned blocks = 0;
+};
+Launch last_launch();
+
 // As a kernel that goes wrong does: all that uses the device's context fails from now
 // on, and what waits in its streams is not done.
 void poison(CuDevice device, CuResult result);

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
 #include "paths/cuda/page_copy_arguments.h"
 #include "paths/cuda/stand_in/contexts.h"
+#include "paths/cuda/stand_in/control.h"
 #include "paths/cuda/stand_in/copy_bytes.h"
 #include "paths/cuda/stand_in/functions.h"
 #include "paths/cuda/stand_in/streams.h"
@@ -98,7 +100,15 @@ std::array<CuFunctionObject, 4> kernels{{
     {"nixl_connect_copy_bulk_short", copy_short_list},
 }};
 
+std::mutex launch_mutex;
+Launch launch;  // guarded by launch_mutex
+
 }  // namespace
+
+Launch last_launch() {
+  const std::lock_guard lock(launch_mutex);
+  return launch;
+}
 
 CuResult module_load_data(CuModule* module, const void* image) {
   if (current_context() == nullptr) return kCuInvalidContext;
@@ -134,6 +144,10 @@ CuResult launch_kernel(CuFunction function, unsigned grid_x, unsigned grid_y,
   const bool is_empty = grid_x == 0 || grid_y == 0 || grid_z == 0 || block_x == 0 ||
                         block_y == 0 || block_z == 0;
   if (function == nullptr || extra != nullptr || is_empty) return kCuInvalidValue;
+  {
+    const std::lock_guard lock(launch_mutex);
+    launch = {function->name, grid_x};
+  }
   return enqueue(stream, function->work(parameters));
 }
 

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths/cuda/kernel_choice.h"
+
+#include <algorithm>
+#include <array>
+
+#include "paths/cuda/copy_batches.h"
+#include "paths/cuda/page_shares.h"
+
+namespace nixl_connect::paths::cuda {
+namespace {
+
+constexpr std::uint64_t kKiB = 1 << 10;
+constexpr std::uint32_t kAll = 132;  // multiprocessors of the H200
+
+struct Row {
+  std::uint64_t least_bytes;
+  std::uint32_t within_gpu;
+  std::uint32_t from_peer;
+  std::uint32_t to_peer;
+};
+
+// Of an H200; behind each row the GB/s of 4096 pages of 4, 16 and 64 KiB by so many.
+constexpr std::array<Row, 3> kBulk{{{0, 64, 64, 64},                 // 330, 276, 252
+                                    {8 * kKiB, 64, 32, 32},          // 976, 344, 322
+                                    {32 * kKiB, 64, 32, 64}}};       // 1193, 361, 348
+constexpr std::array<Row, 3> kPlain{{{0, kAll, kAll, kAll},          // 576, 271, 276
+                                     {8 * kKiB, kAll, 64, 64},       // 1063, 326, 319
+                                     {32 * kKiB, kAll, 64, kAll}}};  // 1319, 353, 356
+
+// Within one GPU, pages below this go faster without bulk copies, by all
+// multiprocessors. With no more than these, bulk copies need fewer for the same.
+constexpr std::uint64_t kLeastBulkWithinGpu = 8 * kKiB;
+constexpr std::uint32_t kMostBulkWithinGpu = 64;
+
+struct Pages {
+  PageSums sums;
+  std::uint64_t mean = 0;
+};
+
+Pages kernel_pages(std::span<const Page> ranges) {
+  Pages pages;
+  std::uint64_t count = 0;
+  for (const Page& range : ranges) {
+    if (range.size >= kLeastEngineBytes) continue;
+    const PageSums one = sum_up({&range, 1});
+    pages.sums.bytes += one.bytes;
+    pages.sums.bulk_bytes += one.bulk_bytes;
+    ++count;
+  }
+  pages.mean = count == 0 ? 0 : pages.sums.bytes / count;
+  return pages;
+}
+
+}  // namespace
+
+std::uint32_t usual_blocks(std::uint64_t page_bytes, CopyRoute route, bool is_bulk) {
+  const auto& rows = is_bulk ? kBulk : kPlain;
+  const auto behind = std::find_if(rows.begin(), rows.end(), [&](const Row& row) {
+    return row.least_bytes > page_bytes;
+  });
+  const Row& row = *std::prev(behind);
+  switch (route) {
+    case CopyRoute::kWithinGpu:
+      return row.within_gpu;
+    case CopyRoute::kFromPeer:
+      return row.from_peer;
+    case CopyRoute::kToPeer:
+      return row.to_peer;
+  }
+  return row.from_peer;
+}
+
+KernelChoice choose_kernel(std::span<const Page> ranges, const KernelTerms& terms) {
+  const Pages pages = kernel_pages(ranges);
+  const bool can_bulk = terms.has_bulk && are_for_bulk(pages.sums);
+  const bool has_room = terms.max_blocks == 0 || terms.max_blocks > kMostBulkWithinGpu;
+  KernelChoice choice;
+  choice.is_plain = !can_bulk || (terms.route == CopyRoute::kWithinGpu && has_room &&
+                                  pages.mean < kLeastBulkWithinGpu);
+  choice.max_blocks = terms.max_blocks != 0
+                          ? terms.max_blocks
+                          : usual_blocks(pages.mean, terms.route, !choice.is_plain);
+  if (terms.multiprocessors > 0)
+    choice.max_blocks =
+        std::min(choice.max_blocks, static_cast<std::uint32_t>(terms.multiprocessors));
+  return choice;
+}
+
+}  // namespace nixl_connect::paths::cuda
