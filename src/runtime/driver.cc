@@ -49,6 +49,11 @@ core::Time spin_time(const ConnectorOptions& options) {
                                                  : core::Time(0);
 }
 
+// Whether there is a GPU that copies, so that a turn is over soon.
+bool is_for_gpu(const BeginRequest& request) {
+  return request.state->memory().device().kind() == DeviceKind::kCuda;
+}
+
 // Whether it can come to its end at once: small, and no peer's Grant to wait for. A
 // view, whatever its size, may have the Grant of another one.
 bool may_end_at_once(const BeginRequest& request) {
@@ -75,11 +80,12 @@ void Driver::destroy_dispatcher() noexcept { dispatcher_.reset(); }
 
 void Driver::begin(BeginRequest request) {
   const std::shared_ptr<OperationState> state = request.state;
-  const bool is_short = may_end_at_once(request);
+  const bool is_gpus = is_for_gpu(request);
+  const bool is_short = is_gpus || may_end_at_once(request);
   mailbox_.post(std::move(request));
   if (is_progress_thread()) return;
   if (!is_short || !take_turn_soon()) return ring();
-  if (dispatcher_->is_moving()) {
+  if (!is_gpus && dispatcher_->is_moving()) {
     give_turn();
     return ring();
   }
