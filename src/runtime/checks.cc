@@ -110,8 +110,8 @@ void check_transfer(const RdmaMetadata& remote, OperationKind kind,
       local, kind == OperationKind::kRead ? Access::kWritesLocal : Access::kReadsLocal);
 }
 
-std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
-  std::vector<RemoteRange> ranges;
+RemoteRanges resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
+  RemoteRanges ranges;
   // Of thousands it is mostly the same; to read it takes longer than all else here.
   std::string_view name = kHostDevice;
   Device device;

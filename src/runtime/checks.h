@@ -29,6 +29,6 @@ void check_transfer(const RdmaMetadata& remote, OperationKind kind,
                     std::span<const Descriptor> local);
 
 // The remote ranges that the metadata names, each inside a region of the agent.
-std::vector<RemoteRange> resolve(const RdmaMetadata& remote, const RemoteAgent& agent);
+RemoteRanges resolve(const RdmaMetadata& remote, const RemoteAgent& agent);
 
 }  // namespace nixl_connect::runtime

@@ -24,11 +24,12 @@ using paths::host::Fault;
 using paths::host::LeaseWord;
 using paths::host::MappedCopy;
 using paths::host::Range;
+using paths::host::Ranges;
 using paths::local::LocalCopy;
 
 // `shift` is added to the remote addresses.
-std::vector<Range> ranges_of(const Movement& movement, std::uint64_t shift = 0) {
-  std::vector<Range> ranges;
+Ranges ranges_of(const Movement& movement, std::uint64_t shift = 0) {
+  Ranges ranges;
   ranges.reserve(movement.local.size());
   for (std::size_t i = 0; i < movement.local.size(); ++i)
     if (const LocalRange& local = movement.local[i]; local.size() > 0)
@@ -211,7 +212,7 @@ HostPaths::CopyPtr HostPaths::mapped_copy(const Movement& movement, Peer& peer,
     maps.push_back(std::move(made));
     return reinterpret_cast<std::uintptr_t>(maps.back()->data()) - exported.address;
   };
-  std::vector<Range> ranges;
+  Ranges ranges;
   if (const wire::Export* const only = only_export_of(movement)) {
     const auto shift = map(*only);
     if (!shift) return nullptr;

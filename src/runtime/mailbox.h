@@ -33,7 +33,7 @@ struct BeginRequest {
   std::shared_ptr<OperationState> state;
   RegistrationHold registrations;
   std::shared_ptr<const RemoteAgent> agent;
-  std::vector<RemoteRange> remote;  // one for each descriptor
+  RemoteRanges remote;  // one for each descriptor
   core::PathRules rules;
   core::Time deadline = core::kNever;
   core::Path path = core::Path::kUcx;  // once it is planned
@@ -44,7 +44,7 @@ struct ExplainRequest {
   OperationKind kind;
   const OperationMemory* memory;
   std::shared_ptr<const RemoteAgent> agent;
-  std::vector<RemoteRange> remote;
+  RemoteRanges remote;
   core::PathRules rules;
   std::promise<Plan> plan;
 };

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "base/kept_blocks.h"
 #include "nixl_connect/descriptor.h"
 
 namespace nixl_connect::runtime {
@@ -56,7 +57,7 @@ class OperationMemory {
     bool is_of(const Descriptor& descriptor) const noexcept;
   };
 
-  std::vector<LocalRange> ranges_;
+  base::KeptVector<LocalRange> ranges_;
   std::vector<Common> common_;
   std::uint64_t size_ = 0;
   Device device_;

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/kept_blocks.h"
 #include "nixl_connect/metadata.h"
 #include "wire/nixl_blob.h"
 
@@ -62,6 +63,8 @@ struct RemoteRange {
   std::uint64_t size = 0;
   const wire::Region* region = nullptr;  // null for an empty range
 };
+
+using RemoteRanges = base::KeptVector<RemoteRange>;
 
 class RemoteAgents {
  public:

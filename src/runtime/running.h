@@ -28,7 +28,7 @@ struct Running {
   std::shared_ptr<OperationState> state;
   RegistrationHold registrations;
   std::shared_ptr<const RemoteAgent> agent;  // initiating side
-  std::vector<RemoteRange> remote;
+  RemoteRanges remote;
   core::PeerId peer = 0;
   core::PathRules rules;
   core::Path path = core::Path::kUcx;

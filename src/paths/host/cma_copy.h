@@ -18,7 +18,7 @@ namespace nixl_connect::paths::host {
 class CmaCopy final : public Copy {
  public:
   // As Copy(); remote addresses are those of the peer.
-  CmaCopy(OperationKind kind, const LeaseWord& lease, std::vector<Range> ranges,
+  CmaCopy(OperationKind kind, const LeaseWord& lease, Ranges ranges,
           std::atomic<std::uint64_t>& progress)
       : Copy(std::move(ranges), progress), kind_(kind), lease_(lease) {}
 

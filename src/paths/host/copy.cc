@@ -9,7 +9,7 @@
 namespace nixl_connect::paths::host {
 namespace {
 
-std::uint64_t sum(const std::vector<Range>& ranges) noexcept {
+std::uint64_t sum(const Ranges& ranges) noexcept {
   std::uint64_t bytes = 0;
   for (const Range& range : ranges) bytes += range.size;
   return bytes;
@@ -17,7 +17,7 @@ std::uint64_t sum(const std::vector<Range>& ranges) noexcept {
 
 }  // namespace
 
-Copy::Copy(std::vector<Range> ranges, std::atomic<std::uint64_t>& progress)
+Copy::Copy(Ranges ranges, std::atomic<std::uint64_t>& progress)
     : ranges_(std::move(ranges)), bytes_(sum(ranges_)), progress_(progress) {}
 
 void Copy::prepare_target() noexcept {

@@ -11,7 +11,8 @@
 #include <cstdint>
 #include <mutex>
 #include <span>
-#include <vector>
+
+#include "base/kept_blocks.h"
 
 namespace nixl_connect::paths::host {
 
@@ -20,6 +21,8 @@ struct Range {
   std::uint64_t remote = 0;  // an address as the derived class understands it
   std::uint64_t size = 0;
 };
+
+using Ranges = base::KeptVector<Range>;
 
 enum class Fault {
   kNone,
@@ -81,7 +84,7 @@ class Copy {
  protected:
   // At least one range, and none of them empty. `progress` gets the bytes moved so far;
   // it and the memory stay until the end.
-  Copy(std::vector<Range> ranges, std::atomic<std::uint64_t>& progress);
+  Copy(Ranges ranges, std::atomic<std::uint64_t>& progress);
 
  private:
   struct Piece {
@@ -97,7 +100,7 @@ class Copy {
   Step ended_if_last() noexcept;
   bool is_all_taken() const noexcept;
 
-  const std::vector<Range> ranges_;
+  const Ranges ranges_;
   const std::uint64_t bytes_;
   std::atomic<std::uint64_t>& progress_;
   bool is_target_fresh_ = false;

@@ -23,7 +23,7 @@ class MappedCopy final : public Copy {
 
   // As Copy(); remote addresses are those of this process, in `maps`, which stay mapped
   // until the copy is destroyed.
-  MappedCopy(OperationKind kind, Maps maps, std::vector<Range> ranges,
+  MappedCopy(OperationKind kind, Maps maps, Ranges ranges,
              std::uint64_t streaming_bytes, std::atomic<std::uint64_t>& progress)
       : Copy(std::move(ranges), progress),
         kind_(kind),

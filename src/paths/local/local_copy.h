@@ -20,7 +20,7 @@ class LocalCopy final : public host::Copy {
  public:
   // As Copy(); all remote ranges lie in the exposure.
   LocalCopy(OperationKind kind, std::shared_ptr<const Exposure> exposure,
-            std::vector<host::Range> ranges, std::uint64_t streaming_bytes,
+            host::Ranges ranges, std::uint64_t streaming_bytes,
             std::atomic<std::uint64_t>& progress)
       : Copy(std::move(ranges), progress),
         kind_(kind),

@@ -48,7 +48,7 @@ TEST(CmaCopy, ManyRangesOfAllSizesArriveInTheirPlaces) {
   constexpr std::size_t kMemory = 4 << 20;
   const ExposingProcess peer(kMemory, fill);
   const Pages target(kMemory);
-  std::vector<Range> ranges;
+  Ranges ranges;
   std::size_t at = 0;
   for (std::size_t size = 1; at + size <= kMemory; size = (size * 3 + 1) % 70'001 + 1) {
     ranges.push_back({target.address() + at, peer.address() + at, size});
@@ -70,7 +70,7 @@ TEST(CmaCopy, ManyRangesOfAllSizesArriveInTheirPlaces) {
 TEST(CmaCopy, ManySmallRangesAreManyPieces) {
   const ExposingProcess peer(64 << 10, fill);
   const Pages target(64 << 10);
-  std::vector<Range> ranges;
+  Ranges ranges;
   for (std::size_t i = 0; i < 1000; ++i)
     ranges.push_back({target.address() + 16 * i, peer.address() + 16 * i, 8});
   std::atomic<std::uint64_t> progress{0};

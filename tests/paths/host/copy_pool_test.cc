@@ -54,8 +54,7 @@ TEST(CopyPool, ItsThreadsEndCopiesAndTellTheOwner) {
     targets.push_back(std::make_unique<Pages>(kSize));
     copies.push_back(std::make_shared<CmaCopy>(
         OperationKind::kRead, peer.lease(),
-        std::vector<Range>{{targets.back()->address(), peer.address(), kSize}},
-        progress));
+        Ranges{{targets.back()->address(), peer.address(), kSize}}, progress));
     pool.add(tag, copies.back());
     waited.insert(tag);
   }
@@ -75,10 +74,9 @@ TEST(CopyPool, OwnerAloneIsEnough) {
   const Pages target(kSize);
   std::atomic<std::uint64_t> progress{0};
   CopyPool pool(0, [] {});
-  pool.add(
-      7, std::make_shared<CmaCopy>(
-             OperationKind::kRead, peer.lease(),
-             std::vector<Range>{{target.address(), peer.address(), kSize}}, progress));
+  pool.add(7, std::make_shared<CmaCopy>(
+                  OperationKind::kRead, peer.lease(),
+                  Ranges{{target.address(), peer.address(), kSize}}, progress));
   while (pool.help()) {
   }
   ASSERT_TRUE(pool.has_ended());
@@ -94,9 +92,9 @@ TEST(CopyPool, SmallCopyDoesNotWaitForALargeOne) {
   const Pages target(kSize);
   std::atomic<std::uint64_t> progress{0};
   const auto copy_of = [&](std::size_t size) {
-    return std::make_shared<CmaCopy>(
-        OperationKind::kRead, peer.lease(),
-        std::vector<Range>{{target.address(), peer.address(), size}}, progress);
+    return std::make_shared<CmaCopy>(OperationKind::kRead, peer.lease(),
+                                     Ranges{{target.address(), peer.address(), size}},
+                                     progress);
   };
   CopyPool pool(0, [] {});
   const auto large = copy_of(kSize);
@@ -116,7 +114,7 @@ TEST(CopyPool, StoppedCopyIsPassedOver) {
   const Pages target(kSize);
   std::atomic<std::uint64_t> progress{0};
   CopyPool pool(0, [] {});
-  const std::vector<Range> ranges{{target.address(), peer.address(), kSize}};
+  const Ranges ranges{{target.address(), peer.address(), kSize}};
   const auto stopped =
       std::make_shared<CmaCopy>(OperationKind::kRead, peer.lease(), ranges, progress);
   const auto next =
@@ -138,7 +136,7 @@ TEST(CopyPool, ClosesWithCopiesUnderWay) {
   std::atomic<std::uint64_t> progress{0};
   const auto copy = std::make_shared<CmaCopy>(
       OperationKind::kRead, peer.lease(),
-      std::vector<Range>{{target.address(), peer.address(), kSize}}, progress);
+      Ranges{{target.address(), peer.address(), kSize}}, progress);
   {
     CopyPool pool(2, [] {});
     pool.add(1, copy);

@@ -139,7 +139,7 @@ TEST(Populate, MakesThePagesAndKeepsWhatTheyHold) {
 // Notes its pieces.
 class NotingCopy final : public Copy {
  public:
-  explicit NotingCopy(std::vector<Range> ranges) : Copy(std::move(ranges), progress_) {}
+  explicit NotingCopy(Ranges ranges) : Copy(std::move(ranges), progress_) {}
 
   bool checks_lease() const noexcept override { return false; }
 

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/kept_blocks.h"
+
+#include <array>
+#include <bit>
+#include <mutex>
+#include <new>
+
+namespace nixl_connect::base {
+namespace {
+
+// Four blocks of each power of two, 8 MiB at most. None where AddressSanitizer is to
+// see that nobody uses them any more.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t kBlocks = 0;
+#else
+constexpr std::size_t kBlocks = 4;
+#endif
+constexpr std::size_t kSizes =
+    std::bit_width(kMostKeptBytes) - std::bit_width(kLeastKeptBytes) + 1;
+
+struct Kept {
+  std::mutex mutex;
+  // Guarded by mutex.
+  std::array<std::array<void*, kBlocks>, kSizes> blocks{};
+  std::array<std::size_t, kSizes> counts{};
+};
+
+// Alive until the process ends, as a Connector may go very late.
+Kept& kept() {
+  static Kept& instance = *new Kept;
+  return instance;
+}
+
+std::size_t rounded(std::size_t bytes) noexcept { return std::bit_ceil(bytes); }
+
+std::size_t index_of(std::size_t bytes) noexcept {
+  return static_cast<std::size_t>(std::bit_width(rounded(bytes)) -
+                                  std::bit_width(kLeastKeptBytes));
+}
+
+}  // namespace
+
+void* take_block(std::size_t bytes) {
+  const std::size_t index = index_of(bytes);
+  {
+    const std::lock_guard lock(kept().mutex);
+    if (std::size_t& count = kept().counts[index]; count > 0)
+      return kept().blocks[index][--count];
+  }
+  return ::operator new(rounded(bytes));
+}
+
+void keep_block(void* block, std::size_t bytes) noexcept {
+  const std::size_t index = index_of(bytes);
+  {
+    const std::lock_guard lock(kept().mutex);
+    if (std::size_t& count = kept().counts[index]; count < kBlocks) {
+      kept().blocks[index][count++] = block;
+      return;
+    }
+  }
+  ::operator delete(block);
+}
+
+}  // namespace nixl_connect::base
