@@ -43,7 +43,8 @@ class Driver {
 
   // Posts the request and sees to it that it is taken up now. If the operation is small
   // and nothing else is under way, or a GPU copies for it, this thread carries it out,
-  // as far as that goes without waiting for the peer. Throws what Mailbox::post() throws.
+  // as far as that goes without waiting for the peer. Throws what Mailbox::post()
+  // throws.
   void begin(BeginRequest request);
 
   // Does nothing where Mailbox::post() would throw: the operation is terminal there, or
