@@ -73,7 +73,9 @@ void check_local(std::span<const Memory* const> memories, bool is_target) {
              " is read-only and cannot be the target of a transfer");
   }
   if (!is_target) return;
-  if (const auto two = overlapping(ranges_of(memories)))
+  const auto two = memories.size() == 1 ? overlapping(memories[0]->ranges())
+                                        : overlapping(ranges_of(memories));
+  if (two)
     refuse_overlap(range_name(memories, two->first), range_name(memories, two->second));
 }
 

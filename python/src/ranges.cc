@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -44,6 +45,29 @@ bool overlaps(const std::vector<std::int64_t>& shape,
   return false;
 }
 
+// Whether all are pages of one size, side by side or a multiple of it apart, and each
+// of them there once: a bit for each place, which takes no sorting. False: not known.
+bool are_pages_apart(std::span<const Range> ranges) {
+  constexpr std::size_t kMostPlaces = 64;  // for each range
+  if (ranges.empty() || ranges[0].size == 0) return false;
+  const std::size_t size = ranges[0].size;
+  const auto [lowest, highest] = std::minmax_element(
+      ranges.begin(), ranges.end(),
+      [](const Range& a, const Range& b) { return a.address < b.address; });
+  const std::size_t places = (highest->address - lowest->address) / size + 1;
+  if (places > kMostPlaces * ranges.size()) return false;
+  std::vector<std::uint64_t> taken(places / 64 + 1);
+  for (const Range& range : ranges) {
+    const std::size_t offset = range.address - lowest->address;
+    const std::size_t place = offset / size;
+    const std::uint64_t bit = std::uint64_t{1} << place % 64;
+    if (range.size != size || place * size != offset || (taken[place / 64] & bit) != 0)
+      return false;
+    taken[place / 64] |= bit;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<Range> page_ranges(const Range& whole, std::size_t page_bytes,
@@ -65,6 +89,7 @@ std::vector<Range> page_ranges(const Range& whole, std::size_t page_bytes,
 
 std::optional<std::pair<std::size_t, std::size_t>> overlapping(
     std::span<const Range> ranges) {
+  if (are_pages_apart(ranges)) return std::nullopt;
   struct Piece {
     Range range;
     std::size_t index;
