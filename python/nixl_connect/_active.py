@@ -200,6 +200,8 @@ class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
         require: str | None = None,
         forbid: Sequence[str] | None = None,
         min_gbps: float | None = None,
+        sm: bool | None = None,
+        max_blocks: int | None = None,
     ) -> None:
         self._begin_of(
             connection,
@@ -207,7 +209,7 @@ class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
             remote_metadata,
             local_descriptors,
             timeout,
-            rules_of(paths, require, forbid, min_gbps),
+            rules_of(paths, require, forbid, min_gbps, sm, max_blocks),
         )
 
     async def wait_for_completion(self) -> None:
@@ -249,6 +251,8 @@ class WriteOperation(_OfMetadata, Coroutine[Any, Any, "WriteOperation"]):
         require: str | None = None,
         forbid: Sequence[str] | None = None,
         min_gbps: float | None = None,
+        sm: bool | None = None,
+        max_blocks: int | None = None,
     ) -> None:
         self._begin_of(
             connection,
@@ -256,7 +260,7 @@ class WriteOperation(_OfMetadata, Coroutine[Any, Any, "WriteOperation"]):
             remote_metadata,
             local_descriptors,
             timeout,
-            rules_of(paths, require, forbid, min_gbps),
+            rules_of(paths, require, forbid, min_gbps, sm, max_blocks),
         )
 
     async def wait_for_completion(self) -> None:

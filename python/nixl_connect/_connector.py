@@ -44,11 +44,11 @@ class Connector(AsyncClosing):
     `advise_huge_pages` False asks for no huge pages where the target of a large read
     was never touched; `allow_ptrace` False keeps other processes of this user out of
     the memory of this one where the kernel asks (kernel.yama.ptrace_scope 1). `paths`,
-    `require`, `forbid`, `min_gbps`: which paths every operation may take, see
-    begin_read(); `costs_file`: what they cost on this machine, as ``nixl-connect doctor
-    --calibrate`` writes it, or ``""`` for usual figures. TypeError for a worker_id that
-    is empty or no str, and for options of other types; ValueError for those out of
-    range.
+    `require`, `forbid`, `min_gbps`: which paths every operation may take, and `sm`,
+    `max_blocks`: what of a GPU, see begin_read(); `costs_file`: what paths cost on this
+    machine, as ``nixl-connect doctor --calibrate`` writes it, or ``""`` for usual
+    figures. TypeError for a worker_id that is empty or no str, and for options of other
+    types; ValueError for those out of range.
 
     The oldest callers say ``Connector(namespace, runtime, worker_id)``, by place or by
     name. Both of the first two are only kept; TypeError for a namespace that is no str.
@@ -80,6 +80,8 @@ class Connector(AsyncClosing):
         require: str | None = None,
         forbid: Sequence[str] | None = None,
         min_gbps: float | None = None,
+        sm: bool | None = None,
+        max_blocks: int | None = None,
         costs_file: str | os.PathLike[str] | None = None,
     ) -> None:
         if worker_id is None:
@@ -103,7 +105,7 @@ class Connector(AsyncClosing):
             copy_threads=copy_threads,
             advise_huge_pages=advise_huge_pages,
             allow_ptrace=allow_ptrace,
-            rules=PathRules(paths, require, forbid, min_gbps),
+            rules=PathRules(paths, require, forbid, min_gbps, sm, max_blocks),
             costs_file=costs_file,
         )
         self._lock = threading.Lock()
@@ -187,6 +189,8 @@ class Connector(AsyncClosing):
         require: str | None = None,
         forbid: Sequence[str] | None = None,
         min_gbps: float | None = None,
+        sm: bool | None = None,
+        max_blocks: int | None = None,
     ) -> ReadOperation:
         """Starts to read a peer's memory. The transfer has begun when the call returns;
         the result may be awaited, which gives it again. Errors: see ReadOperation.
@@ -197,7 +201,11 @@ class Connector(AsyncClosing):
         bytes) a second. They are named as in Plan, and ``host`` stands for all but ucx.
         Each of them replaces the same option of the Connector, but what that forbids
         stays forbidden. Unsupported, with the reasons, ends an
-        operation that may take no path, before it has moved a byte."""
+        operation that may take no path, before it has moved a byte.
+
+        Of the GPU that copies, if one does, it takes `max_blocks` multiprocessors at
+        most, by default as many as pages of their size need; none if `sm` is False,
+        which is slow where pages are many."""
         return ReadOperation(
             self,
             remote_metadata,
@@ -207,6 +215,8 @@ class Connector(AsyncClosing):
             require=require,
             forbid=forbid,
             min_gbps=min_gbps,
+            sm=sm,
+            max_blocks=max_blocks,
         )
 
     def begin_write(
@@ -219,6 +229,8 @@ class Connector(AsyncClosing):
         require: str | None = None,
         forbid: Sequence[str] | None = None,
         min_gbps: float | None = None,
+        sm: bool | None = None,
+        max_blocks: int | None = None,
     ) -> WriteOperation:
         """Starts to write into a peer's memory; note the order of the arguments. As
         begin_read() otherwise."""
@@ -231,6 +243,8 @@ class Connector(AsyncClosing):
             require=require,
             forbid=forbid,
             min_gbps=min_gbps,
+            sm=sm,
+            max_blocks=max_blocks,
         )
 
     def explain(
@@ -242,6 +256,8 @@ class Connector(AsyncClosing):
         require: str | None = None,
         forbid: Sequence[str] | None = None,
         min_gbps: float | None = None,
+        sm: bool | None = None,
+        max_blocks: int | None = None,
     ) -> Plan:
         """Which path the read or write that the metadata is for would take, and why,
         without moving a byte; the peer may learn of this Connector. Takes some
@@ -251,7 +267,7 @@ class Connector(AsyncClosing):
             self,
             remote_metadata,
             local_descriptors,
-            rules_of(paths, require, forbid, min_gbps),
+            rules_of(paths, require, forbid, min_gbps, sm, max_blocks),
         )
 
     def begin_view(

@@ -62,6 +62,8 @@ class Remote:
     def size(self) -> int: ...
     @property
     def range_count(self) -> int: ...
+    @property
+    def page_count(self) -> int: ...
     def to_json(self) -> str: ...
     def descriptors(self) -> list[tuple[str, int, int]]: ...
     def pages(self, page_bytes: int, indices: Any) -> Remote: ...
@@ -128,7 +130,12 @@ class Connector:
         advise_huge_pages: bool | None,
         allow_ptrace: bool | None,
         rules: tuple[
-            Sequence[str] | None, str | None, Sequence[str] | None, float | None
+            Sequence[str] | None,
+            str | None,
+            Sequence[str] | None,
+            float | None,
+            bool | None,
+            int | None,
         ]
         | None,
         costs_file: str | None,
@@ -149,7 +156,12 @@ class Connector:
         memory: Memory | list[Memory],
         timeout_ns: int | None,
         rules: tuple[
-            Sequence[str] | None, str | None, Sequence[str] | None, float | None
+            Sequence[str] | None,
+            str | None,
+            Sequence[str] | None,
+            float | None,
+            bool | None,
+            int | None,
         ]
         | None,
     ) -> Operation: ...
@@ -159,7 +171,12 @@ class Connector:
         remote: Remote,
         memory: Memory | list[Memory],
         rules: tuple[
-            Sequence[str] | None, str | None, Sequence[str] | None, float | None
+            Sequence[str] | None,
+            str | None,
+            Sequence[str] | None,
+            float | None,
+            bool | None,
+            int | None,
         ]
         | None,
     ) -> tuple[

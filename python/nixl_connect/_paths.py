@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which paths may be taken, as a Connector and an operation are told it. A value; any
-thread."""
+"""Which paths may be taken, and what of a GPU, as a Connector and an operation are told
+it. A value; any thread."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from numbers import Real
 from typing import cast
 
 from ._errors import InvalidArgument
+from ._numbers import check_count
 
 _KNOWN = ("local", "host.map", "host.cma", "cuda.peer", "ucx", "host")
 
-NativeRules = tuple[list[str] | None, str | None, list[str] | None, float | None]
+NativeRules = tuple[
+    list[str] | None,
+    str | None,
+    list[str] | None,
+    float | None,
+    bool | None,
+    int | None,
+]
 
 
 @dataclass(frozen=True)
 class PathRules:
-    """Of the options `paths`, `require`, `forbid` and `min_gbps` those that were given;
-    None says nothing. TypeError; InvalidArgument, a ValueError, for names that are no
-    path, and ValueError for a rate that is none."""
+    """Of the options `paths`, `require`, `forbid`, `min_gbps`, `sm` and `max_blocks`
+    those that were given; None says nothing. TypeError; InvalidArgument, a ValueError,
+    for names that are no path, and ValueError for a number that is out of range."""
 
     paths: Sequence[str] | None = None
     require: str | None = None
     forbid: Sequence[str] | None = None
     min_gbps: float | None = None
+    sm: bool | None = None
+    max_blocks: int | None = None
 
     def __post_init__(self) -> None:
         _check_names("paths", self.paths)
@@ -36,6 +46,13 @@ class PathRules:
             _check_known("require", self.require)
         _check_names("forbid", self.forbid)
         _check_rate(self.min_gbps)
+        if not isinstance(self.sm, (bool, type(None))):
+            raise TypeError(
+                f"sm is True or False, not {self.sm!r}; max_blocks is the number of "
+                "multiprocessors"
+            )
+        if self.max_blocks is not None:
+            _check_blocks(self.max_blocks)
 
     def native(self) -> NativeRules:
         """As the extension module takes them."""
@@ -44,6 +61,8 @@ class PathRules:
             self.require,
             _listed(self.forbid),
             None if self.min_gbps is None else float(self.min_gbps),
+            self.sm,
+            None if self.max_blocks is None else int(self.max_blocks),
         )
 
 
@@ -52,11 +71,20 @@ def rules_of(
     require: str | None,
     forbid: Sequence[str] | None,
     min_gbps: float | None,
+    sm: bool | None,
+    max_blocks: int | None,
 ) -> NativeRules | None:
     """The same, of an operation. None if nothing is said, as mostly."""
-    if paths is None and require is None and forbid is None and min_gbps is None:
+    if (
+        paths is None
+        and require is None
+        and forbid is None
+        and min_gbps is None
+        and sm is None
+        and max_blocks is None
+    ):
         return None
-    return PathRules(paths, require, forbid, min_gbps).native()
+    return PathRules(paths, require, forbid, min_gbps, sm, max_blocks).native()
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:
@@ -81,6 +109,15 @@ def _check_known(option: str, name: object) -> None:
             f'{option} names the path "{name}"; the paths are local, host.map, '
             "host.cma, cuda.peer and ucx, and host stands for all but ucx"
         )
+
+
+def _check_blocks(value: object) -> None:
+    try:
+        check_count(value, "max_blocks", 1024)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; sm=False keeps copies off all multiprocessors"
+        ) from None
 
 
 def _check_rate(value: object) -> None:

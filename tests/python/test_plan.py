@@ -283,6 +283,12 @@ def test_path_for_other_memory_is_told_to_those_who_ask_for_it(
         ("min_gbps", -1, ValueError),
         ("min_gbps", float("nan"), ValueError),
         ("min_gbps", float("inf"), ValueError),
+        ("sm", 1, TypeError),
+        ("sm", "off", TypeError),
+        ("max_blocks", True, TypeError),
+        ("max_blocks", 1.5, TypeError),
+        ("max_blocks", 0, ValueError),
+        ("max_blocks", 1025, ValueError),
     ],
 )
 def test_options_are_checked_before_anything_begins(
