@@ -45,10 +45,19 @@ def memory_of(descriptors: Descriptors) -> _native.Memory | list[_native.Memory]
 
 def check_metadata(metadata: object) -> None:
     """TypeError unless it is RdmaMetadata or pages of it."""
-    if not isinstance(metadata, (RdmaMetadata, RemotePages)):
-        raise TypeError(
-            f"remote_metadata is RdmaMetadata, not {type(metadata).__name__}"
+    if isinstance(metadata, (RdmaMetadata, RemotePages)):
+        return
+    how = ""
+    if isinstance(metadata, (str, bytes, bytearray)):
+        how = "; make it of the text: RdmaMetadata.model_validate_json(text)"
+    elif isinstance(metadata, dict):
+        how = (
+            "; make it of the dict: RdmaMetadata.model_validate(values), or of JSON: "
+            "RdmaMetadata.model_validate_json(text)"
         )
+    raise TypeError(
+        f"remote_metadata is RdmaMetadata, not {type(metadata).__name__}{how}"
+    )
 
 
 def wrong_kind(metadata: RdmaMetadata | RemotePages, kind: OperationKind) -> str:

@@ -151,3 +151,27 @@ def test_callback_can_be_called(peer: Connector) -> None:
 def test_metadata_of_nothing_is_told_as_such() -> None:
     with pytest.raises(RuntimeError, match="has no operation_kind"):
         Connector().begin_read(RdmaMetadata.model_validate_json("{}"), memory())
+
+
+@pytest.mark.parametrize(
+    ("given", "how"),
+    [
+        ("{}", r"str; .* RdmaMetadata\.model_validate_json\(text\)"),
+        (b"{}", r"bytes; .* RdmaMetadata\.model_validate_json\(text\)"),
+        ({}, r"dict; .*model_validate\(.*, or .*\.model_validate_json\(text\)"),
+        (5, "int$"),
+    ],
+)
+def test_what_is_no_metadata_is_told_how_to_make_some(
+    peer: Connector, given: Any, how: str
+) -> None:
+    for begin in (
+        lambda: peer.begin_read(given, memory()),
+        lambda: peer.begin_write(memory(), given),
+        lambda: peer.explain(given, memory()),
+        lambda: peer.begin_view(given),
+    ):
+        with pytest.raises(
+            TypeError, match=f"^remote_metadata is RdmaMetadata, not {how}"
+        ):
+            begin()
