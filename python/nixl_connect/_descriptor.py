@@ -26,7 +26,7 @@ class Descriptor(InProcess):
       - an array: torch, numpy, cupy, or any other that DLPack, the buffer protocol or
         an array interface describes (also bytes, bytearray, memoryview). Not
         contiguous: it is transferred as the ranges it lies in, in the order of its
-        elements
+        elements; where these overlap, as broadcast ones do, only as a source
       - ``(array, device)``: the same, and the device must be the array's, if it tells
       - ``(pointer, size[, device[, owner]])``: `size` bytes; the device is ``"cpu"``
         unless given, `owner` is kept alive
@@ -81,14 +81,15 @@ class Descriptor(InProcess):
 
     @classmethod
     def pages(cls, array: Any, page_bytes: int, indices: Any) -> Descriptor:
-        """One descriptor of many pages of contiguous memory: page k is the `page_bytes`
-        bytes at ``k * page_bytes``.
+        """One descriptor of many pages of one memory: page k is the `page_bytes` bytes
+        at ``k * page_bytes``, of an array that is not contiguous in the order of its
+        elements.
 
         `array`: what Descriptor takes, or a Descriptor. `indices`: a sequence or a
         one-dimensional integer array in host memory, in any order. Thousands of pages
         take microseconds. Pages may repeat in what is a source; a target that does is
-        refused by its operation. ValueError if the memory is not contiguous, IndexError
-        for a page outside it.
+        refused by its operation. ValueError for no page at all, IndexError for a page
+        outside.
         """
         whole = array if isinstance(array, Descriptor) else cls(array)
         memory = whole._memory.pages(page_bytes, indices_of(indices))

@@ -41,7 +41,8 @@ def memory_of_array(
 
     torch tensors, numpy and cupy arrays, what has ``__cuda_array_interface__``, the
     buffer protocol, ``__array_interface__`` or ``__dlpack__``. An array that is not
-    contiguous becomes the ranges that it lies in, in the order of its elements.
+    contiguous becomes the ranges that it lies in, in the order of its elements, as few
+    as there can be.
     TypeError for arrays of Python objects, ValueError for what cannot be moved.
     """
     modules = sys.modules
@@ -84,10 +85,16 @@ def memory_of_pointer(address: int, size: int, device: Device, owner: object) ->
 
 def indices_of(indices: Any) -> Any:
     """Page numbers in a form that the extension module reads without making objects.
-    IndexError for one beyond 64 bits; other things than numbers it refuses itself."""
+    TypeError for True and False, IndexError for one beyond 64 bits; other things than
+    numbers it refuses itself."""
     if not isinstance(indices, (list, tuple, range)):
         return indices
     numbers = cast("Iterable[int]", indices)
+    if not isinstance(indices, range) and bool in set(map(type, numbers)):
+        raise TypeError(
+            "indices are page numbers, not True and False; of a mask, give the numbers "
+            "of the pages that are True"
+        )
     try:
         return array("q", numbers)
     except OverflowError:
@@ -148,6 +155,7 @@ def _of_interface(
     item = int(typestr[2:]) * (4 if typestr[1] == "U" else 1)
     shape = interface["shape"]
     address, read_only = interface["data"]
+    read_only = read_only or _never_changes(data)
     strides = interface.get("strides")
     size = item * prod(shape)
     return _placed(data, data, device, address, size, item, read_only, shape, strides)
@@ -158,15 +166,21 @@ def _of_dlpack(data: Any) -> tuple[Memory, Device]:
     if kind not in _DLPACK_KINDS:
         raise ValueError(f"memory of DLPack device type {kind} cannot be moved")
     device = Device((_DLPACK_KINDS[kind], number))
-    # JAX takes it for granted that an array never changes.
-    read_only = type(data).__module__.startswith(("jax", "jaxlib"))
+    read_only = _never_changes(data)
     return _placed(data, data, device, address, size, item, read_only, shape, strides)
+
+
+def _never_changes(data: object) -> bool:
+    """JAX takes that for granted of its arrays."""
+    return type(data).__module__.startswith(("jax", "jaxlib"))
 
 
 def _cuda_device(data: Any, given: Device | None) -> Device:
     """`__cuda_array_interface__` does not say on which device the memory is; cupy's
-    arrays do."""
+    arrays do, and what speaks DLPack too."""
     number = getattr(getattr(data, "device", None), "id", None)
+    if not isinstance(number, int) and hasattr(data, "__dlpack_device__"):
+        number = int(data.__dlpack_device__()[1])
     if isinstance(number, int):
         return Device((DeviceKind.CUDA, number))
     if given is not None and given.kind is DeviceKind.CUDA:

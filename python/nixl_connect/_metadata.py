@@ -12,7 +12,15 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from . import _native
 from ._memory import indices_of
@@ -79,7 +87,10 @@ class RdmaMetadata(Unread):
                 remote = _native.Remote.read(json_data)
                 if remote is not None:
                     return metadata_of(remote)
-            return super().model_validate_json(json_data, **options)
+            try:
+                return super().model_validate_json(json_data, **options)
+            except ValidationError as error:
+                raise _with_advice(error) from None
 
         @wraps(BaseModel.model_dump_json)
         def model_dump_json(self, **options):
@@ -97,21 +108,38 @@ class RdmaMetadata(Unread):
         return [each.to_descriptor() for each in self.descriptors]
 
     def pages(self, page_bytes: int, indices: Any) -> RemotePages:
-        """Pages of the one range that is named, by the reader's own numbers: page k is
-        the `page_bytes` bytes at ``k * page_bytes``. So one metadata serves many
-        operations.
+        """Pages of what is named, by the reader's own numbers: page k is the
+        `page_bytes` bytes at ``k * page_bytes`` of all descriptors in their order. So
+        one metadata serves many operations.
 
         `indices`: a sequence or a one-dimensional integer array in host memory.
-        ValueError if several ranges are named, IndexError for a page outside.
+        ValueError for none at all, IndexError for a page outside.
         """
         remote = remote_of(self)
         return RemotePages(remote.pages(page_bytes, indices_of(indices)), self)
 
 
+def _with_advice(error: ValidationError) -> ValidationError:
+    """The same error; of text that is no JSON, mostly because its end is missing, with
+    what to do."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] != "json_invalid":
+        return error
+    advice = PydanticCustomError(
+        "json_invalid",
+        "Invalid JSON: {error}. This is no whole metadata; send all of the text that "
+        "operation.metadata().model_dump_json() gives",
+        first["ctx"],
+    )
+    return ValidationError.from_exception_data(
+        error.title, [{"type": advice, "input": first["input"]}], "json"
+    )
+
+
 class RemotePages:
     """Some pages of a peer's memory, to be passed where RdmaMetadata is. They match one
-    local descriptor of as many bytes, which gets them in their order, or as many
-    descriptors of a page each."""
+    local descriptor of as many bytes, which gets them in their order, or several, each
+    of which has the bytes of one page or of more."""
 
     __slots__ = ("_metadata", "_remote")
 
@@ -135,13 +163,14 @@ class RemotePages:
         return self._remote.size
 
     def __len__(self) -> int:
-        return self._remote.range_count
+        return self._remote.page_count
 
     def __repr__(self) -> str:
         return f"RemotePages(pages={len(self)}, size={self.size})"
 
     def to_metadata(self) -> RdmaMetadata:
-        """RdmaMetadata with a descriptor for each page, to be sent on."""
+        """RdmaMetadata with a descriptor for each page, or piece of one, to be sent
+        on."""
         return self._metadata.model_copy(
             update={"descriptors": serialized(self._remote.descriptors())}
         )

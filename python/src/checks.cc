@@ -82,7 +82,10 @@ void check_local(std::span<const Memory* const> memories, bool is_target) {
 void check_remote_target(const Remote& remote) {
   const auto two = overlapping(ranges_of(remote));
   if (!two) return;
-  const std::string noun = remote.is_paged() ? "page " : "descriptor ";
+  const bool are_pages = remote.page_count() == remote.metadata().descriptors.size();
+  const std::string noun = are_pages           ? "page "
+                           : remote.is_paged() ? "piece "
+                                               : "descriptor ";
   refuse_overlap(noun + std::to_string(two->first) + " of the metadata",
                  noun + std::to_string(two->second));
 }
@@ -112,13 +115,14 @@ std::size_t total(std::span<const Range> ranges) {
   std::string given = counted(memories.size(), "descriptor");
   if (ours.size() != memories.size()) given += " in " + counted(ours.size(), "piece");
   refuse("the metadata names " +
-         counted(theirs.size(), remote.is_paged() ? "page" : "descriptor") +
+         (remote.is_paged() ? counted(remote.page_count(), "page")
+                            : counted(theirs.size(), "descriptor")) +
          sized(total(theirs)) + ", but " + given + sized(total(ours)) +
          (memories.size() == 1 ? " was given" : " were given") +
          first_difference(theirs, ours) +
-         ". Both sides need as many pieces of the same sizes: an array of the same "
-         "shape and strides, Descriptor.pages(), a list, or slices such as "
-         "descriptor[:size]; metadata.pages() names a part of the peer's memory");
+         ". Each local descriptor takes the next of those that have as many bytes: "
+         "give an array of the same shape, Descriptor.pages(), a list, or slices such "
+         "as descriptor[:size]; metadata.pages() names a part of the peer's memory");
 }
 
 void check_exposed(nb::handle memory, bool is_target) {

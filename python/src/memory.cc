@@ -94,9 +94,8 @@ Memory Memory::slice(std::size_t offset, std::size_t size) const {
 
 Memory Memory::pages(std::size_t page_bytes,
                      std::span<const std::int64_t> indices) const {
-  if (ranges_.size() != 1) refuse("pages are taken of contiguous memory");
   Memory part(*this);
-  part.ranges_ = page_ranges(ranges_[0], page_bytes, indices);
+  part.ranges_ = page_ranges(ranges_, page_bytes, indices);
   part.size_ = page_bytes * indices.size();
   return part;
 }

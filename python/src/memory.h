@@ -47,7 +47,8 @@ class Memory {
   // The bytes [offset, offset + size) of all ranges in their order.
   Memory slice(std::size_t offset, std::size_t size) const;
 
-  // Page k is `page_bytes` bytes at indices[k] * page_bytes. For one range only.
+  // Page k is `page_bytes` bytes at indices[k] * page_bytes, of all ranges in their
+  // order.
   Memory pages(std::size_t page_bytes, std::span<const std::int64_t> indices) const;
 
   // The library's descriptor of one of the ranges, or of a part of it.
@@ -72,9 +73,10 @@ std::vector<Descriptor> descriptors_of(std::span<const Memory* const> memories);
 // Throws ValueError.
 [[noreturn]] void refuse(const std::string& text);
 
-// The pages, of one byte or more, of one range. Throws IndexError for a page that
-// reaches outside.
-std::vector<Range> page_ranges(const Range& whole, std::size_t page_bytes,
+// The pages, of one byte or more, of the bytes of `whole` in their order; one that lies
+// in several ranges is several. Throws ValueError for no page at all, IndexError for
+// one that reaches outside.
+std::vector<Range> page_ranges(std::span<const Range> whole, std::size_t page_bytes,
                                std::span<const std::int64_t> indices);
 
 // The indices of two ranges that share bytes, the lower one first; none if none do.
@@ -82,8 +84,8 @@ std::optional<std::pair<std::size_t, std::size_t>> overlapping(
     std::span<const Range> ranges);
 
 // The ranges of an array in the order of its elements: as few and as long as its
-// strides allow. Shape in elements, strides in bytes. Throws ValueError for elements
-// that overlap and for more than 65,536 ranges.
+// strides allow. Shape in elements, strides in bytes. Elements may overlap. Throws
+// ValueError for more than 262,144 ranges.
 std::vector<Range> strided_ranges(std::uintptr_t address, std::size_t item_bytes,
                                   const std::vector<std::int64_t>& shape,
                                   const std::vector<std::int64_t>& strides);

@@ -16,7 +16,7 @@ namespace nb = nanobind;
 namespace nixl_connect::python {
 namespace {
 
-constexpr std::size_t kMaxRanges = 65'536;
+constexpr std::size_t kMaxRanges = 262'144;
 
 void append(std::vector<Range>& ranges, std::uintptr_t address, std::size_t size) {
   if (!ranges.empty() && ranges.back().address + ranges.back().size == address) {
@@ -25,24 +25,21 @@ void append(std::vector<Range>& ranges, std::uintptr_t address, std::size_t size
   }
   if (ranges.size() == kMaxRanges)
     refuse(
-        "this array lies in more than 65,536 pieces; make it contiguous first, or "
-        "transfer it in parts");
+        "this array lies in more than 262,144 pieces, the last of " +
+        std::to_string(size) +
+        " bytes; transfer a part of it at a time, or a contiguous copy (of a target: "
+        "into one, and copy that over)");
   ranges.push_back({address, size});
 }
 
-// An axis of length 1 has a stride without meaning.
-bool overlaps(const std::vector<std::int64_t>& shape,
-              const std::vector<std::int64_t>& strides, std::size_t item_bytes) {
-  std::vector<std::pair<std::int64_t, std::int64_t>> axes;  // stride, length
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    if (shape[i] > 1) axes.emplace_back(std::abs(strides[i]), shape[i]);
-  std::sort(axes.begin(), axes.end());
-  std::int64_t extent = static_cast<std::int64_t>(item_bytes);
-  for (const auto& [stride, length] : axes) {
-    if (stride < extent) return true;
-    extent = stride * (length - 1) + extent;
-  }
-  return false;
+std::string text_of(std::int64_t number) { return std::to_string(number); }
+
+[[noreturn]] void refuse_page(std::int64_t index, std::size_t count,
+                              std::size_t page_bytes) {
+  throw nb::index_error(("page " + text_of(index) + " is outside the " +
+                         std::to_string(count) + " pages of " +
+                         std::to_string(page_bytes) + " bytes")
+                            .c_str());
 }
 
 // Whether all are pages of one size, side by side or a multiple of it apart, and each
@@ -68,21 +65,57 @@ bool are_pages_apart(std::span<const Range> ranges) {
   return true;
 }
 
+// Finds what lies at an offset in the bytes of several ranges.
+class Finder {
+ public:
+  explicit Finder(std::span<const Range> whole) : whole_(whole) {
+    starts_.reserve(whole.size());
+    for (const Range& range : whole) {
+      starts_.push_back(size_);
+      size_ += range.size;
+    }
+  }
+
+  std::size_t size() const noexcept { return size_; }
+
+  // The pieces of those bytes, which are there.
+  void append(std::size_t offset, std::size_t size, std::vector<Range>& pieces) const {
+    const auto behind = std::upper_bound(starts_.begin(), starts_.end(), offset);
+    auto index = static_cast<std::size_t>(behind - starts_.begin()) - 1;
+    offset -= starts_[index];
+    for (; size > 0; ++index, offset = 0) {
+      const std::size_t taken = std::min(size, whole_[index].size - offset);
+      if (taken > 0) pieces.push_back({whole_[index].address + offset, taken});
+      size -= taken;
+    }
+  }
+
+ private:
+  const std::span<const Range> whole_;
+  std::vector<std::size_t> starts_;
+  std::size_t size_ = 0;
+};
+
 }  // namespace
 
-std::vector<Range> page_ranges(const Range& whole, std::size_t page_bytes,
+std::vector<Range> page_ranges(std::span<const Range> whole, std::size_t page_bytes,
                                std::span<const std::int64_t> indices) {
-  const std::size_t count = whole.size / page_bytes;
+  if (indices.empty())
+    refuse(
+        "the indices name no page, so there is nothing to transfer; make no operation "
+        "of them");
+  const Finder finder(whole);
+  const std::size_t count = finder.size() / page_bytes;
   std::vector<Range> ranges;
   ranges.reserve(indices.size());
   for (const std::int64_t index : indices) {
     if (index < 0 || static_cast<std::size_t>(index) >= count)
-      throw nb::index_error(("page " + std::to_string(index) + " is outside the " +
-                             std::to_string(count) + " pages of " +
-                             std::to_string(page_bytes) + " bytes")
-                                .c_str());
-    ranges.push_back(
-        {whole.address + static_cast<std::size_t>(index) * page_bytes, page_bytes});
+      refuse_page(index, count, page_bytes);
+    const std::size_t offset = static_cast<std::size_t>(index) * page_bytes;
+    if (whole.size() == 1)
+      ranges.push_back({whole[0].address + offset, page_bytes});
+    else
+      finder.append(offset, page_bytes, ranges);
   }
   return ranges;
 }
@@ -116,8 +149,6 @@ std::vector<Range> strided_ranges(std::uintptr_t address, std::size_t item_bytes
                                   const std::vector<std::int64_t>& strides) {
   if (shape.size() != strides.size()) refuse("shape and strides differ in length");
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return {{address, 0}};
-  if (overlaps(shape, strides, item_bytes))
-    refuse("this array's elements overlap (it is broadcast); make it contiguous first");
   // The innermost axes that lie densely are one piece.
   std::size_t outer = shape.size();
   std::size_t piece = item_bytes;

@@ -117,12 +117,6 @@ void split(std::span<const SerializedDescriptor> theirs, const Memory& ours,
   }
 }
 
-// The remote ranges that belong to local descriptor `index`.
-std::span<const SerializedDescriptor> group(const Remote& remote, std::size_t index) {
-  const std::span<const SerializedDescriptor> all(remote.metadata().descriptors);
-  return remote.is_paged() ? all : all.subspan(index, 1);
-}
-
 std::size_t total(std::span<const SerializedDescriptor> descriptors) {
   std::size_t size = 0;
   for (const SerializedDescriptor& descriptor : descriptors) size += descriptor.size;
@@ -140,43 +134,61 @@ bool is_one_to_one(const Remote& remote, std::span<const Memory* const> memories
   return position == descriptors.size();
 }
 
-bool is_splittable(const Remote& remote, std::span<const Memory* const> memories) {
-  const std::size_t groups =
-      remote.is_paged() ? 1 : remote.metadata().descriptors.size();
-  if (groups != memories.size()) return false;
-  bool has_many = remote.is_paged();
-  for (std::size_t i = 0; i < groups; ++i) {
-    if (total(group(remote, i)) != memories[i]->size()) return false;
-    has_many = has_many || memories[i]->ranges().size() != 1;
+using Group = std::span<const SerializedDescriptor>;
+
+// The remote ranges of each local descriptor; nothing if they do not come out even.
+std::optional<std::vector<Group>> groups_of(const Remote& remote,
+                                            std::span<const Memory* const> memories) {
+  Group rest(remote.metadata().descriptors);
+  std::vector<Group> groups;
+  groups.reserve(memories.size());
+  for (const Memory* memory : memories) {
+    std::size_t count = 0;
+    std::size_t size = 0;
+    while (count < rest.size() && (count == 0 || size < memory->size()))
+      size += rest[count++].size;
+    if (count == 0 || size != memory->size()) return std::nullopt;
+    groups.push_back(rest.first(count));
+    rest = rest.subspan(count);
   }
-  return has_many;
+  if (groups.empty() || total(rest) != 0) return std::nullopt;
+  return groups;
 }
 
 }  // namespace
 
 Remote Remote::pages(std::size_t page_bytes,
                      std::span<const std::int64_t> indices) const {
-  if (metadata_.descriptors.size() != 1)
-    throw nb::value_error("pages are taken of metadata that names one descriptor");
-  const SerializedDescriptor& whole = metadata_.descriptors[0];
+  std::vector<Range> whole;
+  whole.reserve(metadata_.descriptors.size());
+  const std::string& device = metadata_.descriptors.at(0).device;
+  for (const SerializedDescriptor& each : metadata_.descriptors) {
+    if (each.device != device)
+      refuse("pages are taken of memory of one device, not of " + device + " and of " +
+             each.device);
+    whole.push_back({each.ptr, each.size});
+  }
   Remote paged({{},
                 metadata_.nixl_metadata,
                 metadata_.notification_key,
                 metadata_.operation_kind});
-  paged.is_paged_ = true;
-  paged.metadata_.descriptors.reserve(indices.size());
-  for (const Range& range : page_ranges({whole.ptr, whole.size}, page_bytes, indices))
-    paged.metadata_.descriptors.push_back({whole.device, range.address, range.size});
+  paged.page_count_ = indices.size();
+  const std::vector<Range> ranges = page_ranges(whole, page_bytes, indices);
+  paged.metadata_.descriptors.reserve(ranges.size());
+  for (const Range& range : ranges)
+    paged.metadata_.descriptors.push_back({device, range.address, range.size});
   return paged;
 }
 
 bool is_matched(const Remote& remote, std::span<const Memory* const> memories) {
-  return is_one_to_one(remote, memories) || is_splittable(remote, memories);
+  return is_one_to_one(remote, memories) || groups_of(remote, memories).has_value();
 }
 
 Match match(const Remote& remote, std::span<const Memory* const> memories) {
   Match result;
-  if (is_one_to_one(remote, memories) || !is_splittable(remote, memories)) {
+  const auto groups =
+      is_one_to_one(remote, memories) ? std::nullopt : groups_of(remote, memories);
+  if (!groups) {
     result.local = descriptors_of(memories);
     return result;
   }
@@ -184,7 +196,12 @@ Match match(const Remote& remote, std::span<const Memory* const> memories) {
   result.remote.emplace(RdmaMetadata{
       {}, whole.nixl_metadata, whole.notification_key, whole.operation_kind});
   for (std::size_t i = 0; i < memories.size(); ++i)
-    split(group(remote, i), *memories[i], result);
+    split((*groups)[i], *memories[i], result);
+  if (result.local.empty()) {  // nothing is to be moved, by an operation all the same
+    const Memory& ours = *memories[0];
+    result.local.push_back(ours.descriptor({ours.ranges().at(0).address, 0}));
+    result.remote->descriptors.push_back(whole.descriptors.at(0));
+  }
   return result;
 }
 
@@ -206,6 +223,7 @@ void bind_remote(nb::module_& module) {
       .def_prop_ro(
           "range_count",
           [](const Remote& self) { return self.metadata().descriptors.size(); })
+      .def_prop_ro("page_count", &Remote::page_count)
       .def("descriptors", &named)
       .def(
           "pages",

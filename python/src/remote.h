@@ -19,15 +19,16 @@ class Remote {
   explicit Remote(RdmaMetadata metadata) : metadata_(std::move(metadata)) {}
 
   const RdmaMetadata& metadata() const noexcept { return metadata_; }
-  // All ranges stand for one descriptor, as pages() makes them.
-  bool is_paged() const noexcept { return is_paged_; }
+  // All ranges are those of pages, as pages() makes them; the number of these.
+  bool is_paged() const noexcept { return page_count_ != 0; }
+  std::size_t page_count() const noexcept { return page_count_; }
 
-  // Pages of the only range that is named, by the reader's own indices.
+  // Pages of what is named, by the reader's own indices.
   Remote pages(std::size_t page_bytes, std::span<const std::int64_t> indices) const;
 
  private:
   RdmaMetadata metadata_;
-  bool is_paged_ = false;
+  std::size_t page_count_ = 0;
 };
 
 // Remote and local ranges, one to one.
@@ -37,10 +38,11 @@ struct Match {
   std::optional<RdmaMetadata> remote;
 };
 
-// Whether they can be matched: as many descriptors of the same sizes on both sides.
+// Whether they can be matched: each local descriptor takes the next of the remote
+// ranges that have as many bytes together, one or several, until all are taken.
 bool is_matched(const Remote& remote, std::span<const Memory* const> memories);
 
-// Where a descriptor has several ranges, here or there, both sides are split at each
+// Where a descriptor is of several ranges, here or there, both sides are split at each
 // other's bounds. What cannot be matched is left as it is, for the library to refuse.
 Match match(const Remote& remote, std::span<const Memory* const> memories);
 

@@ -33,16 +33,21 @@ def test_descriptor_takes_numpy_arrays(
     assert descriptor.ptr != 0
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        numpy.broadcast_to(numpy.zeros(1), (4,)),
-        numpy.zeros((1000, 1000), numpy.uint8).T,
-    ],
-)
-def test_descriptor_refuses_arrays_that_overlap_or_scatter(given: Any) -> None:
-    with pytest.raises(ValueError, match="contiguous"):
-        Descriptor(given)
+def test_descriptor_refuses_arrays_that_scatter() -> None:
+    text = (
+        "more than 262,144 pieces, the last of 1 bytes; transfer a part of it .* copy"
+    )
+    with pytest.raises(ValueError, match=text):
+        Descriptor(numpy.zeros((1000, 1000), numpy.uint8).T)
+
+
+def test_elements_that_overlap_are_ranges_that_do() -> None:
+    row = numpy.zeros(3, numpy.uint8)
+    thrice = Descriptor(numpy.broadcast_to(row, (3, 3)))
+    assert ranges_of(thrice) == [(row.ctypes.data, 3)] * 3
+    windows = numpy.lib.stride_tricks.sliding_window_view(row, 2)
+    address = row.ctypes.data
+    assert ranges_of(Descriptor(windows)) == [(address, 2), (address + 1, 2)]
 
 
 def test_strided_array_is_the_ranges_it_lies_in() -> None:
@@ -180,14 +185,13 @@ def test_descriptor_takes_tensors_without_elements_or_axes() -> None:
     assert Descriptor(torch.zeros(0)).ptr != 0
 
 
-@pytest.mark.parametrize("form", ["sparse", "meta", "conjugated", "expanded"])
+@pytest.mark.parametrize("form", ["sparse", "meta", "conjugated"])
 def test_descriptor_refuses_tensors_without_memory_of_their_own(form: str) -> None:
     torch = pytest.importorskip("torch")
     tensor = {
         "sparse": lambda: torch.zeros(3).to_sparse(),
         "meta": lambda: torch.zeros(3, device="meta"),
         "conjugated": lambda: torch.zeros(3, dtype=torch.complex64).conj(),
-        "expanded": lambda: torch.zeros(1).expand(4),
     }[form]()
     with pytest.raises(ValueError):
         Descriptor(tensor)

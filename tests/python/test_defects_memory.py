@@ -86,11 +86,21 @@ def test_columns_of_a_tensor_are_moved_in_place(connector: nc.Connector) -> None
     )
 
 
-def test_target_whose_elements_overlap_is_refused() -> None:
+def test_elements_that_overlap_are_a_source_but_no_target(
+    connector: nc.Connector,
+) -> None:
     """D27, D28: where one address stands for several elements."""
     numpy = pytest.importorskip("numpy")
-    with pytest.raises(ValueError):
-        Descriptor(numpy.broadcast_to(numpy.zeros(1), (4,)))
+    row, target = numpy.arange(2.0), numpy.zeros(6)
+    thrice = numpy.lib.stride_tricks.as_strided(row, (3, 2), (0, 8), writeable=True)
+    moved(connector, Descriptor(thrice), Descriptor(target))
+    assert target.tolist() == [0, 1] * 3
+    text = "^piece 0 of the descriptor and piece 1 of the descriptor overlap"
+    with pytest.raises(ValueError, match=text):
+        connector.create_writable(Descriptor(thrice))
+    readable = connector.create_readable(Descriptor(target))
+    with pytest.raises(ValueError, match=text):
+        connector.begin_read(sent(readable), Descriptor(thrice))
 
 
 def read_only(kind: str) -> Any:

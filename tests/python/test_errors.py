@@ -51,7 +51,7 @@ BEGIN_READ = [
     ("read", Descriptor((0, 8)), ValueError),
     ("read", Descriptor(b"12345678"), ValueError),
     ("read2", memory(), ValueError),
-    ("read2", memory(16), ValueError),
+    ("read2", memory(24), ValueError),
     ("read2", [memory()], ValueError),
     ("read2", [memory()] * 3, ValueError),
     ("read2", [memory(), memory(16)], ValueError),

@@ -82,10 +82,20 @@ MISMATCHES: dict[str, tuple[list[int], Named, list[Descriptor]]] = {
         lambda metadata: metadata,
         [memory(1)],
     ),
-    "2 descriptors (24 bytes), but 1 descriptor (24 bytes) was given": (
+    "2 descriptors (24 bytes), but 1 descriptor (8 bytes) was given": (
         [8, 16],
         lambda metadata: metadata,
-        [memory(24)],
+        [memory()],
+    ),
+    "1 descriptor (16 bytes), but 2 descriptors (16 bytes) were given": (
+        [16],
+        lambda metadata: metadata,
+        [memory(), memory()],
+    ),
+    "3 descriptors (32 bytes), but 2 descriptors (32 bytes) were given": (
+        [8, 16, 8],
+        lambda metadata: metadata,
+        [memory(16), memory(16)],
     ),
     "2 descriptors (24 bytes), but 2 descriptors (16 bytes) were given; "
     "number 1 has 16 bytes there and 8 here": (
@@ -110,6 +120,6 @@ def test_mismatch_is_told_with_counts_sizes_and_what_helps(
     fresh = Connector()
     with pytest.raises(ValueError, match=re.escape(text)) as raised:
         fresh.begin_read(named(sent(readable)), given)
-    for remedy in ("same shape and strides", "Descriptor.pages()", "list", "slices"):
+    for remedy in ("same shape", "Descriptor.pages()", "list", "slices"):
         assert remedy in str(raised.value)
     assert fresh._connection is None

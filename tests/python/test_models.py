@@ -181,3 +181,14 @@ def test_metadata_is_a_field_of_other_models() -> None:
         assert Request.model_validate_json(request.model_dump_json()) == request
         assert Request.model_validate(request.model_dump()) == request
     assert "RdmaMetadata" in Request.model_json_schema()["$defs"]
+
+
+@pytest.mark.parametrize("length", [0, 1, 30, len(TEXT) - 1])
+@pytest.mark.parametrize("kind", [str, str.encode])
+def test_json_that_was_cut_is_told_what_to_do(kind: Any, length: int) -> None:
+    text = "^1 validation error for RdmaMetadata\n  Invalid JSON: .*model_dump_json"
+    with pytest.raises(pydantic.ValidationError, match=text) as raised:
+        RdmaMetadata.model_validate_json(kind(TEXT[:length]))
+    [error] = raised.value.errors()
+    assert error["type"] == "json_invalid"
+    assert isinstance(raised.value, ValueError)
