@@ -84,23 +84,14 @@ def memory_of_pointer(address: int, size: int, device: Device, owner: object) ->
 
 
 def indices_of(indices: Any) -> Any:
-    """Page numbers in a form that the extension module reads without making objects.
-    TypeError for True and False, IndexError for one beyond 64 bits; other things than
-    numbers it refuses itself."""
-    if not isinstance(indices, (list, tuple, range)):
+    """Page numbers as the extension module reads them. IndexError for one beyond 64
+    bits; what are no numbers it refuses itself."""
+    if not isinstance(indices, range):
         return indices
-    numbers = cast("Iterable[int]", indices)
-    if not isinstance(indices, range) and bool in set(map(type, numbers)):
-        raise TypeError(
-            "indices are page numbers, not True and False; of a mask, give the numbers "
-            "of the pages that are True"
-        )
     try:
-        return array("q", numbers)
+        return array("q", indices)
     except OverflowError:
         raise IndexError("there is no page with a number beyond 64 bits") from None
-    except TypeError:
-        return numbers
 
 
 def _of_tensor(tensor: Any) -> tuple[Memory, Device]:

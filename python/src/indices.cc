@@ -23,6 +23,44 @@ std::vector<std::int64_t> read(const Array& array) {
   return indices;
 }
 
+[[noreturn]] void refuse_indices() {
+  throw nb::type_error(
+      "indices are a sequence of int or a one-dimensional array of integers of 16 to "
+      "64 bits in host memory");
+}
+
+std::int64_t number_of(nb::handle item) {
+  if (PyBool_Check(item.ptr()))
+    throw nb::type_error(
+        "indices are page numbers, not True and False; of a mask, give the numbers of "
+        "the pages that are True");
+  const long long number = PyLong_AsLongLong(item.ptr());
+  if (number != -1 || PyErr_Occurred() == nullptr) return number;
+  const bool is_too_large = PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
+  if (!is_too_large && PyErr_ExceptionMatches(PyExc_TypeError) == 0)
+    throw nb::python_error();
+  PyErr_Clear();
+  if (is_too_large)
+    throw nb::index_error("there is no page with a number beyond 64 bits");
+  refuse_indices();
+}
+
+// A list or tuple, by its functions. Code of an item's own type may change it
+// meanwhile, and then the item is kept.
+std::vector<std::int64_t> read(nb::handle items, Py_ssize_t (*size)(PyObject*),
+                               PyObject* (*get)(PyObject*, Py_ssize_t)) {
+  std::vector<std::int64_t> indices;
+  indices.reserve(static_cast<std::size_t>(size(items.ptr())));
+  for (Py_ssize_t i = 0; i < size(items.ptr()); ++i) {
+    const nb::handle item = get(items.ptr(), i);
+    if (PyLong_CheckExact(item.ptr()))
+      indices.push_back(number_of(item));
+    else
+      indices.push_back(number_of(nb::borrow(item)));
+  }
+  return indices;
+}
+
 std::string text_of(nb::handle object) {
   return nb::cast<std::string>(nb::repr(object));
 }
@@ -42,6 +80,8 @@ std::size_t page_bytes_of(nb::handle object) {
 }
 
 std::vector<std::int64_t> indices_of(nb::handle object) {
+  if (PyList_Check(object.ptr())) return read(object, &PyList_Size, &PyList_GetItem);
+  if (PyTuple_Check(object.ptr())) return read(object, &PyTuple_Size, &PyTuple_GetItem);
   Array array;
   if (nb::try_cast(object, array)) {
     const nb::dlpack::dtype type = array.dtype();
@@ -53,9 +93,7 @@ std::vector<std::int64_t> indices_of(nb::handle object) {
     if (type == nb::dtype<std::int16_t>()) return read<std::int16_t>(array);
     if (type == nb::dtype<std::uint16_t>()) return read<std::uint16_t>(array);
   }
-  throw nb::type_error(
-      "indices are a sequence of int or a one-dimensional array of integers of 16 to "
-      "64 bits in host memory");
+  refuse_indices();
 }
 
 }  // namespace nixl_connect::python
