@@ -24,15 +24,17 @@ enum FieldType : std::uint16_t {
   kExports = 7,
   kPlace = 8,
   kGpuExports = 9,
+  kOrderedGpuExports = 10,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kExportBytes = 3 * 8 + 4;
 constexpr std::size_t kPlaceBytes = sizeof(base::Place::boot) + 8 + 8 + 4;
-static_assert(9 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 + kMaxWordRkeyBytes +
-                  2 * kMaxVersionBytes + 2 * 4 + 8 + kMaxExports * kExportBytes +
-                  kPlaceBytes + kMaxGpuExportsBytes + kCrcBytes <=
+static_assert(10 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
+                  kMaxWordRkeyBytes + 2 * kMaxVersionBytes + 2 * 4 + 8 +
+                  kMaxExports * kExportBytes + kPlaceBytes + kReadyEventBytes +
+                  kMaxGpuExportsBytes + kCrcBytes <=
               kMaxExtensionBytes);
 
 std::uint32_t crc_of(base::BytesView bytes) {
@@ -113,7 +115,10 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
   if (extension.lease_table) add(kLeaseTable, encode_table(*extension.lease_table));
   if (!extension.exports.empty()) add(kExports, encode_exports(extension.exports));
   if (extension.place) add(kPlace, encode_place(*extension.place));
-  if (!extension.gpu_exports.empty())
+  if (extension.ready)
+    add(kOrderedGpuExports,
+        encode_ordered_gpu_exports(*extension.ready, extension.gpu_exports));
+  else if (!extension.gpu_exports.empty())
     add(kGpuExports, encode_gpu_exports(extension.gpu_exports));
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
@@ -197,6 +202,9 @@ class Assembly {
         return decode_place(value, extension_.place);
       case kGpuExports:
         return decode_gpu_exports(value, extension_.gpu_exports);
+      case kOrderedGpuExports:
+        return decode_ordered_gpu_exports(value, extension_.ready,
+                                          extension_.gpu_exports);
       default:
         return true;
     }

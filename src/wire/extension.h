@@ -67,6 +67,8 @@ struct Extension {
   std::vector<Export> exports{};
   std::optional<base::Place> place{};
   std::vector<GpuExport> gpu_exports{};
+  // None: the memory is ready. A peer that does not know of it gets no GPU exports.
+  std::optional<ReadyEvent> ready{};
 
   bool operator==(const Extension&) const = default;
 };
@@ -91,6 +93,8 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //   8 place         16 bytes boot, u64 inode of the pid namespace, u64 inode of the
 //                   network namespace, u32 effective user; may be left out
 //   9 GPU exports   see encode_gpu_exports(); left out if empty
+//  10 ordered GPU exports   see encode_ordered_gpu_exports(); in place of 9 if the
+//                   memory is to be waited for
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8, GPU exports
 // with a defect and what is longer than its limit above.
 base::Bytes encode(const Extension& extension);

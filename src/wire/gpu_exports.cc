@@ -99,4 +99,21 @@ bool decode_gpu_exports(base::BytesView value, std::vector<GpuExport>& exports) 
   return defect_of(exports) == nullptr;
 }
 
+base::Bytes encode_ordered_gpu_exports(const ReadyEvent& ready,
+                                       const std::vector<GpuExport>& exports) {
+  base::Writer out;
+  out.raw(ready.gpu);
+  out.raw(ready.handle);
+  out.raw(encode_gpu_exports(exports));
+  return std::move(out).take();
+}
+
+bool decode_ordered_gpu_exports(base::BytesView value, std::optional<ReadyEvent>& ready,
+                                std::vector<GpuExport>& exports) {
+  base::Reader reader(value);
+  ReadyEvent& found = ready.emplace();
+  return take(reader, found.gpu) && take(reader, found.handle) &&
+         decode_gpu_exports(reader.rest(), exports);
+}
+
 }  // namespace nixl_connect::wire

@@ -41,6 +41,15 @@ struct GpuExport {
   bool operator==(const GpuExport&) const = default;
 };
 
+// The memory is ready when a stream of the exposing process has come by this event,
+// which has been recorded there.
+struct ReadyEvent {
+  GpuUuid gpu{};  // of the stream
+  CudaIpcHandle handle{};
+
+  bool operator==(const ReadyEvent&) const = default;
+};
+
 constexpr std::size_t kMaxGpuExports = 256;  // a KV cache has one or two for a layer
 constexpr std::size_t kMaxGpuChunks = 1024;  // of all exports together
 constexpr std::size_t kGpuExportHeadBytes = sizeof(GpuUuid) + 1 + 2;
@@ -48,6 +57,7 @@ constexpr std::size_t kGpuChunkBytes = 3 * 8;
 constexpr std::size_t kMaxGpuExportsBytes =
     kMaxGpuExports * (kGpuExportHeadBytes + sizeof(CudaIpcHandle)) +
     kMaxGpuChunks * kGpuChunkBytes;
+constexpr std::size_t kReadyEventBytes = sizeof(GpuUuid) + sizeof(CudaIpcHandle);
 
 // What makes them unfit for the wire; null if nothing does.
 const char* defect_of(const std::vector<GpuExport>& exports);
@@ -60,5 +70,13 @@ std::vector<std::byte> encode_gpu_exports(const std::vector<GpuExport>& exports)
 // False if a length reaches outside, or what is there has a defect.
 bool decode_gpu_exports(std::span<const std::byte> value,
                         std::vector<GpuExport>& exports);
+
+// The same of memory that is to be waited for: 16 bytes UUID of the stream's GPU, the
+// 64 bytes of the event's handle, then the exports as above.
+std::vector<std::byte> encode_ordered_gpu_exports(
+    const ReadyEvent& ready, const std::vector<GpuExport>& exports);
+bool decode_ordered_gpu_exports(std::span<const std::byte> value,
+                                std::optional<ReadyEvent>& ready,
+                                std::vector<GpuExport>& exports);
 
 }  // namespace nixl_connect::wire

@@ -32,6 +32,11 @@ TEST(Extension, SurvivesTheRoundTrip) {
     if (i % 2 == 0) extension.lease_table.reset();
     if (i % 3 == 0) extension.place.reset();
     if (i % 5 == 0) extension.gpu_exports.clear();
+    if (i % 7 == 0) {
+      ReadyEvent& ready = extension.ready.emplace();
+      ready.gpu.fill(static_cast<std::byte>(i));
+      ready.handle.fill(static_cast<std::byte>(i / 2));
+    }
     const base::Bytes data = encode(extension);
     EXPECT_LE(data.size(), kMaxExtensionBytes);
     EXPECT_EQ(decode_extension(data), extension);
@@ -92,6 +97,42 @@ TEST(Extension, HasTheBytesOfGpuExportsThatTheirHeaderDescribes) {
                 "efefefefefefefefefefefefefefefef000200"
                 "000100000000000020000000000000000400000000000000"
                 "200100000000000030000000000000000500000000000000");
+}
+
+TEST(Extension, HasTheBytesOfOrderedGpuExportsInPlaceOfOthers) {
+  Extension extension;
+  extension.lease.token = 1;
+  const std::string without = base::to_hex(fields_of(extension));
+  GpuExport exported;
+  exported.gpu.fill(std::byte{0xab});
+  exported.chunks = {{1, 2, 3}};
+  extension.gpu_exports = {exported};
+  ReadyEvent& ready = extension.ready.emplace();
+  ready.gpu.fill(std::byte{0xcd});
+  ready.handle.fill(std::byte{0xef});
+  std::string handle;
+  for (std::size_t i = 0; i < ready.handle.size(); ++i) handle += "ef";
+  EXPECT_EQ(base::to_hex(fields_of(extension)),
+            without + "0a007b000000" + "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd" + handle +
+                "abababababababababababababababab" + "000100" +
+                "010000000000000002000000000000000300000000000000");
+}
+
+TEST(Extension, RefusesPartsOfOrderedGpuExports) {
+  Extension extension = Samples(15).extension();
+  extension.gpu_exports.clear();
+  const base::Bytes without = fields_of(extension);
+  GpuExport exported;
+  exported.chunks = {{1, 2, 3}};
+  const base::Bytes whole = encode_ordered_gpu_exports({}, {exported});
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    base::Writer cut;
+    cut.raw(without);
+    append_field(cut, 10, base::BytesView(whole).first(size));
+    EXPECT_EQ(decode_extension(with_crc(std::move(cut).take())).has_value(),
+              size == kReadyEventBytes || size == whole.size())
+        << size;
+  }
 }
 
 TEST(Extension, NamesExportsUpToALimit) {
@@ -168,6 +209,7 @@ TEST(Extension, WithAllThatItMayHoldIsNotTooLarge) {
   extension.gpu_exports.assign(kMaxGpuExports - 1, exported_by_handle());
   extension.gpu_exports.push_back(
       exported_by_files(kMaxGpuChunks - (kMaxGpuExports - 1)));
+  extension.ready.emplace();
   const base::Bytes data = encode(extension);
   EXPECT_LE(data.size(), kMaxExtensionBytes);
   EXPECT_EQ(decode_extension(data), extension);
