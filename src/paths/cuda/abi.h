@@ -77,6 +77,7 @@ enum CuHandleType : int { kCuHandleNone = 0, kCuHandlePosixFd = 1 };
 enum CuFunctionAttribute : int { kCuMaxDynamicSharedBytes = 8 };
 
 constexpr unsigned kCuStreamNonBlocking = 1;
+constexpr unsigned kCuStreamWaitGreaterOrEqual = 0;  // of a count that wraps around
 constexpr unsigned kCuEventDisableTiming = 2;
 constexpr unsigned kCuEventInterprocess = 4;
 constexpr unsigned kCuIpcLazyPeerAccess = 1;

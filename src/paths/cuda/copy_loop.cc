@@ -78,6 +78,11 @@ bool CopyLoop::is_anything_under_way() const noexcept {
   });
 }
 
+bool CopyLoop::is_any_waiting() const noexcept {
+  return std::any_of(copies_.begin(), copies_.end(),
+                     [](const auto& each) { return each.second->is_any_waiting(); });
+}
+
 void CopyLoop::take_ended(std::vector<CopyTag>& tags) {
   tags.swap(refused_);
   refused_.clear();

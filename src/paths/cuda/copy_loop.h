@@ -29,6 +29,7 @@ class CopyLoop {
   void drop(const Instance& owner);
   bool has_copies() const noexcept;
   bool is_anything_under_way() const noexcept;
+  bool is_any_waiting() const noexcept;
 
   // Empties `tags` first.
   void take_ended(std::vector<CopyTag>& tags);

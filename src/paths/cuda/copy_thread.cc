@@ -49,6 +49,8 @@ using std::chrono::microseconds;
 constexpr microseconds kSpin{50};
 constexpr microseconds kLeastNap{20};
 constexpr microseconds kMostNap{500};
+// While a copy waits for a stream of a user's, which nothing else tells of.
+constexpr microseconds kMostNapForStreams{100};
 
 }  // namespace
 
@@ -132,7 +134,8 @@ class CopyThread::Run {
       lock.unlock();
       return std::this_thread::sleep_for(kLeastNap);
     }
-    shared_.wake.wait_for(lock, std::clamp(waited / 8, kLeastNap, kMostNap),
+    const microseconds most = loop_.is_any_waiting() ? kMostNapForStreams : kMostNap;
+    shared_.wake.wait_for(lock, std::clamp(waited / 8, kLeastNap, most),
                           [&] { return shared_.has_news.load(); });
   }
 

@@ -19,7 +19,8 @@ DeviceCopies::DeviceCopies(const Driver& driver, const DeviceFacts& facts,
       name_("GPU " + std::to_string(facts.device) + " (" + facts.name + ")"),
       kernel_image_(kernel_image),
       context_(driver, facts.device),
-      imports_(std::make_unique<Imports>(driver, facts.device)) {}
+      imports_(std::make_unique<Imports>(driver, facts.device)),
+      foreign_points_(std::make_unique<ForeignPoints>(driver)) {}
 
 DeviceCopies::~DeviceCopies() {
   const Functions& functions = driver_.functions;
@@ -28,6 +29,8 @@ DeviceCopies::~DeviceCopies() {
   streams_ = {};
   kernel_ = nullptr;
   imports_ = nullptr;
+  waiting_.clear();
+  foreign_points_ = nullptr;
   if (is_current) functions.context_pop(&context);
 }
 
@@ -43,12 +46,59 @@ void DeviceCopies::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
     const CurrentContext current(driver_, context_.get());
     CopyWork work = started->copy->take_work();
     CopyStream& stream = stream_of(work.foreign_side);
+    AwaitedPoints points = awaited_by(work);
     prepare(*started, std::move(work));
-    stream.add(std::move(started));
+    if (points.have_come())
+      stream.add(std::move(started));
+    else
+      waiting_.push_back({std::move(started), &stream, std::move(points)});
   } catch (...) {
     started->copy->fail(failure());
     end(std::move(started));
   }
+}
+
+AwaitedPoints DeviceCopies::awaited_by(CopyWork& work) {
+  ForeignPoints::Opened foreign;
+  if (work.after_foreign) {
+    try {
+      foreign = foreign_points_->open(*work.after_foreign);
+    } catch (const DriverError& error) {
+      if (is_sticky(error.result())) throw;
+      throw CopyRefused(Cause::kNotOpened, error.kind(), error.what());
+    }
+  }
+  return {driver_, std::move(work.after), std::move(foreign)};
+}
+
+// Lets copies begin whose points have come. To ask takes the driver's locks, so not all
+// the time.
+bool DeviceCopies::admit() {
+  constexpr std::chrono::microseconds kBetween{20};
+  const auto now = std::chrono::steady_clock::now();
+  if (waiting_.empty() || now - last_admission_ < kBetween) return false;
+  last_admission_ = now;
+  bool has_changed = false;
+  for (Waiting& each : std::exchange(waiting_, {})) {
+    const std::shared_ptr<DeviceCopy> copy = each.copy->copy;
+    try {
+      if (poison_) copy->fail(*poison_);
+      const bool is_over = copy->was_stopped() || copy->failure();
+      const CurrentContext current(driver_, context_.get());
+      if (!is_over && !each.points.have_come()) {
+        waiting_.push_back(std::move(each));
+        continue;
+      }
+    } catch (...) {
+      copy->fail(failure());
+    }
+    has_changed = true;
+    if (copy->was_stopped() || copy->failure())
+      end(std::move(each.copy));
+    else
+      each.stream->add(std::move(each.copy));
+  }
+  return has_changed;
 }
 
 void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
@@ -100,7 +150,7 @@ CopyStream& DeviceCopies::stream_of(CopyWork::Foreign side) {
 }
 
 bool DeviceCopies::advance() {
-  bool has_changed = false;
+  bool has_changed = admit();
   for (const auto& stream : streams_) {
     if (stream == nullptr) continue;
     if (stream->look()) has_changed = true;
@@ -220,9 +270,10 @@ void DeviceCopies::take_ended(std::vector<CopyTag>& tags) {
 }
 
 bool DeviceCopies::has_copies() const noexcept {
-  return std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) {
-    return stream != nullptr && stream->has_copies();
-  });
+  return is_any_waiting() ||
+         std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) {
+           return stream != nullptr && stream->has_copies();
+         });
 }
 
 bool DeviceCopies::is_anything_under_way() const noexcept {
@@ -231,6 +282,12 @@ bool DeviceCopies::is_anything_under_way() const noexcept {
   });
 }
 
-void DeviceCopies::drop(const Instance& owner) { imports_->drop(owner); }
+void DeviceCopies::drop(const Instance& owner) {
+  imports_->drop(owner);
+  CuContext context = context_.get();
+  const bool is_current = driver_.functions.context_push(context) == kCuSuccess;
+  foreign_points_->drop(owner);
+  if (is_current) driver_.functions.context_pop(&context);
+}
 
 }  // namespace nixl_connect::paths::cuda

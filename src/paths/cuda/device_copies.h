@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "paths/cuda/awaited_points.h"
 #include "paths/cuda/copy_stream.h"
 #include "paths/cuda/devices.h"
 #include "paths/cuda/page_kernel.h"
@@ -47,16 +49,26 @@ class DeviceCopies {
 
   bool has_copies() const noexcept;
   bool is_anything_under_way() const noexcept;
+  // Copies are kept back until streams have come by what they wait for.
+  bool is_any_waiting() const noexcept { return !waiting_.empty(); }
 
   // Of an owner that has gone.
   void drop(const Instance& owner);
 
  private:
+  struct Waiting {
+    std::unique_ptr<StartedCopy> copy;
+    CopyStream* stream = nullptr;  // on which it will be
+    AwaitedPoints points;
+  };
+
   void prepare(StartedCopy& started, CopyWork work);
   void reach(CuDevice peer);
   PageKernel* kernel();
   CopyStream& stream_of(CopyWork::Foreign side);
 
+  AwaitedPoints awaited_by(CopyWork& work);
+  bool admit();
   bool fill(CopyStream& stream);
   void submit(CopyStream& stream, StartedCopy& started);
   void hand_over(CuStream stream, const CopyBatch& batch, const KernelChoice& choice);
@@ -74,6 +86,9 @@ class DeviceCopies {
   std::map<CuDevice, PrimaryContext> peers_;  // that are reached
   std::unique_ptr<PageKernel> kernel_;        // made when first needed
   std::unique_ptr<Imports> imports_;
+  std::unique_ptr<ForeignPoints> foreign_points_;
+  std::vector<Waiting> waiting_;  // the oldest first
+  std::chrono::steady_clock::time_point last_admission_{};
   std::array<std::unique_ptr<CopyStream>, 3> streams_;  // by CopyWork::Foreign
   std::optional<CopyFailure> poison_;
   std::vector<CopyTag> ended_;

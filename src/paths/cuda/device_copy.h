@@ -13,9 +13,11 @@
 
 #include "base/unique_fd.h"
 #include "nixl_connect/error.h"
+#include "paths/cuda/foreign_points.h"
 #include "paths/cuda/imported_memory.h"
 #include "paths/cuda/kernel_choice.h"
 #include "paths/cuda/page_copy_arguments.h"
+#include "paths/cuda/stream_points.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -42,6 +44,10 @@ struct CopyWork {
   // reach that of cudaMalloc; mapped memory, and that of a pool, has to allow it
   // itself.
   std::vector<CuDevice> peers;
+
+  // Nothing is copied before streams have come by these points.
+  std::vector<StreamPointPtr> after{};
+  std::optional<ForeignPoint> after_foreign{};
 
   // Whether multiprocessors may copy, and how many of them. Without, the copy engines
   // do it all, which is slow for many pages but takes nothing from other kernels.

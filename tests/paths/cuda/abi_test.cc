@@ -58,6 +58,7 @@ EXPECT_AGREE(stream_query, cuStreamQuery);
 EXPECT_AGREE(stream_synchronize, cuStreamSynchronize);
 EXPECT_AGREE(stream_wait_event, cuStreamWaitEvent);
 EXPECT_AGREE(stream_write_value32, cuStreamWriteValue32);
+EXPECT_AGREE(stream_wait_value32, cuStreamWaitValue32);
 EXPECT_AGREE(event_create, cuEventCreate);
 EXPECT_AGREE(event_destroy, cuEventDestroy);
 EXPECT_AGREE(event_record, cuEventRecord);
@@ -158,6 +159,7 @@ EXPECT_SAME(kCuHandlePosixFd, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
 EXPECT_SAME(kCuMaxDynamicSharedBytes, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 
 EXPECT_SAME(kCuStreamNonBlocking, CU_STREAM_NON_BLOCKING);
+EXPECT_SAME(kCuStreamWaitGreaterOrEqual, CU_STREAM_WAIT_VALUE_GEQ);
 EXPECT_SAME(kCuEventDisableTiming, CU_EVENT_DISABLE_TIMING);
 EXPECT_SAME(kCuEventInterprocess, CU_EVENT_INTERPROCESS);
 EXPECT_SAME(kCuIpcLazyPeerAccess, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS);

@@ -4,8 +4,11 @@
 // is done, not when it was asked for: memory freed in between is an illegal address.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
+#include "paths/cuda/stand_in/contexts.h"
 #include "paths/cuda/stand_in/copy_bytes.h"
 #include "paths/cuda/stand_in/functions.h"
 #include "paths/cuda/stand_in/streams.h"
@@ -74,6 +77,24 @@ CuResult stream_write_value32(CuStream stream, CuDevicePointer address,
     if (pieces.empty()) return kCuIllegalAddress;
     std::atomic_ref(*reinterpret_cast<std::uint32_t*>(pieces.front().data))
         .store(value);
+    return kCuSuccess;
+  });
+}
+
+// Looks at the word again and again, as a GPU does, until the context is of no use.
+CuResult stream_wait_value32(CuStream stream, CuDevicePointer address,
+                             std::uint32_t value, unsigned flags) {
+  if (address % sizeof value != 0 || flags != kCuStreamWaitGreaterOrEqual)
+    return kCuInvalidValue;
+  return enqueue(stream, [=](CuDevice device) {
+    const auto pieces = resolve(address, sizeof value, device, By::kKernel);
+    if (pieces.empty()) return kCuIllegalAddress;
+    const std::atomic_ref word(*reinterpret_cast<std::uint32_t*>(pieces.front().data));
+    while (static_cast<std::int32_t>(word.load() - value) < 0) {
+      if (const CuResult sticky = context_of(device)->sticky; sticky != kCuSuccess)
+        return sticky;
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
     return kCuSuccess;
   });
 }

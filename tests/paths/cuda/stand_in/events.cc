@@ -52,7 +52,7 @@ std::size_t events() { return live_events; }
 
 CuEvent make_event(std::shared_ptr<Physical> words, unsigned flags) {
   ++live_events;
-  return new CuEventObject{std::move(words), flags};
+  return new CuEventObject{std::move(words), flags, current_context()};
 }
 
 CuResult event_create(CuEvent* event, unsigned flags) {
@@ -72,6 +72,7 @@ CuResult event_destroy(CuEvent event) {
 }
 
 CuResult event_record(CuEvent event, CuStream stream) {
+  if (context_of(stream) != event->context) return kCuInvalidHandle;
   const std::uint32_t record = ++words_of(*event->words).recorded;
   return enqueue(stream, [words = event->words, record](CuDevice) {
     pass(words_of(*words), record);

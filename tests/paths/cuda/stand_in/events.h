@@ -15,6 +15,7 @@ namespace nixl_connect::paths::cuda {
 struct CuEventObject {
   std::shared_ptr<stand_in::Physical> words;
   unsigned flags = 0;
+  CuContext context = nullptr;
 };
 
 namespace stand_in {

@@ -4,6 +4,7 @@
 #include <array>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -126,6 +127,7 @@ struct Streams {
   std::mutex mutex;
   std::set<CuStream> made;
   std::array<std::shared_ptr<Queue>, kDevices> defaults;
+  std::map<std::pair<std::thread::id, CuDevice>, std::shared_ptr<Queue>> of_threads;
 };
 
 Streams& streams() {
@@ -135,12 +137,18 @@ Streams& streams() {
 
 // Nothing if there is no such stream.
 std::shared_ptr<Queue> queue_of(CuStream stream) {
+  constexpr std::uintptr_t kLegacy = 1;
+  constexpr std::uintptr_t kPerThread = 2;
+  const auto name = reinterpret_cast<std::uintptr_t>(stream);
   const std::lock_guard lock(streams().mutex);
-  if (stream != nullptr)
+  if (name > kPerThread)
     return streams().made.contains(stream) ? stream->queue : nullptr;
   const CuContext context = current_context();
   if (context == nullptr) return nullptr;
-  auto& queue = streams().defaults.at(static_cast<std::size_t>(context->device));
+  auto& queue =
+      name <= kLegacy
+          ? streams().defaults.at(static_cast<std::size_t>(context->device))
+          : streams().of_threads[{std::this_thread::get_id(), context->device}];
   if (queue == nullptr) queue = start(context);
   return queue;
 }
@@ -154,6 +162,11 @@ void wait_for_streams() { load().wait_for_none(); }
 std::size_t objects() {
   const std::lock_guard lock(streams().mutex);
   return streams().made.size() + events();
+}
+
+CuContext context_of(CuStream stream) {
+  const auto queue = queue_of(stream);
+  return queue == nullptr ? nullptr : queue->context;
 }
 
 CuResult enqueue(CuStream stream, Work work) {
