@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where bytes live: host memory or the memory of one accelerator. A value.
+// Where bytes live: host memory or the memory of one accelerator, and the
+// streams of work on it. Values.
 #pragma once
 
 #include <string>
@@ -35,6 +36,12 @@ class Device {
  private:
   DeviceKind kind_ = DeviceKind::kHost;
   int id_ = 0;
+};
+
+// A CUstream or cudaStream_t: CudaStream{stream}. Null and 1 are the legacy default
+// stream, 2 is that of the calling thread.
+struct CudaStream {
+  void* handle = nullptr;
 };
 
 // "cpu", "cuda:N", "xpu:N": the form that travels in metadata.

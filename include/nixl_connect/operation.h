@@ -66,6 +66,14 @@ class Operation {
   bool is_quiet() const noexcept;
   void on_quiet(std::function<void(OperationStatus)> callback);
 
+  // What the stream, of the GPU that has the memory, is given from now on waits on that
+  // GPU until this operation has ended, however it ends: look at the status before you
+  // pass on what was computed behind it. Returns at once; does nothing once terminal.
+  // Give the operation a timeout, or end it, if nobody may come: until then the stream
+  // does nothing else. Throws Error(kInvalidArgument) for memory that is not a GPU's,
+  // for a readable that stays open and for another GPU's stream.
+  void wait_on(CudaStream stream);
+
   // `co_await op` is wait() for coroutines: it does not suspend if the operation is
   // terminal, otherwise resumes on the progress thread.
   class Awaiter;

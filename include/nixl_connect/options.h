@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "nixl_connect/device.h"
+
 namespace nixl_connect {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
@@ -171,6 +173,13 @@ struct OperationOptions {
   // Connector says.
   std::optional<bool> sm{};
   std::optional<unsigned> max_blocks{};
+
+  // A stream of the GPU that has the memory, in its primary context; not for other
+  // memory. What the stream was given before the call comes first, and neither the
+  // call nor the stream waits: exposed memory is touched by peers, and a transfer
+  // begins, when the stream has come by. None: the memory is ready now. Not a stream
+  // that is being captured into a graph.
+  std::optional<CudaStream> stream{};
 };
 
 }  // namespace nixl_connect

@@ -150,6 +150,7 @@ bool Dispatcher::turn() {
     if (gave_up_) return true;
     core_.tick(time_);
     fetches_.tick(time_);
+    release_streams_of_stuck();
     carry_out_all();
   }
   if (is_worth_spinning) last_activity_ = time_;
@@ -195,6 +196,7 @@ void Dispatcher::handle(BeginRequest& request) {
     running.registrations = std::move(request.registrations);
     running.agent = std::move(request.agent);
     running.remote = std::move(request.remote);
+    running.after = std::move(request.after);
     running.rules = std::move(request.rules);
     running.path = request.path;
     running.peer = peer.id;

@@ -59,7 +59,10 @@ class Dispatcher {
   void finish_before_sleep() { outbox_.send_all(); }
 
   core::Time next_deadline() const {
-    return std::min({core_.next_deadline(), close_deadline_, fetches_.next_deadline()});
+    const core::Time of_stopped =
+        stopped_gpu_copies_.empty() ? core::kNever : stopped_gpu_copies_.front().first;
+    return std::min(
+        {core_.next_deadline(), close_deadline_, fetches_.next_deadline(), of_stopped});
   }
   // Transfers are under way, so that a turn may take long.
   bool is_moving() const noexcept { return initiating_ > 0; }
@@ -166,6 +169,8 @@ class Dispatcher {
   bool try_start_gpu_copy(core::OperationId operation, Running& running, Peer& peer);
   bool take_ended_gpu_copies();
   void gpu_copy_ended(core::OperationId operation);
+  void stop_gpu_copy(core::OperationId operation, const Running& running);
+  void release_streams_of_stuck();
   void forget_gpu_memory_of(core::PeerId peer);
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);
@@ -194,6 +199,9 @@ class Dispatcher {
   const std::function<void()> wake_;
   paths::host::CopyPool copies_;
   std::unique_ptr<paths::cuda::CopyThread> gpu_copies_;  // null until the first
+  // Those that were told to stop, the oldest first, and until when they may go on
+  // before streams are let go that wait for them.
+  std::deque<std::pair<core::Time, core::OperationId>> stopped_gpu_copies_;
   std::unordered_map<core::OperationId, Running> running_;
   core::Time time_ = now();  // about, for everything that happens in one turn
   core::Time last_activity_ = time_;

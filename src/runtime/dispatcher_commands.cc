@@ -46,7 +46,7 @@ void Dispatcher::carry_out(const core::StopTransfer& command) {
                                 time_);
   Running& running = running_.at(command.operation);
   if (running.transfer) running.transfer->stop();
-  if (running.gpu_copy) running.gpu_copy->stop();
+  if (running.gpu_copy) stop_gpu_copy(command.operation, running);
   if (running.copy && running.copy->stop() == Copy::Step::kEnded)
     copy_ended(command.operation);
 }

@@ -48,7 +48,7 @@ core::Failure failure_of(Fault fault, const std::string& path) {
 Movement Dispatcher::movement_of(const Running& running) {
   const OperationState& state = *running.state;
   return {state.identity().kind, state.memory().device(), state.memory().ranges(),
-          *running.agent, running.remote};
+          *running.agent, running.remote, running.after};
 }
 
 // Before the peer hears of it. False if no path may be taken; the operation has then

@@ -55,6 +55,22 @@ void Dispatcher::gpu_copy_ended(core::OperationId operation) {
                        std::move(path), time_);
 }
 
+void Dispatcher::stop_gpu_copy(core::OperationId operation, const Running& running) {
+  running.gpu_copy->stop();
+  stopped_gpu_copies_.emplace_back(time_ + resources_.options.drain_timeout, operation);
+}
+
+// A GPU that has not come to the end by now does not get there before the streams that
+// wait for it: the driver may have the one wait for the other.
+void Dispatcher::release_streams_of_stuck() {
+  while (!stopped_gpu_copies_.empty() && stopped_gpu_copies_.front().first <= time_) {
+    const auto found = running_.find(stopped_gpu_copies_.front().second);
+    if (found != running_.end() && found->second.gpu_copy)
+      found->second.state->release_streams();
+    stopped_gpu_copies_.pop_front();
+  }
+}
+
 // What copies still use stays until they have ended.
 void Dispatcher::forget_gpu_memory_of(core::PeerId id) {
   const Peer* const peer = peers_.find_even_lost(id);

@@ -16,6 +16,7 @@
 #include "runtime/exports.h"
 #include "runtime/operation_state.h"
 #include "runtime/resources.h"
+#include "runtime/stream_order.h"
 #include "wire/utf8.h"
 
 namespace nixl_connect::runtime {
@@ -87,6 +88,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                                                : Access::kReadsLocal);
   if (options.readers == 0)
     throw Error(ErrorKind::kInvalidArgument, "readers is 0; it must be at least 1");
+  check_stream(descriptors, options);
   if (options.stays_open && kind != OperationKind::kRead)
     throw Error(ErrorKind::kInvalidArgument,
                 "only memory that is exposed for reading can stay open");
@@ -130,7 +132,9 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
       descriptors, driver_);
-  state->set_exposed(std::move(agent));
+  state->set_exposed(std::move(agent),
+                     readiness_of(resources_->gpus, descriptors, options));
+  state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
   paths::local::expose(lease.token, state->memory().descriptors());
   driver_->mailbox().post(ExposeRequest{state, std::move(hold), exposure});
   // Nothing happens to it before a peer's message, which looks into the mail, or its
@@ -144,6 +148,7 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
                                               std::span<const Descriptor> descriptors,
                                               const OperationOptions& options) {
   check_transfer(remote, kind, descriptors);
+  check_stream(descriptors, options);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
   driver_->mailbox().check_usable();
   const bool is_of_gpu = descriptors[0].device().kind() == DeviceKind::kCuda;
@@ -162,8 +167,11 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
       OperationState::Identity{++last_operation_, kind, remote.notification_key,
                                agent->name()},
       descriptors, driver_);
+  state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
   driver_->begin(BeginRequest{state, std::move(hold), std::move(agent),
-                              std::move(ranges), std::move(rules), deadline(options)});
+                              std::move(ranges), std::move(rules), deadline(options),
+                              core::Path::kUcx,
+                              point_of(resources_->gpus, descriptors, options)});
   return state;
 }
 
@@ -193,6 +201,10 @@ Plan Engine::explain(const RdmaMetadata& remote,
 std::shared_ptr<OperationState> Engine::begin_view(const RdmaMetadata& remote,
                                                    const OperationOptions& options) {
   check_metadata(remote, OperationKind::kRead);
+  if (options.stream)
+    throw Error(ErrorKind::kInvalidArgument,
+                "a view is of memory of the host, which no stream orders; leave the "
+                "stream out");
   driver_->mailbox().check_usable();
   auto agent = remote_agents_.load(remote.nixl_metadata);
   auto ranges = resolve(remote, *agent);

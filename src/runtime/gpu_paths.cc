@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "paths/cuda/device_copy.h"
+#include "paths/cuda/stream_points.h"
 #include "runtime/gpus.h"
 #include "runtime/host_paths.h"
 
@@ -108,6 +109,18 @@ CopyWork::ForeignPart foreign_part(const wire::GpuExport& exported,
   return {std::move(memory), {}};
 }
 
+// Until the memory is what its owner said it would be.
+void wait_for_owner(const Movement& movement, bool is_own, CopyWork& work) {
+  const auto& extension = movement.agent.extension();
+  if (!extension || !extension->ready) return;
+  const paths::cuda::CuIpcHandle handle{extension->ready->handle};
+  if (!is_own) {
+    work.after_foreign = paths::cuda::ForeignPoint{extension->instance, handle};
+  } else if (auto point = paths::cuda::find_point(handle)) {
+    work.after.push_back(std::move(point));
+  }
+}
+
 }  // namespace
 
 void GpuPaths::add_facts(const Movement& movement, bool is_own, Facts& facts) const {
@@ -157,6 +170,8 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
         std::find(peers.begin(), peers.end(), device) == peers.end())
       peers.push_back(device);
   }
+  if (movement.after) work.after.push_back(movement.after);
+  wait_for_owner(movement, is_own, work);
   bool is_within_gpu = work.peers.empty();
   if (!is_own) {
     const Needed needed = needed_by(movement);

@@ -41,6 +41,14 @@ std::shared_ptr<const std::string> Gpus::why_no_driver() {
   return std::make_shared<const std::string>(opened().why_not);
 }
 
+const DeviceFacts* Gpus::facts_of(int number) {
+  const auto& devices = opened().devices;
+  const auto found =
+      std::find_if(devices.begin(), devices.end(),
+                   [&](const DeviceFacts& each) { return each.device == number; });
+  return found == devices.end() ? nullptr : &*found;
+}
+
 std::shared_ptr<const DeviceAllocation> Gpus::allocation_of(
     const Descriptor& descriptor,
     const std::shared_ptr<const DeviceAllocation>& likely) {

@@ -32,6 +32,9 @@ class Gpus {
   // "no CUDA driver: ..."
   std::shared_ptr<const std::string> why_no_driver();
 
+  // Of the GPU with that number; null if this process sees none. There is a driver.
+  const paths::cuda::DeviceFacts* facts_of(int number);
+
   // In which a descriptor's memory of a GPU lies. `likely`, if it is not null, is asked
   // first, by its addresses alone: it was found a moment ago. Throws
   // Error(kUnsupported) without a driver, Error(kInvalidArgument) if the memory is none

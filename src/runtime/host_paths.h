@@ -16,6 +16,10 @@
 #include "runtime/operation_memory.h"
 #include "runtime/remote_agent.h"
 
+namespace nixl_connect::paths::cuda {
+class StreamPoint;
+}
+
 namespace nixl_connect::runtime {
 
 class Fetches;
@@ -29,6 +33,8 @@ struct Movement {
   std::span<const LocalRange> local;
   const RemoteAgent& agent;
   std::span<const RemoteRange> remote;  // as many
+  std::shared_ptr<const paths::cuda::StreamPoint>
+      after{};  // null: it may begin at once
 };
 
 class HostPaths {

@@ -18,6 +18,10 @@
 #include "runtime/registrations.h"
 #include "runtime/remote_agent.h"
 
+namespace nixl_connect::paths::cuda {
+class StreamPoint;
+}
+
 namespace nixl_connect::runtime {
 
 class OperationMemory;
@@ -37,6 +41,8 @@ struct BeginRequest {
   core::PathRules rules;
   core::Time deadline = core::kNever;
   core::Path path = core::Path::kUcx;  // once it is planned
+  std::shared_ptr<const paths::cuda::StreamPoint>
+      after{};  // null: it may begin at once
 };
 
 // Answered in any case; who asks waits, and keeps `memory`.

@@ -61,6 +61,8 @@ std::uint64_t Operation::bytes_transferred() const noexcept {
 std::string Operation::path() const { return state_->path(); }
 Plan Operation::explain() const { return state_->explain(); }
 
+void Operation::wait_on(CudaStream stream) { state_->wait_on(stream); }
+
 bool Operation::Awaiter::await_suspend(std::coroutine_handle<> waiter) {
   try {
     operation_.on_complete([waiter](OperationStatus) { waiter.resume(); });

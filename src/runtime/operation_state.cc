@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "runtime/driver.h"
+#include "runtime/stream_order.h"
 
 namespace nixl_connect::runtime {
 
@@ -15,6 +16,12 @@ OperationState::OperationState(Identity identity,
       memory_(descriptors),
       size_(memory_.size() + view_size),
       driver_(std::move(driver)) {}
+
+OperationState::~OperationState() = default;
+
+void OperationState::set_stream_waits(std::unique_ptr<StreamWaits> waits) {
+  stream_waits_ = std::move(waits);
+}
 
 std::string OperationState::description() const {
   const bool is_read = identity_.kind == OperationKind::kRead;
@@ -109,6 +116,23 @@ void OperationState::call_when(const std::function<bool()>& is_due,
   driver_->deliver({nullptr, {std::move(callback)}, status()});
 }
 
+void OperationState::wait_on(const CudaStream& stream) {
+  if (!stream_waits_)
+    throw Error(ErrorKind::kInvalidArgument,
+                "streams wait for operations on memory of a GPU only; use wait()");
+  if (identity_.stays_open)
+    throw Error(ErrorKind::kInvalidArgument,
+                "no stream can wait for a readable that stays open: it has no end of "
+                "its own; say how many `readers` there will be");
+  if (is_terminal(status())) return;
+  driver_->mailbox().check_process();
+  stream_waits_->add(stream);
+}
+
+void OperationState::release_streams() noexcept {
+  if (stream_waits_) stream_waits_->end();
+}
+
 void OperationState::cancel() noexcept {
   if (!is_terminal(status()) || (identity_.stays_open && !is_quiet()))
     driver_->cancel(identity_.id);
@@ -183,6 +207,7 @@ std::vector<OperationState::Callback> OperationState::finish(
   }
   finished_.notify_all();
   driver_->ended(*this);
+  release_streams();
   return due;
 }
 

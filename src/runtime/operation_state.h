@@ -25,6 +25,7 @@
 namespace nixl_connect::runtime {
 
 class Driver;
+class StreamWaits;
 struct View;
 
 class OperationState {
@@ -43,6 +44,9 @@ class OperationState {
   // `view_size`: bytes of what a view shows, which has no descriptors.
   OperationState(Identity identity, std::span<const Descriptor> descriptors,
                  std::shared_ptr<Driver> driver, std::uint64_t view_size = 0);
+  OperationState(const OperationState&) = delete;
+  OperationState& operator=(const OperationState&) = delete;
+  ~OperationState();
 
   const Identity& identity() const noexcept { return identity_; }
   const OperationMemory& memory() const noexcept { return memory_; }
@@ -52,8 +56,13 @@ class OperationState {
   std::string description() const;
 
   // Exposing side: what metadata() is made of. Set once, before the state is shared.
-  void set_exposed(wire::AgentMetadata agent) { exposed_.emplace(std::move(agent)); }
+  void set_exposed(wire::AgentMetadata agent, Readiness readiness) {
+    exposed_.emplace(std::move(agent), std::move(readiness));
+  }
   RdmaMetadata metadata(bool hex_encode);
+
+  // On memory of a GPU: for wait_on(). Set once, before the state is shared.
+  void set_stream_waits(std::unique_ptr<StreamWaits> waits);
 
   // For users; the contracts are those of Operation and ViewOperation.
   OperationStatus status() const noexcept {
@@ -64,6 +73,7 @@ class OperationState {
   void on_complete(Callback callback);
   void on_quiet(Callback callback);
   bool is_quiet() const noexcept { return is_quiet_.load(std::memory_order_acquire); }
+  void wait_on(const CudaStream& stream);
   void cancel() noexcept;
   std::uint64_t bytes_transferred() const noexcept {
     return bytes_.load(std::memory_order_relaxed);
@@ -78,6 +88,8 @@ class OperationState {
   const std::shared_ptr<const View>& view() const noexcept { return view_; }
 
   // For the dispatcher.
+  // The streams that wait for the end wait no more.
+  void release_streams() noexcept;
   std::atomic<std::uint64_t>& bytes() noexcept { return bytes_; }
   void began() noexcept;
   void set_path(const std::string& path);
@@ -115,6 +127,7 @@ class OperationState {
   const std::uint64_t size_;
   const std::shared_ptr<Driver> driver_;
   std::optional<ExposedMetadata> exposed_;
+  std::unique_ptr<StreamWaits> stream_waits_;  // null: not on memory of a GPU
 
   std::atomic<bool> is_left_{false};
   std::shared_ptr<OperationState> left_share_;  // by whoever is first at is_left_

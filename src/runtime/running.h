@@ -15,7 +15,8 @@
 
 namespace nixl_connect::paths::cuda {
 class DeviceCopy;
-}
+class StreamPoint;
+}  // namespace nixl_connect::paths::cuda
 namespace nixl_connect::paths::ucx {
 class Transfer;
 }
@@ -29,6 +30,7 @@ struct Running {
   RegistrationHold registrations;
   std::shared_ptr<const RemoteAgent> agent;  // initiating side
   RemoteRanges remote;
+  std::shared_ptr<const paths::cuda::StreamPoint> after;  // of the local memory
   core::PeerId peer = 0;
   core::PathRules rules;
   core::Path path = core::Path::kUcx;

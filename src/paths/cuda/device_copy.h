@@ -13,7 +13,6 @@
 
 #include "base/unique_fd.h"
 #include "nixl_connect/error.h"
-#include "paths/cuda/foreign_points.h"
 #include "paths/cuda/imported_memory.h"
 #include "paths/cuda/kernel_choice.h"
 #include "paths/cuda/page_copy_arguments.h"

@@ -20,7 +20,7 @@ class EndFlag::Words {
     return words;
   }
 
-  Taken take(const Driver& driver, CuDevice device) {
+  EndWait take(const Driver& driver, CuDevice device) {
     const std::lock_guard lock(mutex_);
     auto& gpus = gpus_[&driver];
     auto context = gpus.contexts.find(device);
@@ -32,7 +32,7 @@ class EndFlag::Words {
     return {&driver, context->second.get(), device, word, word->load() + 1};
   }
 
-  void give_back(const Taken& taken) {
+  void give_back(const EndWait& taken) {
     const std::lock_guard lock(mutex_);
     gpus_[taken.driver].free.push_back(taken.word);
   }
@@ -63,28 +63,27 @@ class EndFlag::Words {
 };
 
 EndFlag::EndFlag(const Driver& driver, CuDevice device)
-    : taken_(Words::instance().take(driver, device)) {}
+    : wait_(Words::instance().take(driver, device)) {}
 
-void EndFlag::hold_up(CuStream stream) const {
-  const Driver& driver = *taken_.driver;
-  const CurrentContext current(driver, taken_.context);
+void EndWait::put_on(CuStream stream) const {
+  const CurrentContext current(*driver, context);
   CuDevicePointer on_gpu = 0;
-  driver.check(driver.functions.mem_host_get_device_pointer(&on_gpu, taken_.word, 0),
-               "finding pinned memory on the GPU");
-  const CuResult result = driver.functions.stream_wait_value32(
-      stream, on_gpu, taken_.end, kCuStreamWaitGreaterOrEqual);
+  driver->check(driver->functions.mem_host_get_device_pointer(&on_gpu, word, 0),
+                "finding pinned memory on the GPU");
+  const CuResult result = driver->functions.stream_wait_value32(
+      stream, on_gpu, end, kCuStreamWaitGreaterOrEqual);
   if (result == kCuInvalidHandle || result == kCuInvalidContext)
     throw Error(ErrorKind::kInvalidArgument,
-                "the stream is none of GPU " + std::to_string(taken_.device) +
-                    ", which has the memory: " + driver.describe(result));
-  driver.check(result, "making a CUDA stream wait");
+                "the stream is none of GPU " + std::to_string(device) +
+                    ", which has the memory: " + driver->describe(result));
+  driver->check(result, "making a CUDA stream wait");
 }
 
 void EndFlag::raise() noexcept {
-  const Taken taken = std::exchange(taken_, {});
-  if (taken.word == nullptr) return;
-  taken.word->store(taken.end, std::memory_order_release);
-  Words::instance().give_back(taken);
+  const EndWait ended = std::exchange(wait_, {});
+  if (ended.word == nullptr) return;
+  ended.word->store(ended.end, std::memory_order_release);
+  Words::instance().give_back(ended);
 }
 
 }  // namespace nixl_connect::paths::cuda

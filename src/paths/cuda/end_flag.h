@@ -14,39 +14,43 @@
 
 namespace nixl_connect::paths::cuda {
 
+// What makes a stream wait for the end, also if that has come meanwhile. A value.
+struct EndWait {
+  const Driver* driver = nullptr;
+  CuContext context = nullptr;
+  CuDevice device = 0;
+  std::atomic<std::uint32_t>* word = nullptr;
+  std::uint32_t end = 0;  // its value then, of a rising count
+
+  // What that stream, of the GPU's primary context, is given from now on waits. The
+  // thread's own current context stays what it is. Throws as record_point().
+  void put_on(CuStream stream) const;
+};
+
 class EndFlag {
  public:
-  EndFlag() = default;  // holds up nothing
+  EndFlag() = default;  // nothing can wait for it
   // Throws as Driver::check().
   EndFlag(const Driver& driver, CuDevice device);
-  EndFlag(EndFlag&& other) noexcept : taken_(std::exchange(other.taken_, {})) {}
+  EndFlag(EndFlag&& other) noexcept : wait_(std::exchange(other.wait_, {})) {}
   EndFlag& operator=(EndFlag&& other) noexcept {
-    std::swap(taken_, other.taken_);
+    std::swap(wait_, other.wait_);
     return *this;
   }
   ~EndFlag() { raise(); }
 
-  // What that stream of the GPU's primary context is given from now on waits for
-  // raise(). The thread's own current context stays what it is. Throws as
-  // record_point().
-  void hold_up(CuStream stream) const;
+  // Until raise().
+  const EndWait& wait() const noexcept { return wait_; }
 
-  // Lets all go on. Does nothing again.
+  // This is the end: all go on. Does nothing again.
   void raise() noexcept;
 
-  explicit operator bool() const noexcept { return taken_.word != nullptr; }
+  explicit operator bool() const noexcept { return wait_.word != nullptr; }
 
  private:
-  struct Taken {
-    const Driver* driver = nullptr;
-    CuContext context = nullptr;
-    CuDevice device = 0;
-    std::atomic<std::uint32_t>* word = nullptr;
-    std::uint32_t end = 0;  // its value then, of a rising count
-  };
   class Words;
 
-  Taken taken_;
+  EndWait wait_;
 };
 
 }  // namespace nixl_connect::paths::cuda

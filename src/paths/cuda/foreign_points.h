@@ -14,12 +14,6 @@
 
 namespace nixl_connect::paths::cuda {
 
-// A point in what a stream of another process was given, as its owner tells of it.
-struct ForeignPoint {
-  Instance owner{};
-  CuIpcHandle handle{};
-};
-
 class ForeignPoints {
  public:
   // At most so many are kept, besides those that somebody holds.

@@ -29,6 +29,12 @@ struct ForeignMemory {
   std::optional<CuIpcHandle> handle;  // of the one chunk; none: it comes as files
 };
 
+// The same of a point in what a stream was given (foreign_points.h).
+struct ForeignPoint {
+  Instance owner{};
+  CuIpcHandle handle{};
+};
+
 class ForeignMapping {
  public:
   // For the current context, `device` is its GPU. `files` of each chunk, unless it has

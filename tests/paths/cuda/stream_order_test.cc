@@ -22,7 +22,7 @@ using Cause = CopyFailure::Cause;
 class Brake {
  public:
   explicit Brake(const Session& session) : flag_(session.driver, 0) {
-    flag_.hold_up(session.stream());
+    flag_.wait().put_on(session.stream());
   }
   void release() { flag_.raise(); }
 
@@ -51,7 +51,7 @@ TEST_F(StreamPoints, AreOfTheDefaultStreamsToo) {
   for (const std::uintptr_t name : {0, 1, 2}) {
     const auto stream = reinterpret_cast<CuStream>(name);
     EndFlag flag(session.driver, 0);
-    flag.hold_up(stream);
+    flag.wait().put_on(stream);
     const auto point =
         record_point(session.driver, 0, stream, EventReach::kThisProcess);
     EXPECT_FALSE(point->has_come()) << name;
@@ -113,8 +113,8 @@ TEST_F(EndFlags, HoldStreamsUpUntilTheyAreRaised) {
   const Session session;
   const Session other;
   EndFlag flag(session.driver, 0);
-  flag.hold_up(session.stream());
-  flag.hold_up(other.stream());
+  flag.wait().put_on(session.stream());
+  flag.wait().put_on(other.stream());
   EXPECT_EQ(session.functions.stream_query(session.stream()), kCuNotReady);
   flag.raise();
   session.finish();
@@ -129,7 +129,7 @@ TEST_F(EndFlags, LetLateStreamsPassWhenTheirWordIsUsedAgain) {
   Brake brake(late);
   for (int i = 0; i < 5; ++i) {
     EndFlag flag(session.driver, 0);
-    flag.hold_up(late.stream());
+    flag.wait().put_on(late.stream());
     EndFlag moved = std::move(flag);
   }
   EndFlag unrelated(session.driver, 0);
@@ -141,7 +141,7 @@ TEST_F(EndFlags, DoNotHoldUpStreamsOfOtherGpus) {
   const Session session(1);
   EndFlag flag(session.driver, 0);
   const Session other(0);
-  flag.hold_up(other.stream());
+  flag.wait().put_on(other.stream());
   session.finish();
   flag.raise();
   other.finish();

@@ -95,6 +95,8 @@ void reset() {
   release_streams();
   wait_for_streams();
   set_peers(true);
+  set_event_handles(true);
+  set_loading_waits(false);
   for (CuDevice device = 0; device < kDevices; ++device) {
     poison(device, kCuSuccess);
     context_of(device)->peers = 0;

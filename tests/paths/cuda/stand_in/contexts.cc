@@ -15,6 +15,7 @@ namespace {
 
 std::array<CuContextObject, kDevices> contexts{{{.device = 0}, {.device = 1}}};
 std::atomic<bool> are_peers{true};
+std::atomic<bool> have_event_handles{true};
 thread_local std::vector<CuContext> stack;
 
 }  // namespace
@@ -32,6 +33,8 @@ bool can_reach(CuDevice device, CuDevice peer) {
 }
 
 void poison(CuDevice device, CuResult result) { context_of(device)->sticky = result; }
+
+void set_event_handles(bool are_there) { have_event_handles = are_there; }
 
 void set_peers(bool can_reach) { are_peers = can_reach; }
 
@@ -116,8 +119,10 @@ CuResult device_get_attribute(int* value, CuDeviceAttribute attribute,
       *value = 227 << 10;
       return kCuSuccess;
     case kCuPosixFdSupported:
-    case kCuIpcEventSupported:
       *value = 1;
+      return kCuSuccess;
+    case kCuIpcEventSupported:
+      *value = have_event_handles ? 1 : 0;
       return kCuSuccess;
   }
   return kCuInvalidValue;

@@ -47,6 +47,14 @@ void release_streams();
 // engine does anyhow. They do, unless told otherwise.
 void set_peers(bool can_reach);
 
+// Whether the devices' events have handles for other processes; they do, unless told
+// otherwise before the driver is asked.
+void set_event_handles(bool are_there);
+
+// Whether to load a module waits for all that streams have, as lazy loading may. It
+// does not, unless told otherwise.
+void set_loading_waits(bool does_wait);
+
 // Memory as cudaMallocAsync has it, which cannot be exported. Freed by cuMemFree.
 CuDevicePointer allocate_from_pool(CuDevice device, std::size_t size);
 

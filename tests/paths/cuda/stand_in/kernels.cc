@@ -3,6 +3,7 @@
 // The stand-in's kernels, which it knows by name: it cannot read the image of a module.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <mutex>
 #include <string_view>
@@ -103,7 +104,11 @@ std::array<CuFunctionObject, 4> kernels{{
 std::mutex launch_mutex;
 Launch launch;  // guarded by launch_mutex
 
+std::atomic<bool> does_loading_wait{false};
+
 }  // namespace
+
+void set_loading_waits(bool does_wait) { does_loading_wait = does_wait; }
 
 Launch last_launch() {
   const std::lock_guard lock(launch_mutex);
@@ -113,6 +118,7 @@ Launch last_launch() {
 CuResult module_load_data(CuModule* module, const void* image) {
   if (current_context() == nullptr) return kCuInvalidContext;
   if (image == nullptr) return kCuInvalidImage;
+  if (does_loading_wait) wait_for_streams();
   *module = new CuModuleObject{current_context()};
   return kCuSuccess;
 }

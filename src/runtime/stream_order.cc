@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/stream_order.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "nixl_connect/error.h"
+#include "runtime/gpus.h"
+#include "wire/nixl_blob.h"
+
+namespace nixl_connect::runtime {
+
+using paths::cuda::CuStream;
+using paths::cuda::DeviceFacts;
+using paths::cuda::EventReach;
+using paths::cuda::StreamPointPtr;
+
+namespace {
+
+CuStream handle_of(const CudaStream& stream) {
+  return static_cast<CuStream>(stream.handle);
+}
+
+// Of the memory; null if not a byte of it is on one.
+const DeviceFacts* gpu_of(Gpus& gpus, std::span<const Descriptor> descriptors) {
+  const auto found =
+      std::find_if(descriptors.begin(), descriptors.end(),
+                   [](const Descriptor& each) { return each.size() > 0; });
+  if (found == descriptors.end() || found->device().kind() != DeviceKind::kCuda)
+    return nullptr;
+  return gpus.facts_of(found->device().id());
+}
+
+StreamPointPtr record(Gpus& gpus, const DeviceFacts* gpu,
+                      const OperationOptions& options, EventReach reach) {
+  if (!options.stream || gpu == nullptr) return nullptr;
+  return record_point(*gpus.driver(), gpu->device, handle_of(*options.stream), reach);
+}
+
+// Who has it need not look at the event.
+bool has_key(const wire::Region& region) {
+  return region.memory == wire::MemoryType::kVram && !region.rkey.empty();
+}
+
+}  // namespace
+
+void check_stream(std::span<const Descriptor> descriptors,
+                  const OperationOptions& options) {
+  if (options.stream && descriptors[0].device().kind() != DeviceKind::kCuda)
+    throw Error(ErrorKind::kInvalidArgument,
+                "a stream orders operations on memory of a GPU, and this is " +
+                    to_string(descriptors[0].device()) + "; leave the stream out");
+}
+
+StreamPointPtr point_of(Gpus& gpus, std::span<const Descriptor> descriptors,
+                        const OperationOptions& options) {
+  return record(gpus, gpu_of(gpus, descriptors), options, EventReach::kThisProcess);
+}
+
+Readiness readiness_of(Gpus& gpus, std::span<const Descriptor> descriptors,
+                       const OperationOptions& options) {
+  const DeviceFacts* const gpu = gpu_of(gpus, descriptors);
+  if (gpu == nullptr) return {};
+  return {record(gpus, gpu, options,
+                 gpu->has_event_handles ? EventReach::kAllProcesses
+                                        : EventReach::kThisProcess),
+          gpu->uuid.bytes};
+}
+
+std::unique_ptr<StreamWaits> stream_waits_for(Gpus& gpus,
+                                              std::span<const Descriptor> descriptors) {
+  const DeviceFacts* const gpu = gpu_of(gpus, descriptors);
+  if (gpu == nullptr) return nullptr;
+  return std::make_unique<StreamWaits>(*gpus.driver(), gpu->device);
+}
+
+void Readiness::tell(wire::AgentMetadata& agent) const {
+  if (!point || point->has_come()) return;
+  if (!point->handle() ||
+      std::any_of(agent.regions.begin(), agent.regions.end(), has_key))
+    return point->await();
+  agent.extension->ready = wire::ReadyEvent{gpu, point->handle()->bytes};
+}
+
+void StreamWaits::add(const CudaStream& stream) {
+  paths::cuda::EndWait wait;
+  {
+    const std::lock_guard lock(mutex_);
+    if (has_ended_) return;
+    if (!flag_) flag_ = paths::cuda::EndFlag(driver_, number_);
+    wait = flag_.wait();
+  }
+  wait.put_on(handle_of(stream));
+}
+
+void StreamWaits::end() noexcept {
+  const std::lock_guard lock(mutex_);
+  has_ended_ = true;
+  flag_.raise();
+}
+
+}  // namespace nixl_connect::runtime

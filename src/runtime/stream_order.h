@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The order between the memory of an operation and streams of its user: what the
+// operation waits for, and what waits for its end. Only of memory of GPUs.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "nixl_connect/descriptor.h"
+#include "nixl_connect/options.h"
+#include "paths/cuda/end_flag.h"
+#include "paths/cuda/stream_points.h"
+#include "runtime/readiness.h"
+
+namespace nixl_connect::runtime {
+
+class Gpus;
+
+// Throws Error(kInvalidArgument) for a stream with memory of the host.
+void check_stream(std::span<const Descriptor> descriptors,
+                  const OperationOptions& options);
+
+// Where the stream of the options is now; null without one. On the thread of the
+// caller, which has a stream of CUDA's of its own. Throws as
+// paths::cuda::record_point().
+paths::cuda::StreamPointPtr point_of(Gpus& gpus,
+                                     std::span<const Descriptor> descriptors,
+                                     const OperationOptions& options);
+
+// The same, of memory that is exposed.
+Readiness readiness_of(Gpus& gpus, std::span<const Descriptor> descriptors,
+                       const OperationOptions& options);
+
+// Streams that wait for the end of one operation. Thread-safe; calls of the driver are
+// made outside of the lock, as they may block.
+class StreamWaits {
+ public:
+  // On memory of that GPU.
+  StreamWaits(const paths::cuda::Driver& driver, int number)
+      : driver_(driver), number_(number) {}
+
+  // Does nothing after end(). Throws as paths::cuda::EndWait::put_on().
+  void add(const CudaStream& stream);
+  void end() noexcept;
+
+ private:
+  const paths::cuda::Driver& driver_;
+  const int number_;
+
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  paths::cuda::EndFlag flag_;
+  bool has_ended_ = false;
+};
+
+// For an operation on them; null if they are not of a GPU, or of no bytes.
+std::unique_ptr<StreamWaits> stream_waits_for(Gpus& gpus,
+                                              std::span<const Descriptor> descriptors);
+
+}  // namespace nixl_connect::runtime
