@@ -40,7 +40,7 @@ endif()
 
 # nixl_connect_kernel(SOURCE DEPENDS file... EMBEDDED_IN file.cc DEFINITION NAME)
 # Compiles SOURCE for all GPUs, and defines NAME for the file of the same folder that takes
-# the result in. Does nothing without nvcc.
+# the result in, and NAME_GPUS, "80,90". Does nothing without nvcc.
 function(nixl_connect_kernel source)
   cmake_parse_arguments(arg "" "EMBEDDED_IN;DEFINITION" "DEPENDS" ${ARGN})
   if(NOT NIXL_CONNECT_CUDA_KERNELS OR NOT NIXL_CONNECT_GPUS)
@@ -53,6 +53,7 @@ function(nixl_connect_kernel source)
   # For GPUs to come.
   list(APPEND targets "--generate-code=arch=compute_${newest},code=compute_${newest}")
   set(compiled ${CMAKE_CURRENT_BINARY_DIR}/${source}.fatbin)
+  list(JOIN NIXL_CONNECT_GPUS "," gpus)
   add_custom_command(OUTPUT ${compiled}
     COMMAND ${NIXL_CONNECT_NVCC} ${NIXL_CONNECT_NVCC_FLAGS} -I${PROJECT_SOURCE_DIR}/src
             ${targets} -fatbin -Xfatbin=-compress-all -o ${compiled}
@@ -61,7 +62,7 @@ function(nixl_connect_kernel source)
     COMMENT "Compiling ${source} for GPUs"
     VERBATIM)
   set_source_files_properties(${arg_EMBEDDED_IN} PROPERTIES
-    COMPILE_DEFINITIONS ${arg_DEFINITION}="${compiled}"
+    COMPILE_DEFINITIONS "${arg_DEFINITION}=\"${compiled}\";${arg_DEFINITION}_GPUS=${gpus}"
     OBJECT_DEPENDS ${compiled}
     SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()

@@ -21,5 +21,6 @@ void bind_checks(nanobind::module_& module);
 void bind_threads(nanobind::module_& module);
 void bind_pins(nanobind::module_& module);
 void bind_log(nanobind::module_& module);
+void bind_gpus(nanobind::module_& module);
 
 }  // namespace nixl_connect::python

@@ -28,6 +28,7 @@ NB_MODULE(_native, module) {
   bind_operation(module);
   bind_connector(module);
   bind_plan(module);
+  bind_gpus(module);
 }
 
 }  // namespace nixl_connect::python

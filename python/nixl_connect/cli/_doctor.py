@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from .. import Connector, Descriptor, Plan
+from ._gpus import gpus, lines_of
 from ._machine import machine
 from ._neighbour import Memory, Neighbour
 from ._report import report_console
@@ -26,7 +27,7 @@ _PTRACE_SCOPES = (
 def examine(is_json: bool) -> None:
     """Prints it, for people or as one JSON object. Failure or an Error if not even two
     processes of this machine come together, ImportError without UCX."""
-    found = machine()
+    found = {**machine(), "gpus": gpus()}
     console = report_console()
     if not is_json:
         console.print(_table_of(found))
@@ -73,6 +74,7 @@ def _table_of(found: dict[str, Any]) -> Table:
             "not there" if scope is None else _PTRACE_SCOPES[scope],
         ),
         ("network devices", ", ".join(found["net_devices"])),
+        *lines_of(found["gpus"]),
         ("costs of the paths", found["costs_file"] or "usual figures"),
         *found["environment"].items(),
     ]

@@ -42,7 +42,7 @@ def machine() -> dict[str, Any]:
         "environment": {
             name: value
             for name, value in sorted(os.environ.items())
-            if name.startswith(("NIXL_CONNECT_", "UCX_"))
+            if name.startswith(("NIXL_CONNECT_", "UCX_", "CUDA_VISIBLE_DEVICES"))
         },
     }
 

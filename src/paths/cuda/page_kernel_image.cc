@@ -26,6 +26,15 @@ const void* page_kernel_image() noexcept {
 #endif
 }
 
+std::span<const int> page_kernel_capabilities() noexcept {
+#ifdef NIXL_CONNECT_PAGE_KERNEL
+  static constexpr int kCapabilities[] = {NIXL_CONNECT_PAGE_KERNEL_GPUS};
+  return kCapabilities;
+#else
+  return {};
+#endif
+}
+
 std::string_view why_no_page_kernel() noexcept {
   return has_page_kernel() ? "" : "this library was built without nvcc";
 }

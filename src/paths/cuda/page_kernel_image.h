@@ -3,6 +3,7 @@
 // The page kernel as nvcc has compiled it, if there was one. Constant; any thread.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 namespace nixl_connect::paths::cuda {
@@ -12,6 +13,9 @@ namespace nixl_connect::paths::cuda {
 const void* page_kernel_image() noexcept;
 
 inline bool has_page_kernel() noexcept { return page_kernel_image() != nullptr; }
+
+// The compute capabilities of the machine code, the newest last: 90 is 9.0.
+std::span<const int> page_kernel_capabilities() noexcept;
 
 // "this library was built without nvcc"; empty if it has one.
 std::string_view why_no_page_kernel() noexcept;
