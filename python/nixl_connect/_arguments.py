@@ -47,7 +47,7 @@ def check_metadata(metadata: object) -> None:
     """TypeError unless it is RdmaMetadata or pages of it."""
     if isinstance(metadata, (RdmaMetadata, RemotePages)):
         return
-    how = ""
+    name, how = type(metadata).__name__, ""
     if isinstance(metadata, (str, bytes, bytearray)):
         how = "; make it of the text: RdmaMetadata.model_validate_json(text)"
     elif isinstance(metadata, dict):
@@ -55,9 +55,7 @@ def check_metadata(metadata: object) -> None:
             "; make it of the dict: RdmaMetadata.model_validate(values), or of JSON: "
             "RdmaMetadata.model_validate_json(text)"
         )
-    raise TypeError(
-        f"remote_metadata is RdmaMetadata, not {type(metadata).__name__}{how}"
-    )
+    raise TypeError(f"remote_metadata is RdmaMetadata, not {name}{how}")
 
 
 def wrong_kind(metadata: RdmaMetadata | RemotePages, kind: OperationKind) -> str:

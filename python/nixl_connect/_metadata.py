@@ -129,7 +129,7 @@ def _with_advice(error: ValidationError) -> ValidationError:
         "json_invalid",
         "Invalid JSON: {error}. This is no whole metadata; send all of the text that "
         "operation.metadata().model_dump_json() gives",
-        first["ctx"],
+        first.get("ctx"),
     )
     return ValidationError.from_exception_data(
         error.title, [{"type": advice, "input": first["input"]}], "json"

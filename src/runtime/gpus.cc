@@ -61,8 +61,11 @@ std::shared_ptr<const DeviceAllocation> Gpus::allocation_of(
   auto found =
       paths::cuda::find_allocation(*gpus.driver, descriptor.ptr(), descriptor.size());
   if (!found) refuse(descriptor, "none of a GPU");
-  if (found->device != number)
-    refuse(descriptor, "on cuda:" + std::to_string(found->device));
+  if (found->device != number) {
+    const std::string device = to_string(Device(DeviceKind::kCuda, found->device));
+    refuse(descriptor,
+           "on " + device + "; describe it as of device \"" + device + "\"");
+  }
   return std::make_shared<const DeviceAllocation>(*std::move(found));
 }
 

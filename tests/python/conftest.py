@@ -9,6 +9,7 @@ from typing import Any
 
 import nixl_connect as nc
 import pytest
+import stand_in as gpus
 from sides import SilentPeer, silent_peer
 
 # No test depends on what was measured on this machine, nor do the processes it starts.
@@ -33,6 +34,15 @@ def peer() -> Iterator[nc.Connector]:
 def arrays(request: pytest.FixtureRequest) -> Any:
     """A package of arrays. What is used of it, both have."""
     return pytest.importorskip(request.param)
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> gpus.StandIn:
+    """GPUs that are not there. `./run test` has built their driver."""
+    file = gpus.find()
+    if file is None:
+        pytest.skip("the stand-in for CUDA's driver is not built: ./run test does it")
+    return gpus.StandIn(file)
 
 
 @pytest.fixture
