@@ -13,7 +13,15 @@ from typing import cast
 from ._errors import InvalidArgument
 from ._numbers import check_count
 
-_KNOWN = ("local", "host.map", "host.cma", "cuda.peer", "ucx", "host")
+_KNOWN = (
+    "local",
+    "host.map",
+    "host.cma",
+    "cuda.peer",
+    "cuda.staged",
+    "ucx",
+    "host",
+)
 
 NativeRules = tuple[
     list[str] | None,
@@ -107,7 +115,7 @@ def _check_known(option: str, name: object) -> None:
     if name not in _KNOWN:
         raise InvalidArgument(
             f'{option} names the path "{name}"; the paths are local, host.map, '
-            "host.cma, cuda.peer and ucx, and host stands for all but ucx"
+            "host.cma, cuda.peer, cuda.staged and ucx, and host stands for all but ucx"
         )
 
 

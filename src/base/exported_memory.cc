@@ -7,6 +7,8 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <set>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -20,6 +22,7 @@ struct Known {
   std::atomic<std::size_t> count{0};  // so that who has none pays nothing
   std::mutex mutex;
   std::map<std::uintptr_t, ExportedMemory::Place> by_address;
+  std::set<const std::function<void(std::uint64_t)>*> watches;
 };
 
 // Alive until the process ends, as memory may go very late.
@@ -65,6 +68,7 @@ ExportedMemory::~ExportedMemory() {
     const std::lock_guard lock(known().mutex);
     known().by_address.erase(reinterpret_cast<std::uintptr_t>(memory_.data()));
     known().count = known().by_address.size();
+    for (const auto* const goes : known().watches) (*goes)(id_);
   }
   if (may_give_back_)
     ::fallocate(memory_.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
@@ -81,6 +85,17 @@ std::optional<ExportedMemory::Place> ExportedMemory::find(std::uintptr_t address
   const std::size_t offset = address - place.address;
   if (offset > place.size || size > place.size - offset) return std::nullopt;
   return place;
+}
+
+ExportedMemory::Watch::Watch(std::function<void(std::uint64_t)> goes)
+    : goes_(std::move(goes)) {
+  const std::lock_guard lock(known().mutex);
+  known().watches.insert(&goes_);
+}
+
+ExportedMemory::Watch::~Watch() {
+  const std::lock_guard lock(known().mutex);
+  known().watches.erase(&goes_);
 }
 
 // A copy, made while the piece cannot go: its number could mean another file next.

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,20 @@ class ExportedMemory {
   };
   // The piece that holds these bytes, if one does.
   static std::optional<Place> find(std::uintptr_t address, std::size_t size);
+
+  // Is told the ids of the pieces that go, from whatever threads; each call is quick
+  // and uses nothing of this file. None is under way any more when the watch is
+  // destroyed.
+  class Watch {
+   public:
+    explicit Watch(std::function<void(std::uint64_t id)> goes);
+    ~Watch();
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+   private:
+    const std::function<void(std::uint64_t id)> goes_;
+  };
 
   // A descriptor of the piece's own file, for a peer. None (-1) if there is no such
   // piece, or no descriptor left.

@@ -30,6 +30,7 @@ struct Costs {
                                       PathCosts{1'000, 50, 10, 60},     // host.map
                                       PathCosts{2'500, 1'500, 6, 40},   // host.cma
                                       PathCosts{10'000, 20, 300, 300},  // cuda.peer
+                                      PathCosts{10'000, 50, 55, 55},    // cuda.staged
                                       PathCosts{4'000, 3'000, 4.5, 4.5}};
 
   // Copies through maps of so many bytes go around the caches.

@@ -22,8 +22,8 @@ PathSet paths_named(std::string_view name, const char* option) {
   if (found.is_empty())
     throw Error(ErrorKind::kInvalidArgument,
                 std::string(option) + " names the path \"" + std::string(name) +
-                    "\"; the paths are local, host.map, host.cma, cuda.peer and ucx, "
-                    "and host stands for all but ucx");
+                    "\"; the paths are local, host.map, host.cma, cuda.peer, "
+                    "cuda.staged and ucx, and host stands for all but ucx");
   return found;
 }
 

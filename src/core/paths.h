@@ -10,18 +10,26 @@
 
 namespace nixl_connect::core {
 
-enum class Path : std::uint8_t { kLocal, kHostMap, kHostCma, kCudaPeer, kUcx };
+enum class Path : std::uint8_t {
+  kLocal,
+  kHostMap,
+  kHostCma,
+  kCudaPeer,
+  kCudaStaged,
+  kUcx
+};
 
-constexpr std::size_t kPaths = 5;
-constexpr std::array<Path, kPaths> kAllPaths{
-    Path::kLocal, Path::kHostMap, Path::kHostCma, Path::kCudaPeer, Path::kUcx};
+constexpr std::size_t kPaths = 6;
+constexpr std::array<Path, kPaths> kAllPaths{Path::kLocal,      Path::kHostMap,
+                                             Path::kHostCma,    Path::kCudaPeer,
+                                             Path::kCudaStaged, Path::kUcx};
 
 constexpr std::size_t index_of(Path path) { return static_cast<std::size_t>(path); }
 
 // As users read and write it.
 constexpr std::string_view name_of(Path path) {
-  constexpr std::array<std::string_view, kPaths> kNames{"local", "host.map", "host.cma",
-                                                        "cuda.peer", "ucx"};
+  constexpr std::array<std::string_view, kPaths> kNames{
+      "local", "host.map", "host.cma", "cuda.peer", "cuda.staged", "ucx"};
   return kNames[index_of(path)];
 }
 

@@ -2,6 +2,7 @@
 #include "core/plan.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace nixl_connect::core {
 namespace {
@@ -23,6 +24,15 @@ Obstacle obstacle_of_host_memory(const Facts& facts) {
   if (is_all(Memory::kGpu, facts)) return Obstacle::kNone;
   return is_all(Memory::kHost, facts) ? Obstacle::kHostMemory
                                       : Obstacle::kSomeHostMemory;
+}
+
+// And against that between the two.
+Obstacle obstacle_of_same_memory(const Facts& facts) {
+  if (is_all(Memory::kHost, facts)) return Obstacle::kHostMemory;
+  if (is_all(Memory::kGpu, facts)) return Obstacle::kGpuMemory;
+  return facts.local_memory == Memory::kMixed || facts.remote_memory == Memory::kMixed
+             ? Obstacle::kMixedMemory
+             : Obstacle::kNone;
 }
 
 Obstacle obstacle_of_ucx(const Facts& facts) {
@@ -82,6 +92,13 @@ Obstacle obstacle_of_cma(const Facts& facts) {
   return facts.is_cma_refused ? Obstacle::kNotPermitted : obstacle_of_end(facts);
 }
 
+// That of GPUs which another process has.
+Obstacle obstacle_of_export(const Facts& facts) {
+  if (facts.gpus.exported == Facts::Exported::kNone) return Obstacle::kNotExported;
+  if (facts.gpus.exported == Facts::Exported::kSome) return Obstacle::kPartlyExported;
+  return Obstacle::kNone;
+}
+
 // Memory of this process is there without being opened, as long as it is exposed.
 Obstacle obstacle_of_peer(const Facts& facts) {
   const Facts::Gpus& gpus = facts.gpus;
@@ -92,15 +109,50 @@ Obstacle obstacle_of_peer(const Facts& facts) {
     return facts.is_exposed_here ? Obstacle::kNone : Obstacle::kNotExposed;
   if (!facts.are_leases_seen && is_of_another_user(facts))
     return Obstacle::kAnotherUser;
-  if (gpus.exported == Facts::Exported::kNone) return Obstacle::kNotExported;
-  if (gpus.exported == Facts::Exported::kSome) return Obstacle::kPartlyExported;
-  return obstacle_of_leases(facts);
+  const Obstacle of_export = obstacle_of_export(facts);
+  return of_export == Obstacle::kNone ? obstacle_of_leases(facts) : of_export;
+}
+
+// On whichever side the host's memory is.
+Obstacle obstacle_of_pinning(const Facts& facts) {
+  const bool is_allocated = facts.remote_memory == Memory::kHost
+                                ? facts.exported == Facts::Exported::kAll
+                                : facts.is_local_allocated;
+  if (!is_allocated) return Obstacle::kPlainMemory;
+  return facts.gpus.is_staging_refused ? Obstacle::kStagingRefused : Obstacle::kNone;
+}
+
+Obstacle obstacle_of_staged(const Facts& facts) {
+  const Facts::Gpus& gpus = facts.gpus;
+  if (!gpus.has_driver) return Obstacle::kNoDriver;
+  if (!gpus.are_in_reach) return Obstacle::kOutOfReach;
+  const Obstacle of_pinning = obstacle_of_pinning(facts);
+  if (facts.where == Facts::Where::kThisProcess)
+    return facts.is_exposed_here ? of_pinning : Obstacle::kNotExposed;
+  if (!facts.are_leases_seen && is_of_another_user(facts))
+    return Obstacle::kAnotherUser;
+  if (facts.remote_memory == Memory::kGpu)
+    if (const Obstacle of_export = obstacle_of_export(facts);
+        of_export != Obstacle::kNone)
+      return of_export;
+  return of_pinning == Obstacle::kNone ? obstacle_of_leases(facts) : of_pinning;
+}
+
+// Of the kinds of memory that it is not for.
+Obstacle obstacle_of_memory(Path path, const Facts& facts) {
+  switch (path) {
+    case Path::kCudaPeer:
+      return obstacle_of_host_memory(facts);
+    case Path::kCudaStaged:
+      return obstacle_of_same_memory(facts);
+    default:
+      return obstacle_of_gpu_memory(facts);
+  }
 }
 
 Obstacle obstacle_of(Path path, const Facts& facts) {
   if (path == Path::kUcx) return obstacle_of_ucx(facts);
-  const Obstacle of_memory = path == Path::kCudaPeer ? obstacle_of_host_memory(facts)
-                                                     : obstacle_of_gpu_memory(facts);
+  const Obstacle of_memory = obstacle_of_memory(path, facts);
   if (of_memory != Obstacle::kNone) return of_memory;
   if (const Obstacle of_host = obstacle_of_host(facts); of_host != Obstacle::kNone)
     return of_host;
@@ -111,6 +163,8 @@ Obstacle obstacle_of(Path path, const Facts& facts) {
       return obstacle_of_map(facts);
     case Path::kCudaPeer:
       return obstacle_of_peer(facts);
+    case Path::kCudaStaged:
+      return obstacle_of_staged(facts);
     default:
       return obstacle_of_cma(facts);
   }
@@ -137,6 +191,8 @@ Facts::Gpus::Cause cause_of(Obstacle obstacle, const Facts::Gpus& gpus) {
       return gpus.why_not_exported;
     case Obstacle::kOpenRefused:
       return gpus.why_refused;
+    case Obstacle::kStagingRefused:
+      return gpus.why_staging_refused;
     default:
       return nullptr;
   }
@@ -147,7 +203,7 @@ Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_
   // What a range costs a copy engine.
   constexpr double kEngineRangeNs = 3'000;
   PathCosts of_path = costs.of(path);
-  if (path == Path::kCudaPeer) {
+  if (path == Path::kCudaPeer || path == Path::kCudaStaged) {
     // A GPU moves no more with the threads of this process.
     work.threads = 1;
     if (!may_use_sm) of_path.range_ns = std::max(of_path.range_ns, kEngineRangeNs);
@@ -182,7 +238,10 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   const auto is_usable = [&](Path path) {
     return verdict(path).obstacle == Obstacle::kNone;
   };
-  choice.gpu_cause = cause_of(verdict(Path::kCudaPeer).obstacle, facts.gpus);
+  // One of the two is for other memory.
+  for (const Path path : {Path::kCudaPeer, Path::kCudaStaged})
+    if (auto cause = cause_of(verdict(path).obstacle, facts.gpus))
+      choice.gpu_cause = std::move(cause);
   if (!rules.ordered.empty()) {
     const auto first =
         std::find_if(rules.ordered.begin(), rules.ordered.end(), is_usable);
@@ -203,7 +262,8 @@ bool is_of_options(Obstacle obstacle) {
 }
 
 bool is_of_other_memory(Obstacle obstacle) {
-  return obstacle == Obstacle::kGpuMemory || obstacle == Obstacle::kHostMemory;
+  return obstacle == Obstacle::kGpuMemory || obstacle == Obstacle::kSomeGpuMemory ||
+         obstacle == Obstacle::kHostMemory || obstacle == Obstacle::kSomeHostMemory;
 }
 
 bool is_only_ucx_left(const Choice& choice, const PathRules& rules) {
@@ -217,10 +277,9 @@ bool is_only_ucx_left(const Choice& choice, const PathRules& rules) {
     if (obstacle == Obstacle::kNone) return false;
     // A peer in another process is never in this one, nor is memory ever of another
     // kind: no answer to what was asked.
-    is_asked_for =
-        is_asked_for &&
-        (is_of_options(obstacle) || obstacle == Obstacle::kAnotherProcess ||
-         is_of_other_memory(obstacle) || obstacle == Obstacle::kSomeGpuMemory);
+    is_asked_for = is_asked_for &&
+                   (is_of_options(obstacle) || obstacle == Obstacle::kAnotherProcess ||
+                    is_of_other_memory(obstacle));
   }
   return !is_asked_for;
 }

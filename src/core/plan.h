@@ -47,6 +47,9 @@ struct Facts {
   enum class Exported : std::uint8_t { kNone, kSome, kAll };
   Exported exported = Exported::kNone;
   bool is_map_refused = false;  // it could not be mapped
+  // The local memory is all of Connector::allocate(). Found out only if it is the
+  // host's and the peer's is of GPUs.
+  bool is_local_allocated = false;
 
   bool is_exposed_here = false;  // by a Connector of this process, at this moment
 
@@ -62,6 +65,8 @@ struct Facts {
     bool are_in_reach = true;  // of each other, as far as this process sees them
     bool is_open_refused = false;
     Cause why_refused;
+    bool is_staging_refused = false;  // the host's memory could not be pinned
+    Cause why_staging_refused;
     bool are_known_to_ucx = false;  // this process's UCX can carry their memory
 
     bool operator==(const Gpus&) const = default;
@@ -102,6 +107,9 @@ enum class Obstacle : std::uint8_t {
   kPartlyExported,
   kOpenRefused,
   kUnknownToUcx,
+  kMixedMemory,
+  kPlainMemory,  // of the host, which is to be pinned
+  kStagingRefused,
 };
 
 // Whether it is the user's own: the path itself could carry the bytes.
@@ -122,7 +130,7 @@ struct Choice {
   std::size_t ranges = 0;
   bool is_neighbour = false;  // the peer is one of ours on this host
   std::shared_ptr<const base::Refusal> cma_refusal;  // as in Facts
-  Facts::Gpus::Cause gpu_cause;                      // of what stands against cuda.peer
+  Facts::Gpus::Cause gpu_cause;  // of what stands against paths of GPUs
 };
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,

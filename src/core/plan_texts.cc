@@ -32,9 +32,18 @@ Texts texts_of_gpus(Obstacle obstacle) {
     case Obstacle::kHostMemory:
       return {"the memory is the host's", ""};
     case Obstacle::kSomeHostMemory:
-      return {"some of the memory is the host's, which this version does not stage",
-              "let both sides be memory of GPUs, and copy it to or from the host's "
-              "apart"};
+      return {"some of the memory is the host's", ""};
+    case Obstacle::kMixedMemory:
+      return {"one side has memory of GPUs and of the host",
+              "let each side of an operation be all of a GPU or all of the host"};
+    case Obstacle::kPlainMemory:
+      return {"the host's memory was not all allocated by Connector::allocate()",
+              "take memory of Connector::allocate() (nixl_connect.empty()) for the "
+              "host's side, of at most 32 allocations in one operation"};
+    case Obstacle::kStagingRefused:
+      return {"the host's memory could not be mapped and pinned for the GPU",
+              "ask for new metadata: the memory may be gone; or let the GPU have less "
+              "to pin"};
     case Obstacle::kNoDriver:
       return {"no CUDA driver",
               "let this process have the driver and a GPU (containers: the NVIDIA "
@@ -152,6 +161,10 @@ std::string slowness_text(double predicted, double asked) {
          " GB/s, the options ask for " + rate_text(asked, digits);
 }
 
+bool is_of_gpus(Path path) {
+  return path == Path::kCudaPeer || path == Path::kCudaStaged;
+}
+
 PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules) {
   const Verdict& verdict = choice.verdicts[index_of(path)];
   const Texts texts = texts_of(verdict.obstacle);
@@ -165,7 +178,7 @@ PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules
     estimate.obstacle += ": " + choice.cma_refusal->cause;
     estimate.remedy = choice.cma_refusal->remedy;
   }
-  if (path == Path::kCudaPeer && choice.gpu_cause)
+  if (choice.gpu_cause && is_of_gpus(path) && !is_of_other_memory(verdict.obstacle))
     estimate.obstacle = verdict.obstacle == Obstacle::kNoDriver
                             ? *choice.gpu_cause
                             : estimate.obstacle + ": " + *choice.gpu_cause;
@@ -249,7 +262,7 @@ std::string duration_text(std::chrono::nanoseconds time) {
 
 std::string line_of(const PathEstimate& each, bool is_taken) {
   std::array<char, 96> text{};
-  std::snprintf(text.data(), text.size(), "  %-9s %10s %8.1f GB/s", each.path.c_str(),
+  std::snprintf(text.data(), text.size(), "  %-11s %10s %8.1f GB/s", each.path.c_str(),
                 duration_text(each.time).c_str(), each.gbps);
   std::string line = each.time.count() > 0 ? text.data() : "  " + each.path;
   if (is_taken) line += "  taken";

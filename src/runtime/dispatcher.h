@@ -171,6 +171,7 @@ class Dispatcher {
   void gpu_copy_ended(core::OperationId operation);
   void stop_gpu_copy(core::OperationId operation, const Running& running);
   void release_streams_of_stuck();
+  void go_without_staging(core::OperationId operation, const std::string& why_not);
   void forget_gpu_memory_of(core::PeerId peer);
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);
@@ -194,7 +195,7 @@ class Dispatcher {
   Peers peers_;
   Outbox outbox_;
   Fetches fetches_;
-  const GpuPaths gpu_paths_;
+  GpuPaths gpu_paths_;
   const HostPaths host_paths_;
   const std::function<void()> wake_;
   paths::host::CopyPool copies_;

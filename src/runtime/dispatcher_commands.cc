@@ -34,9 +34,11 @@ void Dispatcher::start(core::OperationId operation) {
 // Memory of the peer is on its way, by which the transfer may take a better path.
 bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
   Peer* const peer = peers_.find(running.peer);
-  return running.path == core::Path::kHostMap && peer != nullptr &&
-         running.agent->extension() &&
-         fetches_.hold(operation, *peer, movement_of(running), time_);
+  if (peer == nullptr || !running.agent->extension()) return false;
+  const bool is_by_maps =
+      running.path == core::Path::kHostMap ||
+      (running.path == core::Path::kCudaStaged && !peer->is_in_this_process());
+  return is_by_maps && fetches_.hold(operation, *peer, movement_of(running), time_);
 }
 
 void Dispatcher::carry_out(const core::StopTransfer& command) {
@@ -148,7 +150,7 @@ paths::ucx::Endpoint& Dispatcher::endpoint(const Running& running) {
 void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
   while (running.path != core::Path::kUcx) {
     if (try_start_copy(operation, running)) return;
-    running.failed_paths.add(running.path);
+    running.closed.paths.add(running.path);
     choose_again(running);
   }
   paths::ucx::Endpoint& to = endpoint(running);

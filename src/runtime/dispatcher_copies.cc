@@ -87,8 +87,8 @@ void Dispatcher::choose_again(Running& running) {
   Peer* const peer = peers_.find(running.peer);
   if (peer == nullptr)
     throw Error(ErrorKind::kDisconnected, "the peer is gone; ask it for new metadata");
-  const core::Choice choice = host_paths_.choose(movement_of(running), *peer,
-                                                 running.rules, running.failed_paths);
+  const core::Choice choice =
+      host_paths_.choose(movement_of(running), *peer, running.rules, running.closed);
   settle(*running.state, *peer, choice, running.rules);
   if (!choice.path)
     throw Error(ErrorKind::kUnsupported, core::why_none(running.state->explain()));
@@ -105,7 +105,7 @@ bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
     core_.transfer_ended(operation, std::nullopt, 0, state.path(), time_);
     return true;
   }
-  if (running.path == core::Path::kCudaPeer)
+  if (running.path == core::Path::kCudaPeer || running.path == core::Path::kCudaStaged)
     return try_start_gpu_copy(operation, running, *peer);
   running.copy =
       host_paths_.copy(running.path, movement_of(running), *peer, state.bytes());
@@ -152,7 +152,7 @@ void Dispatcher::start_over(core::OperationId operation) {
   Running& running = running_.at(operation);
   if (Peer* const peer = peers_.find(running.peer); peer != nullptr)
     peer->set_cma_refused();
-  running.failed_paths.add(core::Path::kHostCma);
+  running.closed.paths.add(core::Path::kHostCma);
   carry_out(core::StartTransfer{operation});
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Copies between GPUs, which a thread of their own carries out.
+// Copies between GPUs, or to and from them, which a thread of their own carries out.
 #include "paths/cuda/copy_thread.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
@@ -14,8 +14,8 @@ bool Dispatcher::try_start_gpu_copy(core::OperationId operation, Running& runnin
                                     Peer& peer) {
   const paths::cuda::Driver* const driver = resources_.gpus.driver();
   if (driver == nullptr) return false;
-  running.gpu_copy = gpu_paths_.copy(movement_of(running), peer.is_in_this_process(),
-                                     running.rules, running.state->bytes());
+  running.gpu_copy = gpu_paths_.copy(movement_of(running), peer, running.rules,
+                                     running.state->bytes());
   if (!running.gpu_copy) return false;
   if (!gpu_copies_)
     gpu_copies_ = std::make_unique<paths::cuda::CopyThread>(*driver, wake_);
@@ -44,6 +44,9 @@ void Dispatcher::gpu_copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.gpu_copy);
   peers_.see_if_left(running.peer);
+  if (copy->failure() && copy->failure()->cause == CopyFailure::Cause::kNotPinned &&
+      !copy->was_stopped())
+    return go_without_staging(operation, copy->failure()->message);
   std::string path(core::name_of(running.path));
   running.state->set_path(path);
   std::optional<core::Failure> failure;
@@ -69,6 +72,21 @@ void Dispatcher::release_streams_of_stuck() {
       found->second.state->release_streams();
     stopped_gpu_copies_.pop_front();
   }
+}
+
+// Nothing has been moved yet.
+void Dispatcher::go_without_staging(core::OperationId operation,
+                                    const std::string& why_not) {
+  Running& running = running_.at(operation);
+  running.closed.paths.add(running.path);
+  running.closed.why_not_staged = std::make_shared<const std::string>(why_not);
+  try {
+    choose_again(running);
+  } catch (const Error& error) {
+    return core_.transfer_ended(operation, core::Failure{error.kind(), error.what()}, 0,
+                                {}, time_);
+  }
+  carry_out(core::StartTransfer{operation});
 }
 
 // What copies still use stays until they have ended.

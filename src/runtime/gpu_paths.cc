@@ -12,11 +12,13 @@
 #include "paths/cuda/stream_points.h"
 #include "runtime/gpus.h"
 #include "runtime/host_paths.h"
+#include "runtime/peers.h"
 
 namespace nixl_connect::runtime {
 namespace {
 
 using core::Facts;
+using paths::cuda::CopyRoute;
 using paths::cuda::CopyWork;
 using paths::cuda::ForeignMemory;
 
@@ -121,41 +123,9 @@ void wait_for_owner(const Movement& movement, bool is_own, CopyWork& work) {
   }
 }
 
-}  // namespace
-
-void GpuPaths::add_facts(const Movement& movement, bool is_own, Facts& facts) const {
-  const std::optional<int> gpu = local_gpu(movement);
-  facts.local_memory = gpu ? Facts::Memory::kGpu : Facts::Memory::kHost;
-  facts.remote_memory = remote_kind(movement.remote, facts.local_memory);
-  // Nothing is asked of the driver for what cannot be.
-  if (!gpu || facts.remote_memory != Facts::Memory::kGpu) return;
-  facts.gpus.has_driver = gpus_.driver() != nullptr;
-  if (!facts.gpus.has_driver) facts.gpus.why_no_driver = gpus_.why_no_driver();
-  if (!facts.gpus.has_driver || !movement.agent.extension()) return;
-  const Needed needed = needed_by(movement);
-  facts.gpus.exported = needed.exported;
-  if (needed.exported != Facts::Exported::kAll)
-    facts.gpus.why_not_exported = std::make_shared<const std::string>(
-        "it is of a pool (cudaMallocAsync) or was mapped (cuMemMap, as torch's "
-        "expandable segments are), which this version does not open");
-  facts.gpus.are_in_reach = std::all_of(
-      needed.exports.begin(), needed.exports.end(),
-      [&](const wire::GpuExport* each) { return gpus_.can_reach(*gpu, each->gpu); });
-  // Such memory lets other GPUs in only if its owner has said so: to try would poison
-  // the context.
-  if (is_own && needed.exported != Facts::Exported::kAll &&
-      has_other_gpus(movement, *gpu))
-    facts.gpus.are_in_reach = false;
-}
-
-std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
-    const Movement& movement, bool is_own, const core::PathRules& rules,
-    std::atomic<std::uint64_t>& progress) const {
+// And other GPUs of this process, in whose memory some of them are.
+void add_ranges(const Movement& movement, bool is_own, CopyWork& work) {
   const bool is_read = movement.kind == OperationKind::kRead;
-  CopyWork work;
-  work.may_use_kernels = rules.may_use_sm;
-  work.max_blocks = rules.max_blocks;
-  work.device = local_gpu(movement).value_or(0);
   for (std::size_t i = 0; i < movement.local.size(); ++i) {
     const LocalRange& local = movement.local[i];
     const RemoteRange& remote = movement.remote[i];
@@ -164,30 +134,109 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
       work.ranges.push_back({remote.address, local.ptr(), local.size()});
     else
       work.ranges.push_back({local.ptr(), remote.address, local.size()});
+    if (!is_own || !is_of_gpu(remote)) continue;
     const auto device = static_cast<paths::cuda::CuDevice>(remote.region->device_id);
     auto& peers = work.peers;
-    if (is_own && device != work.device &&
+    if (device != work.device &&
         std::find(peers.begin(), peers.end(), device) == peers.end())
       peers.push_back(device);
   }
+}
+
+}  // namespace
+
+void GpuPaths::add_facts(const Movement& movement, bool is_own, Facts& facts) const {
+  const std::optional<int> gpu = local_gpu(movement);
+  facts.local_memory = gpu ? Facts::Memory::kGpu : Facts::Memory::kHost;
+  facts.remote_memory = remote_kind(movement.remote, facts.local_memory);
+  // Nothing is asked of the driver for what cannot be.
+  if (facts.remote_memory == Facts::Memory::kMixed ||
+      (!gpu && facts.remote_memory == Facts::Memory::kHost))
+    return;
+  facts.gpus.has_driver = gpus_.driver() != nullptr;
+  if (!facts.gpus.has_driver) facts.gpus.why_no_driver = gpus_.why_no_driver();
+  if (!facts.gpus.has_driver || !movement.agent.extension()) return;
+  if (!gpu) facts.is_local_allocated = is_allocated(movement.local);
+  if (facts.remote_memory == Facts::Memory::kHost) return;
+  const Needed needed = needed_by(movement);
+  facts.gpus.exported = needed.exported;
+  if (needed.exported != Facts::Exported::kAll)
+    facts.gpus.why_not_exported = std::make_shared<const std::string>(
+        "it is of a pool (cudaMallocAsync) or was mapped (cuMemMap, as torch's "
+        "expandable segments are), which this version does not open");
+  const int copying = copying_gpu(movement, is_own);
+  facts.gpus.are_in_reach = std::all_of(
+      needed.exports.begin(), needed.exports.end(),
+      [&](const wire::GpuExport* each) { return gpus_.can_reach(copying, each->gpu); });
+  // Such memory lets other GPUs in only if its owner has said so: to try would poison
+  // the context.
+  if (is_own && needed.exported != Facts::Exported::kAll &&
+      has_other_gpus(movement, copying))
+    facts.gpus.are_in_reach = false;
+}
+
+// That of the local memory, or else that of the peer's, if this process sees it.
+int GpuPaths::copying_gpu(const Movement& movement, bool is_own) const {
+  if (const auto local = local_gpu(movement)) return *local;
+  const auto found = std::find_if(
+      movement.remote.begin(), movement.remote.end(),
+      [](const RemoteRange& range) { return range.size > 0 && is_of_gpu(range); });
+  if (is_own && found != movement.remote.end())
+    return static_cast<int>(found->region->device_id);
+  const Needed needed = needed_by(movement);
+  if (needed.exports.empty()) return 0;
+  return gpus_.number_of(needed.exports.front()->gpu).value_or(0);
+}
+
+std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
+    const Movement& movement, Peer& peer, const core::PathRules& rules,
+    std::atomic<std::uint64_t>& progress) {
+  const bool is_own = peer.is_in_this_process();
+  const bool is_remote_of_gpu =
+      remote_kind(movement.remote, Facts::Memory::kGpu) == Facts::Memory::kGpu;
+  CopyWork work;
+  work.may_use_kernels = rules.may_use_sm;
+  work.max_blocks = rules.max_blocks;
+  work.device = copying_gpu(movement, is_own);
+  add_ranges(movement, is_own, work);
   if (movement.after) work.after.push_back(movement.after);
   wait_for_owner(movement, is_own, work);
-  bool is_within_gpu = work.peers.empty();
-  if (!is_own) {
-    const Needed needed = needed_by(movement);
-    if (needed.exported != Facts::Exported::kAll) return nullptr;
-    work.foreign_side =
-        is_read ? CopyWork::Foreign::kSources : CopyWork::Foreign::kTargets;
-    for (const wire::GpuExport* const each : needed.exports)
-      work.foreign.push_back(foreign_part(*each, movement.agent.extension()->instance));
-    is_within_gpu = std::all_of(
-        needed.exports.begin(), needed.exports.end(),
-        [&](const wire::GpuExport* each) { return gpus_.is(work.device, each->gpu); });
-  }
-  using paths::cuda::CopyRoute;
-  work.route = is_read ? CopyRoute::kFromPeer : CopyRoute::kToPeer;
-  if (is_within_gpu) work.route = CopyRoute::kWithinGpu;
+  work.route =
+      movement.kind == OperationKind::kRead ? CopyRoute::kFromPeer : CopyRoute::kToPeer;
+  if (is_own && work.peers.empty()) work.route = CopyRoute::kWithinGpu;
+  if (!is_own && is_remote_of_gpu && !add_foreign(movement, work)) return nullptr;
+  const bool has_host_side = !local_gpu(movement) || !is_remote_of_gpu;
+  if (has_host_side && !add_host_side(movement, peer, work)) return nullptr;
   return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
+}
+
+// False if the peer's memory cannot be opened.
+bool GpuPaths::add_foreign(const Movement& movement, CopyWork& work) const {
+  const Needed needed = needed_by(movement);
+  if (needed.exported != Facts::Exported::kAll) return false;
+  work.foreign_side = movement.kind == OperationKind::kRead
+                          ? CopyWork::Foreign::kSources
+                          : CopyWork::Foreign::kTargets;
+  for (const wire::GpuExport* const each : needed.exports)
+    work.foreign.push_back(foreign_part(*each, movement.agent.extension()->instance));
+  if (std::all_of(needed.exports.begin(), needed.exports.end(),
+                  [&](const wire::GpuExport* each) {
+                    return gpus_.is(work.device, each->gpu);
+                  }))
+    work.route = CopyRoute::kWithinGpu;
+  return true;
+}
+
+// False if the host's memory cannot be mapped.
+bool GpuPaths::add_host_side(const Movement& movement, Peer& peer, CopyWork& work) {
+  const bool is_read = movement.kind == OperationKind::kRead;
+  const bool is_local_of_gpu = local_gpu(movement).has_value();
+  const bool is_from_host = is_read == is_local_of_gpu;
+  work.host_side =
+      is_from_host ? CopyWork::HostSide::kSources : CopyWork::HostSide::kTargets;
+  work.route = is_from_host ? CopyRoute::kFromHost : CopyRoute::kToHost;
+  if (peer.is_in_this_process() || !is_local_of_gpu) return host_sides_.map_own(work);
+  return HostSides::map_of_peer(peer, *movement.agent.extension(), work);
 }
 
 }  // namespace nixl_connect::runtime

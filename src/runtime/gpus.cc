@@ -106,22 +106,24 @@ std::optional<wire::GpuExport> Gpus::export_of(const DeviceAllocation& allocatio
 }
 
 bool Gpus::is(int number, const wire::GpuUuid& other) {
+  return number_of(other) == number;
+}
+
+std::optional<int> Gpus::number_of(const wire::GpuUuid& gpu) {
   const auto& devices = opened().devices;
-  return std::any_of(devices.begin(), devices.end(), [&](const DeviceFacts& each) {
-    return each.device == number && each.uuid.bytes == other;
-  });
+  const auto found =
+      std::find_if(devices.begin(), devices.end(),
+                   [&](const DeviceFacts& each) { return each.uuid.bytes == gpu; });
+  if (found == devices.end()) return std::nullopt;
+  return found->device;
 }
 
 bool Gpus::can_reach(int number, const wire::GpuUuid& other) {
-  const Opened& gpus = opened();
-  const auto found =
-      std::find_if(gpus.devices.begin(), gpus.devices.end(),
-                   [&](const DeviceFacts& each) { return each.uuid.bytes == other; });
-  if (found == gpus.devices.end()) return true;
+  const std::optional<int> found = number_of(other);
+  if (!found) return true;
   const std::lock_guard lock(mutex_);
-  const auto [known, is_new] = reach_.try_emplace({number, found->device});
-  if (is_new)
-    known->second = paths::cuda::can_reach(*gpus.driver, number, found->device);
+  const auto [known, is_new] = reach_.try_emplace({number, *found});
+  if (is_new) known->second = paths::cuda::can_reach(*opened().driver, number, *found);
   return known->second;
 }
 

@@ -52,6 +52,10 @@ class Gpus {
   std::optional<wire::GpuExport> export_of(
       const paths::cuda::DeviceAllocation& allocation);
 
+  // The number of that GPU here; none if this process does not see it. There is a
+  // driver.
+  std::optional<int> number_of(const wire::GpuUuid& gpu);
+
   // Whether kernels of the GPU with that number reach memory of the other one. One that
   // this process does not see it may reach. There is a driver.
   bool can_reach(int number, const wire::GpuUuid& other);

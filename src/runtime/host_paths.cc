@@ -125,7 +125,8 @@ void compare_places(const base::Place& theirs, Facts& facts) {
 
 core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
                                const core::PathRules& rules,
-                               core::PathSet failed) const {
+                               const Closed& closed) const {
+  const core::PathSet& failed = closed.paths;
   core::Work work;
   work.threads = settings_.copy_threads;
   for (const LocalRange& local : movement.local) {
@@ -137,6 +138,8 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
   if (failed.has(core::Path::kHostMap)) known.is_map_refused = true;
   if (failed.has(core::Path::kHostCma)) known.is_cma_refused = true;
   if (failed.has(core::Path::kCudaPeer)) known.gpus.is_open_refused = true;
+  if (failed.has(core::Path::kCudaStaged)) known.gpus.is_staging_refused = true;
+  known.gpus.why_staging_refused = closed.why_not_staged;
   return core::choose(work, known, rules, costs_);
 }
 
@@ -184,6 +187,7 @@ HostPaths::CopyPtr HostPaths::copy(core::Path path, const Movement& movement,
     case core::Path::kHostCma:
       return cma_copy(movement, peer, progress);
     case core::Path::kCudaPeer:
+    case core::Path::kCudaStaged:
     case core::Path::kUcx:
       break;
   }

@@ -37,6 +37,12 @@ struct Movement {
       after{};  // null: it may begin at once
 };
 
+// What was found closed for a movement.
+struct Closed {
+  core::PathSet paths;
+  core::Facts::Gpus::Cause why_not_staged;
+};
+
 class HostPaths {
  public:
   using CopyPtr = std::shared_ptr<paths::host::Copy>;
@@ -50,10 +56,9 @@ class HostPaths {
             const GpuPaths& gpu_paths)
       : settings_(settings), costs_(costs), fetches_(fetches), gpu_paths_(gpu_paths) {}
 
-  // Among all paths. `failed` ones were found closed for this movement. May ask the
-  // kernel once for each peer.
+  // Among all paths, of this movement. May ask the kernel once for each peer.
   core::Choice choose(const Movement& movement, Peer& peer,
-                      const core::PathRules& rules, core::PathSet failed) const;
+                      const core::PathRules& rules, const Closed& closed) const;
 
   // Null for the paths that are none of host memory, and if the bytes cannot go that
   // way after all.

@@ -9,6 +9,7 @@
 #include "core/path_rules.h"
 #include "core/terms.h"
 #include "paths/host/copy.h"
+#include "runtime/host_paths.h"
 #include "runtime/operation_state.h"
 #include "runtime/registrations.h"
 #include "runtime/remote_agent.h"
@@ -34,7 +35,7 @@ struct Running {
   core::PeerId peer = 0;
   core::PathRules rules;
   core::Path path = core::Path::kUcx;
-  core::PathSet failed_paths;
+  Closed closed;
   std::unique_ptr<paths::ucx::Transfer> transfer;
   std::shared_ptr<paths::host::Copy> copy;
   std::shared_ptr<paths::cuda::DeviceCopy> gpu_copy;

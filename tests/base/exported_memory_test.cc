@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "base/open_files.h"
 
 namespace nixl_connect::base {
@@ -38,6 +40,26 @@ TEST(ExportedMemory, GivesNoFileThatIsNotOrIsNoMore) {
   }
   EXPECT_EQ(ExportedMemory::file_of(id).get(), -1);
   EXPECT_EQ(testing::count_open_files(), before);
+}
+
+TEST(ExportedMemory, TellsThoseWhoWatchThatItGoes) {
+  std::vector<std::uint64_t> gone;
+  auto memory = ExportedMemory::make(4096, false);
+  const auto id_of = [](const ExportedMemory& each) {
+    return ExportedMemory::find(reinterpret_cast<std::uintptr_t>(each.data()), 1)
+        .value()
+        .id;
+  };
+  const std::uint64_t id = id_of(*memory);
+  {
+    const ExportedMemory::Watch watch(
+        [&](std::uint64_t which) { gone.push_back(which); });
+    const ExportedMemory::Watch another([](std::uint64_t) {});
+    memory = ExportedMemory::make(4096, false);
+    EXPECT_EQ(gone, std::vector{id});
+  }
+  memory = nullptr;
+  EXPECT_EQ(gone.size(), 1U) << "nobody watches any more";
 }
 
 }  // namespace

@@ -33,14 +33,14 @@ Facts gpu_neighbour() {
 
 // With what stands against the other paths, whoever the peer is.
 std::array<Obstacle, kPaths> gpu_obstacles(Obstacle cuda_peer) {
-  return {kGpuMemory, kGpuMemory, kGpuMemory, cuda_peer, kUnknownToUcx};
+  return {kGpuMemory, kGpuMemory, kGpuMemory, cuda_peer, kGpuMemory, kUnknownToUcx};
 }
 
 const std::vector<Case> kGpuCases{
     {"another process of this host", [](Facts&) {}, gpu_obstacles(kNone)},
     {"a UCX that knows GPUs",
      [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
-     {kGpuMemory, kGpuMemory, kGpuMemory, kNone, kNone}},
+     {kGpuMemory, kGpuMemory, kGpuMemory, kNone, kGpuMemory, kNone}},
     {"this process, where nothing has to be opened",
      [](Facts& facts) {
        facts.where = Where::kThisProcess;
@@ -59,15 +59,10 @@ const std::vector<Case> kGpuCases{
        facts.is_exposed_here = facts.gpus.is_open_refused = true;
      },
      gpu_obstacles(kOpenRefused)},
-    {"from the host to a GPU",
-     [](Facts& facts) { facts.local_memory = Memory::kHost; },
-     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kUnknownToUcx}},
-    {"from a GPU to the host",
-     [](Facts& facts) { facts.remote_memory = Memory::kHost; },
-     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kUnknownToUcx}},
     {"memory of both kinds",
      [](Facts& facts) { facts.local_memory = facts.remote_memory = Memory::kMixed; },
-     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kUnknownToUcx}},
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
+      kUnknownToUcx}},
     {"a NIXL agent", [](Facts& facts) { facts.is_ours = false; },
      gpu_obstacles(kGenuine)},
     {"another host", [](Facts& facts) { facts.where = Where::kElsewhere; },
@@ -151,7 +146,8 @@ TEST(TextOfAPlan, LeavesOutThePathsForOtherMemory) {
   EXPECT_EQ(names_in(of_gpus), (std::vector<std::string>{"cuda.peer", "ucx"}));
   Facts facts = gpu_neighbour();
   facts.local_memory = Memory::kHost;
-  EXPECT_EQ(to_plan(choose(kLarge, facts, {}, {}), {}).paths.size(), kPaths);
+  const Plan of_both = to_plan(choose(kLarge, facts, {}, {}), {});
+  EXPECT_EQ(names_in(of_both), (std::vector<std::string>{"cuda.staged", "ucx"}));
 }
 
 TEST(TextOfAPlan, AnswersOptionsThatNameAPathForOtherMemory) {

@@ -32,7 +32,7 @@ inline Facts neighbour() {
 struct Case {
   const char* name;
   std::function<void(Facts&)> change;
-  // Of local, host.map, host.cma, cuda.peer, ucx.
+  // Of local, host.map, host.cma, cuda.peer, cuda.staged, ucx.
   std::array<Obstacle, kPaths> obstacles;
 };
 

@@ -25,68 +25,69 @@ using Exported = Facts::Exported;
 const std::vector<Case> kCases{
     {"another process of this host",
      [](Facts&) {},
-     {kAnotherProcess, kNone, kNone, kHostMemory, kNone}},
+     {kAnotherProcess, kNone, kNone, kHostMemory, kHostMemory, kNone}},
     {"this process",
      [](Facts& facts) {
        facts.where = Where::kThisProcess;
        facts.is_exposed_here = true;
      },
-     {kNone, kNone, kNone, kHostMemory, kNone}},
+     {kNone, kNone, kNone, kHostMemory, kHostMemory, kNone}},
     {"this process, memory that is exposed no more",
      [](Facts& facts) { facts.where = Where::kThisProcess; },
-     {kNotExposed, kNone, kNone, kHostMemory, kNone}},
+     {kNotExposed, kNone, kNone, kHostMemory, kHostMemory, kNone}},
     {"a NIXL agent",
      [](Facts& facts) { facts = Facts(); },
-     {kGenuine, kGenuine, kGenuine, kHostMemory, kNone}},
+     {kGenuine, kGenuine, kGenuine, kHostMemory, kHostMemory, kNone}},
     {"another host",
      [](Facts& facts) { facts.where = Where::kElsewhere; },
-     {kAnotherHost, kAnotherHost, kAnotherHost, kHostMemory, kNone}},
+     {kAnotherHost, kAnotherHost, kAnotherHost, kHostMemory, kHostMemory, kNone}},
     {"all of one host forbidden",
      [](Facts& facts) { facts.is_host_forbidden = true; },
-     {kHostForbidden, kHostForbidden, kHostForbidden, kHostMemory, kNone}},
+     {kHostForbidden, kHostForbidden, kHostForbidden, kHostMemory, kHostMemory, kNone}},
     {"memory of another kind",
      [](Facts& facts) { facts.exported = Exported::kNone; },
-     {kAnotherProcess, kNotAllocated, kNone, kHostMemory, kNone}},
+     {kAnotherProcess, kNotAllocated, kNone, kHostMemory, kHostMemory, kNone}},
     {"some memory of another kind",
      [](Facts& facts) { facts.exported = Exported::kSome; },
-     {kAnotherProcess, kPartlyAllocated, kNone, kHostMemory, kNone}},
+     {kAnotherProcess, kPartlyAllocated, kNone, kHostMemory, kHostMemory, kNone}},
     {"a map that fails",
      [](Facts& facts) { facts.is_map_refused = true; },
-     {kAnotherProcess, kMapRefused, kNone, kHostMemory, kNone}},
+     {kAnotherProcess, kMapRefused, kNone, kHostMemory, kHostMemory, kNone}},
     {"lease words out of sight",
      [](Facts& facts) { facts.are_leases_seen = false; },
-     {kAnotherProcess, kLeasesHidden, kNone, kHostMemory, kNone}},
+     {kAnotherProcess, kLeasesHidden, kNone, kHostMemory, kHostMemory, kNone}},
     {"a write whose end nobody would notice",
      [](Facts& facts) { facts.is_write_unwatched = true; },
-     {kAnotherProcess, kUnwatched, kUnwatched, kHostMemory, kNone}},
+     {kAnotherProcess, kUnwatched, kUnwatched, kHostMemory, kHostMemory, kNone}},
     {"no ptrace",
      [](Facts& facts) { facts.is_cma_refused = true; },
-     {kAnotherProcess, kNone, kNotPermitted, kHostMemory, kNone}},
+     {kAnotherProcess, kNone, kNotPermitted, kHostMemory, kHostMemory, kNone}},
     {"another user",
      [](Facts& facts) {
        facts.is_same_user = facts.is_process_known = facts.are_leases_seen = false;
      },
-     {kAnotherProcess, kAnotherUser, kAnotherUser, kHostMemory, kNone}},
+     {kAnotherProcess, kAnotherUser, kAnotherUser, kHostMemory, kHostMemory, kNone}},
     {"another user, whom memory of another kind would not help",
      [](Facts& facts) {
        facts.is_same_user = facts.is_process_known = facts.are_leases_seen = false;
        facts.exported = Exported::kNone;
      },
-     {kAnotherProcess, kAnotherUser, kAnotherUser, kHostMemory, kNone}},
+     {kAnotherProcess, kAnotherUser, kAnotherUser, kHostMemory, kHostMemory, kNone}},
     {"another pid namespace, with what is mapped handed over",
      [](Facts& facts) { facts.is_same_pid_namespace = facts.is_process_known = false; },
-     {kAnotherProcess, kNone, kAnotherPidNamespace, kHostMemory, kNone}},
+     {kAnotherProcess, kNone, kAnotherPidNamespace, kHostMemory, kHostMemory, kNone}},
     {"another network namespace and no way to the process",
      [](Facts& facts) {
        facts.is_same_network = facts.is_process_known = facts.are_leases_seen = false;
      },
-     {kAnotherProcess, kAnotherNetwork, kAnotherNetwork, kHostMemory, kNone}},
+     {kAnotherProcess, kAnotherNetwork, kAnotherNetwork, kHostMemory, kHostMemory,
+      kNone}},
     {"nobody knows where",
      [](Facts& facts) {
        facts.where = Where::kUnknown;
        facts.is_process_known = facts.are_leases_seen = false;
      },
-     {kAnotherProcess, kUnreachable, kUnreachable, kHostMemory, kNone}},
+     {kAnotherProcess, kUnreachable, kUnreachable, kHostMemory, kHostMemory, kNone}},
 };
 
 TEST(Planner, SaysWhatStandsAgainstEachPath) { expect_obstacles(neighbour(), kCases); }
@@ -262,7 +263,7 @@ TEST(TextOfAPlan, NamesThePathTakenFirstAndAReasonForEachThatIsNot) {
   facts.exported = Exported::kNone;
   const Plan plan = to_plan(choose(kLarge, facts, {}, {}), {});
   EXPECT_EQ(plan.path, "host.cma");
-  ASSERT_EQ(plan.paths.size(), kPaths - 1);  // without cuda.peer
+  ASSERT_EQ(plan.paths.size(), kPaths - 2);  // without those of GPUs
   EXPECT_EQ(plan.paths[0].path, "host.cma");
   EXPECT_EQ(plan.paths[1].path, "ucx");
   EXPECT_TRUE(plan.paths[1].is_usable());

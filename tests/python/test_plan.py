@@ -167,7 +167,8 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"require": "host"}, "local"),
     ({"require": ""}, "local"),
     ({"paths": ["cuda.peer", "host.cma"]}, "host.cma"),
-    ({"forbid": ["cuda.peer"]}, "local"),
+    ({"paths": ["cuda.staged", "host.cma"]}, "host.cma"),
+    ({"forbid": ["cuda.peer", "cuda.staged"]}, "local"),
     ({"forbid": ["local"]}, "host.cma"),
     ({"forbid": ["host"]}, "ucx"),
     ({"min_gbps": 5}, "local"),
@@ -263,9 +264,10 @@ def test_operation_that_may_take_no_path_says_why(
 def test_path_for_other_memory_is_told_to_those_who_ask_for_it(
     peer: Connector, metadata: RdmaMetadata
 ) -> None:
-    plan = peer.explain(metadata, memory(), require="cuda.peer")
-    assert plan.path == ""
-    assert estimate(plan, "cuda.peer").obstacle == "the memory is the host's"
+    for path in ("cuda.peer", "cuda.staged"):
+        plan = peer.explain(metadata, memory(), require=path)
+        assert plan.path == ""
+        assert estimate(plan, path).obstacle == "the memory is the host's"
 
 
 @pytest.mark.parametrize(
@@ -383,7 +385,7 @@ def test_text_of_a_plan_has_a_line_for_each_path() -> None:
     )
     assert str(plan).splitlines() == [
         "1048576 bytes in 2 ranges: ucx",
-        "  ucx         250.0 us      4.5 GB/s  taken",
+        "  ucx           250.0 us      4.5 GB/s  taken",
         "  host.map  not used: it is closed",
         "            to use it: open it",
     ]

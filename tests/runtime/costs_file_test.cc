@@ -34,14 +34,17 @@ TEST(CostsFile, ReplacesTheFiguresThatItNames) {
   EXPECT_EQ(costs, expected);
 }
 
-TEST(CostsFile, NamesThePathOfGpusOrLeavesItsUsualFigures) {
+TEST(CostsFile, NamesThePathsOfGpusOrLeavesTheirUsualFigures) {
   // As the files that are measured have all but that.
   const core::Costs without = parse_costs(
       R"({"paths": {"local": {"start_ns": 1}, "host.map": {"start_ns": 1},
           "host.cma": {"start_ns": 1}, "ucx": {"start_ns": 1}}})");
-  EXPECT_EQ(without.of(core::Path::kCudaPeer), core::Costs().of(core::Path::kCudaPeer));
-  const core::Costs with = parse_costs(R"({"paths": {"cuda.peer": {"range_ns": 5}}})");
+  for (const core::Path path : {core::Path::kCudaPeer, core::Path::kCudaStaged})
+    EXPECT_EQ(without.of(path), core::Costs().of(path));
+  const core::Costs with = parse_costs(
+      R"({"paths": {"cuda.peer": {"range_ns": 5}, "cuda.staged": {"range_ns": 6}}})");
   EXPECT_EQ(with.of(core::Path::kCudaPeer).range_ns, 5);
+  EXPECT_EQ(with.of(core::Path::kCudaStaged).range_ns, 6);
 }
 
 TEST(CostsFile, MayNameNothing) { EXPECT_EQ(parse_costs("{}"), core::Costs()); }

@@ -249,7 +249,7 @@ TEST_F(GpuMemory, IsNotMovedToThatOfTheHost) {
   auto readable = other.create_readable(pages_.whole());
   auto read = connector_.begin_read(readable.metadata(), {host.data(), host.size()});
   expect_named(text_of([&] { (void)read.wait_for(kSoon); }),
-               "cuda.peer: some of the memory");
+               "cuda.staged: the host's memory was not all allocated by");
 }
 
 TEST_F(GpuMemory, IsMovedThoughThereIsNothingOfIt) {

@@ -17,25 +17,25 @@ constexpr std::uint64_t kLaunchWeight = 4 << 20;
 // So many blocks are about as fast as a copy engine, fewer are as much slower.
 constexpr std::uint32_t kFastBlocks = 16;
 
-bool is_for_engine(const Page& range) noexcept {
-  return range.size >= kLeastEngineBytes;
-}
-
 }  // namespace
 
-bool are_for_kernel(std::span<const Page> ranges) {
-  const auto large = std::count_if(ranges.begin(), ranges.end(), is_for_engine);
+bool are_for_kernel(std::span<const Page> ranges, std::uint64_t least_engine_bytes) {
+  const auto large = std::count_if(
+      ranges.begin(), ranges.end(),
+      [&](const Page& range) { return range.size >= least_engine_bytes; });
   return ranges.size() - static_cast<std::size_t>(large) > kFewRanges;
 }
 
-CopyBatches::CopyBatches(std::vector<Page> ranges, std::uint32_t max_blocks)
+CopyBatches::CopyBatches(std::vector<Page> ranges, std::uint32_t max_blocks,
+                         std::uint64_t least_engine_bytes)
     : ranges_(std::move(ranges)),
       for_engine_(ranges_.size()),
       max_blocks_(max_blocks),
       bytes_left_(sum_up(ranges_).bytes) {
-  if (max_blocks_ == 0 || !are_for_kernel(ranges_)) return;
-  const auto pages =
-      std::stable_partition(ranges_.begin(), ranges_.end(), is_for_engine);
+  if (max_blocks_ == 0 || !are_for_kernel(ranges_, least_engine_bytes)) return;
+  const auto pages = std::stable_partition(
+      ranges_.begin(), ranges_.end(),
+      [&](const Page& range) { return range.size >= least_engine_bytes; });
   for_engine_ = static_cast<std::size_t>(pages - ranges_.begin());
 }
 

@@ -21,13 +21,17 @@ constexpr std::uint64_t kBatchWeight = 64 << 20;
 // A range from this size on goes by a copy engine, which then comes to four fifths of
 // what the kernel does, or more, and takes no multiprocessor.
 constexpr std::uint64_t kLeastEngineBytes = 4 << 20;
+// The same to and from memory of the host, where PCIe takes longer for the bytes than
+// an engine for the range.
+constexpr std::uint64_t kLeastHostEngineBytes = 256 << 10;
 
 // So few smaller ones do too: a kernel takes 12 us whatever it does, an engine 5 us and
 // 3 us for each further range.
 constexpr std::size_t kFewRanges = 3;
 
 // Whether some of the ranges should go by the kernel.
-bool are_for_kernel(std::span<const Page> ranges);
+bool are_for_kernel(std::span<const Page> ranges,
+                    std::uint64_t least_engine_bytes = kLeastEngineBytes);
 
 struct CopyBatch {
   bool is_for_kernel = false;
@@ -40,7 +44,8 @@ class CopyBatches {
  public:
   CopyBatches() = default;
   // `max_blocks` of the kernel; 0: there is none to use.
-  CopyBatches(std::vector<Page> ranges, std::uint32_t max_blocks);
+  CopyBatches(std::vector<Page> ranges, std::uint32_t max_blocks,
+              std::uint64_t least_engine_bytes = kLeastEngineBytes);
 
   bool is_empty() const noexcept { return next_ == ranges_.size(); }
   std::uint64_t bytes_left() const noexcept { return bytes_left_; }

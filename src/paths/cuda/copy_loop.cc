@@ -12,7 +12,7 @@ namespace nixl_connect::paths::cuda {
 using Cause = CopyFailure::Cause;
 
 CopyLoop::CopyLoop(const Driver& driver, const void* kernel_image)
-    : driver_(driver), kernel_image_(kernel_image) {}
+    : driver_(driver), kernel_image_(kernel_image), pinned_maps_(driver) {}
 
 CopyLoop::~CopyLoop() = default;
 
@@ -38,7 +38,8 @@ DeviceCopies& CopyLoop::copies_of(CuDevice device) {
   if (facts == devices_.end())
     throw Error(ErrorKind::kInvalidArgument,
                 "there is no GPU " + std::to_string(device));
-  auto copies = std::make_unique<DeviceCopies>(driver_, *facts, kernel_image_);
+  auto copies =
+      std::make_unique<DeviceCopies>(driver_, *facts, pinned_maps_, kernel_image_);
   return *copies_.emplace(device, std::move(copies)).first->second;
 }
 
@@ -65,6 +66,7 @@ bool CopyLoop::look_closely() {
 
 void CopyLoop::drop(const Instance& owner) {
   for (const auto& [device, copies] : copies_) copies->drop(owner);
+  pinned_maps_.drop(owner);
 }
 
 bool CopyLoop::has_copies() const noexcept {

@@ -9,6 +9,7 @@
 
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/devices.h"
+#include "paths/cuda/pinned_maps.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -27,6 +28,7 @@ class CopyLoop {
   bool look();
   bool look_closely();
   void drop(const Instance& owner);
+  void drop_host_memory(std::uint64_t id) { pinned_maps_.drop(id); }
   bool has_copies() const noexcept;
   bool is_anything_under_way() const noexcept;
   bool is_any_waiting() const noexcept;
@@ -40,6 +42,7 @@ class CopyLoop {
   const Driver& driver_;
   const void* const kernel_image_;
   std::vector<DeviceFacts> devices_;  // empty until the first copy
+  PinnedMaps pinned_maps_;
   // Of the GPUs that have had any.
   std::map<CuDevice, std::unique_ptr<DeviceCopies>> copies_;
   std::vector<CopyTag> refused_;

@@ -15,6 +15,7 @@
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/imports.h"
 #include "paths/cuda/kernel_choice.h"
+#include "paths/cuda/pinned_maps.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -22,8 +23,10 @@ namespace nixl_connect::paths::cuda {
 struct StartedCopy {
   CopyTag tag = 0;
   std::shared_ptr<DeviceCopy> copy;
-  std::vector<Imports::Mapping> held;  // until its work is done
-  KernelChoice kernel;                 // that copies pages
+  std::vector<Imports::Mapping> held;   // until its work is done
+  std::vector<PinnedMaps::Pin> pinned;  // the same
+  KernelChoice kernel;                  // that copies pages
+  CopyWork::HostSide host_side = CopyWork::HostSide::kNone;
   CopyBatches batches;
   unsigned under_way = 0;  // batches
 

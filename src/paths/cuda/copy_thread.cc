@@ -32,6 +32,8 @@ struct CopyThread::Shared {
   // Guarded by mutex.
   std::deque<Added> added;
   std::vector<Instance> dropped;
+  std::vector<std::uint64_t> gone;  // memory of this process's host side
+  bool has_pinned = false;          // so that such memory may be pinned
   std::vector<CopyTag> ended_tags;
   bool is_closing = false;
 };
@@ -83,10 +85,12 @@ class CopyThread::Run {
     if (!shared_.has_news.load()) return true;
     Shared::Added added{};
     std::vector<Instance> dropped;
+    std::vector<std::uint64_t> gone;
     {
       const std::lock_guard lock(shared_.mutex);
       if (shared_.is_closing) return false;
       dropped.swap(shared_.dropped);
+      gone.swap(shared_.gone);
       if (!shared_.added.empty()) {
         added = std::move(shared_.added.front());
         shared_.added.pop_front();
@@ -94,6 +98,7 @@ class CopyThread::Run {
       shared_.has_news.store(!shared_.added.empty());
     }
     for (const Instance& owner : dropped) loop_.drop(owner);
+    for (const std::uint64_t id : gone) loop_.drop_host_memory(id);
     if (added.copy != nullptr) loop_.start(added.tag, added.copy);
     last_change_ = Clock::now();
     return true;
@@ -150,7 +155,8 @@ CopyThread::CopyThread(const Driver& driver, std::function<void()> ended,
                        const void* kernel_image)
     : driver_(driver),
       kernel_image_(kernel_image),
-      shared_(std::make_unique<Shared>(std::move(ended))) {
+      shared_(std::make_unique<Shared>(std::move(ended))),
+      watch_([this](std::uint64_t id) { host_memory_goes(id); }) {
   CPU_ZERO(&cores_);
   ::sched_getaffinity(0, sizeof cores_, &cores_);
 }
@@ -183,6 +189,7 @@ void CopyThread::add(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
   if (!thread_.joinable()) start();
   {
     const std::lock_guard lock(shared_->mutex);
+    if (copy->pins_host_memory()) shared_->has_pinned = true;
     shared_->added.push_back({tag, std::move(copy)});
     shared_->has_news.store(true);
   }
@@ -210,6 +217,17 @@ void CopyThread::drop(const Instance& owner) {
   {
     const std::lock_guard lock(shared_->mutex);
     shared_->dropped.push_back(owner);
+    shared_->has_news.store(true);
+  }
+  shared_->wake.notify_one();
+}
+
+// Any thread.
+void CopyThread::host_memory_goes(std::uint64_t id) {
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (!shared_->has_pinned) return;
+    shared_->gone.push_back(id);
     shared_->has_news.store(true);
   }
   shared_->wake.notify_one();

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/exported_memory.h"
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/page_kernel_image.h"
 
@@ -44,6 +45,7 @@ class CopyThread {
   struct Shared;  // by the owner and the thread
   class Run;
 
+  void host_memory_goes(std::uint64_t id);
   void start();
   void abandon() noexcept;
 
@@ -52,6 +54,7 @@ class CopyThread {
   cpu_set_t cores_;
   std::unique_ptr<Shared> shared_;
   std::thread thread_;
+  const base::ExportedMemory::Watch watch_;
 };
 
 }  // namespace nixl_connect::paths::cuda

@@ -11,12 +11,14 @@
 namespace nixl_connect::paths::cuda {
 
 using Cause = CopyFailure::Cause;
+using HostSide = CopyWork::HostSide;
 
 DeviceCopies::DeviceCopies(const Driver& driver, const DeviceFacts& facts,
-                           const void* kernel_image)
+                           PinnedMaps& pinned_maps, const void* kernel_image)
     : driver_(driver),
       facts_(facts),
       name_("GPU " + std::to_string(facts.device) + " (" + facts.name + ")"),
+      pinned_maps_(pinned_maps),
       kernel_image_(kernel_image),
       context_(driver, facts.device),
       imports_(std::make_unique<Imports>(driver, facts.device)),
@@ -45,7 +47,7 @@ void DeviceCopies::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
   try {
     const CurrentContext current(driver_, context_.get());
     CopyWork work = started->copy->take_work();
-    CopyStream& stream = stream_of(work.foreign_side);
+    CopyStream& stream = stream_of(work);
     AwaitedPoints points = awaited_by(work);
     prepare(*started, std::move(work));
     if (points.have_come())
@@ -105,14 +107,24 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
   for (const CuDevice peer : work.peers) reach(peer);
   started.held = open_foreign(*imports_, work.foreign);
   translate(work.ranges, work.foreign_side, started.held);
-  std::vector<Page> ranges = merged(work.ranges);
-  const bool uses_kernel =
-      work.may_use_kernels && are_for_kernel(ranges) && kernel() != nullptr;
+  std::vector<std::uint64_t> walls;
+  for (const HostMap& map : work.host_maps) {
+    started.pinned.push_back(pinned_maps_.pin(map, facts_));
+    walls.push_back(started.pinned.back()->start());
+  }
+  started.host_side = work.host_side;
+  std::vector<Page> ranges = merged(work.ranges, walls);
+  const std::uint64_t least_engine_bytes =
+      work.host_side == HostSide::kNone ? kLeastEngineBytes : kLeastHostEngineBytes;
+  const bool uses_kernel = work.may_use_kernels &&
+                           are_for_kernel(ranges, least_engine_bytes) &&
+                           kernel() != nullptr;
   if (uses_kernel)
     started.kernel = choose_kernel(
         ranges,
         {work.route, work.max_blocks, facts_.multiprocessors, kernel()->has_bulk()});
-  started.batches = {std::move(ranges), uses_kernel ? started.kernel.max_blocks : 0};
+  started.batches = {std::move(ranges), uses_kernel ? started.kernel.max_blocks : 0,
+                     least_engine_bytes};
 }
 
 void DeviceCopies::reach(CuDevice peer) {
@@ -143,8 +155,12 @@ PageKernel* DeviceCopies::kernel() {
   return kernel_.get();
 }
 
-CopyStream& DeviceCopies::stream_of(CopyWork::Foreign side) {
-  auto& stream = streams_.at(static_cast<std::size_t>(side));
+CopyStream& DeviceCopies::stream_of(const CopyWork& work) {
+  constexpr auto kLastForeign = static_cast<std::size_t>(CopyWork::Foreign::kTargets);
+  auto& stream =
+      streams_.at(work.host_side == HostSide::kNone
+                      ? static_cast<std::size_t>(work.foreign_side)
+                      : kLastForeign + static_cast<std::size_t>(work.host_side));
   if (stream == nullptr) stream = std::make_unique<CopyStream>(driver_);
   return *stream;
 }
@@ -204,7 +220,7 @@ void DeviceCopies::submit(CopyStream& stream, StartedCopy& started) {
     const CopyBatch& batch = started.batches.next();
     std::uint64_t bytes = 0;
     try {
-      hand_over(stream.get(), batch, started.kernel);
+      hand_over(stream.get(), started, batch);
       bytes = batch.bytes;
     } catch (...) {
       copy->fail(failure());
@@ -217,18 +233,36 @@ void DeviceCopies::submit(CopyStream& stream, StartedCopy& started) {
   }
 }
 
-void DeviceCopies::hand_over(CuStream stream, const CopyBatch& batch,
-                             const KernelChoice& choice) {
+void DeviceCopies::hand_over(CuStream stream, const StartedCopy& started,
+                             const CopyBatch& batch) {
   using Way = PageCopyOptions::Way;
+  const KernelChoice& choice = started.kernel;
   if (batch.is_for_kernel)
     return kernel_->copy(stream, batch.ranges,
                          {.max_blocks = choice.max_blocks,
                           .way = choice.is_plain ? Way::kPlain : Way::kAuto});
-  // With peer access it finds the way between two GPUs by the addresses.
   for (const Page& range : batch.ranges)
-    driver_.check(driver_.functions.memcpy_dtod_async(range.target, range.source,
-                                                      range.size, stream),
-                  "copying by " + name_);
+    driver_.check(copy_range(stream, range, started.host_side), "copying by " + name_);
+}
+
+CuResult DeviceCopies::copy_range(CuStream stream, const Page& range,
+                                  HostSide host_side) const {
+  const Functions& functions = driver_.functions;
+  switch (host_side) {
+    case HostSide::kSources:
+      // NOLINTNEXTLINE(performance-no-int-to-ptr)
+      return functions.memcpy_htod_async(range.target,
+                                         reinterpret_cast<const void*>(range.source),
+                                         range.size, stream);
+    case HostSide::kTargets:
+      // NOLINTNEXTLINE(performance-no-int-to-ptr)
+      return functions.memcpy_dtoh_async(reinterpret_cast<void*>(range.target),
+                                         range.source, range.size, stream);
+    case HostSide::kNone:
+      break;
+  }
+  // With peer access it finds the way between two GPUs by the addresses.
+  return functions.memcpy_dtod_async(range.target, range.source, range.size, stream);
 }
 
 CopyFailure DeviceCopies::failure() {

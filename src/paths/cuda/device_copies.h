@@ -24,7 +24,8 @@ namespace nixl_connect::paths::cuda {
 class DeviceCopies {
  public:
   // `kernel_image` as page_kernel_image() has it, or none. Throws as Driver::check().
-  DeviceCopies(const Driver& driver, const DeviceFacts& facts,
+  // `pinned_maps` are those of all GPUs, and outlive this.
+  DeviceCopies(const Driver& driver, const DeviceFacts& facts, PinnedMaps& pinned_maps,
                const void* kernel_image);
   DeviceCopies(const DeviceCopies&) = delete;
   DeviceCopies& operator=(const DeviceCopies&) = delete;
@@ -65,13 +66,15 @@ class DeviceCopies {
   void prepare(StartedCopy& started, CopyWork work);
   void reach(CuDevice peer);
   PageKernel* kernel();
-  CopyStream& stream_of(CopyWork::Foreign side);
+  CopyStream& stream_of(const CopyWork& work);
 
   AwaitedPoints awaited_by(CopyWork& work);
   bool admit();
   bool fill(CopyStream& stream);
   void submit(CopyStream& stream, StartedCopy& started);
-  void hand_over(CuStream stream, const CopyBatch& batch, const KernelChoice& choice);
+  void hand_over(CuStream stream, const StartedCopy& started, const CopyBatch& batch);
+  CuResult copy_range(CuStream stream, const Page& range,
+                      CopyWork::HostSide host_side) const;
 
   // Of the exception that is being handled; a sticky one ends all copies.
   CopyFailure failure();
@@ -81,6 +84,7 @@ class DeviceCopies {
   const Driver& driver_;
   const DeviceFacts facts_;
   const std::string name_;  // "GPU 0 (NVIDIA H200)"
+  PinnedMaps& pinned_maps_;
   const void* kernel_image_;
   PrimaryContext context_;
   std::map<CuDevice, PrimaryContext> peers_;  // that are reached
@@ -89,7 +93,8 @@ class DeviceCopies {
   std::unique_ptr<ForeignPoints> foreign_points_;
   std::vector<Waiting> waiting_;  // the oldest first
   std::chrono::steady_clock::time_point last_admission_{};
-  std::array<std::unique_ptr<CopyStream>, 3> streams_;  // by CopyWork::Foreign
+  // By CopyWork::Foreign, and behind them those to and from memory of the host.
+  std::array<std::unique_ptr<CopyStream>, 5> streams_;
   std::optional<CopyFailure> poison_;
   std::vector<CopyTag> ended_;
 };

@@ -11,6 +11,7 @@ DeviceCopy::DeviceCopy(CopyWork work, std::atomic<std::uint64_t>& progress)
     : work_(std::move(work)),
       device_(work_.device),
       bytes_(sum_up(work_.ranges).bytes),
+      pins_host_memory_(!work_.host_maps.empty()),
       progress_(progress) {}
 
 void DeviceCopy::add_moved(std::uint64_t bytes) noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bytes of one operation between memories of GPUs, moved by one GPU of this process
-// (copy_thread.h), and what became of it.
+// The bytes of one operation between memories of GPUs, or between that of a GPU and of
+// the host, moved by one GPU of this process (copy_thread.h), and what became of it.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,7 @@
 
 #include "base/unique_fd.h"
 #include "nixl_connect/error.h"
+#include "paths/cuda/host_map.h"
 #include "paths/cuda/imported_memory.h"
 #include "paths/cuda/kernel_choice.h"
 #include "paths/cuda/page_copy_arguments.h"
@@ -44,6 +45,12 @@ struct CopyWork {
   // itself.
   std::vector<CuDevice> peers;
 
+  // On which side the memory is the host's: its addresses are in `host_maps`, which are
+  // pinned first and stay mapped until the end. They are no foreign ones.
+  enum class HostSide { kNone, kSources, kTargets };
+  HostSide host_side = HostSide::kNone;
+  std::vector<HostMap> host_maps;
+
   // Nothing is copied before streams have come by these points.
   std::vector<StreamPointPtr> after{};
   std::optional<ForeignPoint> after_foreign{};
@@ -61,6 +68,7 @@ struct CopyFailure {
     kNotOpened,     // memory of the other process, by the driver: another path may do
                     // it; kNoResources while copies use what was there before
     kFilesMissing,  // it is not open yet, so the files of its chunks are needed
+    kNotPinned,     // memory of the host: another path may do it
     kNotAsSaid,     // it is smaller than its owner says, or ranges lie outside of it
     kPoisoned,      // this process can use the GPU no more
     kDriver,        // anything else
@@ -106,6 +114,7 @@ class DeviceCopy {
 
   CuDevice device() const noexcept { return device_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
+  bool pins_host_memory() const noexcept { return pins_host_memory_; }
 
   // By the CUDA thread until the end. The work is there once.
   CopyWork take_work() noexcept { return std::move(work_); }
@@ -116,6 +125,7 @@ class DeviceCopy {
   CopyWork work_;
   const CuDevice device_;
   const std::uint64_t bytes_;
+  const bool pins_host_memory_;
   std::atomic<std::uint64_t>& progress_;
   std::atomic<bool> was_stopped_{false};
   std::uint64_t bytes_moved_ = 0;

@@ -5,8 +5,6 @@
 // outlive it. Any thread.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,11 +14,9 @@
 #include "base/unique_fd.h"
 #include "paths/cuda/allocations.h"
 #include "paths/cuda/handles.h"
+#include "paths/cuda/instance.h"
 
 namespace nixl_connect::paths::cuda {
-
-// A process, for as long as it runs.
-using Instance = std::array<std::byte, 16>;
 
 // What its owner tells of an allocation.
 struct ForeignMemory {

@@ -28,6 +28,10 @@ constexpr std::array<Row, 3> kPlain{{{0, kAll, kAll, kAll},          // 576, 271
                                      {8 * kKiB, kAll, 64, 64},       // 1063, 326, 319
                                      {32 * kKiB, kAll, 64, kAll}}};  // 1319, 353, 356
 
+// Over PCIe, whose rate so few reach by what they have under way: 64 KiB each, where a
+// read takes 1 to 2 us. Not measured.
+constexpr std::uint32_t kOverPcie = 16;
+
 // Within one GPU, pages below this go faster without bulk copies, by all
 // multiprocessors. With no more than these, bulk copies need fewer for the same.
 constexpr std::uint64_t kLeastBulkWithinGpu = 8 * kKiB;
@@ -67,6 +71,9 @@ std::uint32_t usual_blocks(std::uint64_t page_bytes, CopyRoute route, bool is_bu
       return row.from_peer;
     case CopyRoute::kToPeer:
       return row.to_peer;
+    case CopyRoute::kFromHost:
+    case CopyRoute::kToHost:
+      return kOverPcie;
   }
   return row.from_peer;
 }
@@ -75,9 +82,12 @@ KernelChoice choose_kernel(std::span<const Page> ranges, const KernelTerms& term
   const Pages pages = kernel_pages(ranges);
   const bool can_bulk = terms.has_bulk && are_for_bulk(pages.sums);
   const bool has_room = terms.max_blocks == 0 || terms.max_blocks > kMostBulkWithinGpu;
+  const bool is_of_host =
+      terms.route == CopyRoute::kFromHost || terms.route == CopyRoute::kToHost;
   KernelChoice choice;
-  choice.is_plain = !can_bulk || (terms.route == CopyRoute::kWithinGpu && has_room &&
-                                  pages.mean < kLeastBulkWithinGpu);
+  choice.is_plain = !can_bulk || is_of_host ||
+                    (terms.route == CopyRoute::kWithinGpu && has_room &&
+                     pages.mean < kLeastBulkWithinGpu);
   choice.max_blocks = terms.max_blocks != 0
                           ? terms.max_blocks
                           : usual_blocks(pages.mean, terms.route, !choice.is_plain);

@@ -11,8 +11,14 @@
 namespace nixl_connect::paths::cuda {
 
 // From where to where the GPU copies: within its own memory, or between that and
-// another GPU's.
-enum class CopyRoute : std::uint8_t { kWithinGpu, kFromPeer, kToPeer };
+// another GPU's or the host's.
+enum class CopyRoute : std::uint8_t {
+  kWithinGpu,
+  kFromPeer,
+  kToPeer,
+  kFromHost,
+  kToHost
+};
 
 // As many multiprocessors as give a copy of thousands of pages nine tenths of its best
 // rate or more, and leave most to others. `page_bytes`: their mean size.

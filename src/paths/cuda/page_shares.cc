@@ -60,13 +60,18 @@ std::vector<ShareStart> share_out(std::span<const Page> pages, std::uint64_t byt
   return starts;
 }
 
-std::vector<Page> merged(std::span<const Page> pages) {
+std::vector<Page> merged(std::span<const Page> pages,
+                         std::span<const std::uint64_t> walls) {
+  const auto is_wall = [&](std::uint64_t address) {
+    return std::find(walls.begin(), walls.end(), address) != walls.end();
+  };
   std::vector<Page> result;
   result.reserve(pages.size());
   for (const Page& page : pages) {
     if (page.size == 0) continue;
     if (!result.empty() && result.back().source + result.back().size == page.source &&
-        result.back().target + result.back().size == page.target)
+        result.back().target + result.back().size == page.target &&
+        !is_wall(page.source) && !is_wall(page.target))
       result.back().size += page.size;
     else
       result.push_back(page);

@@ -34,7 +34,9 @@ constexpr std::uint32_t kPageCost = 1024;
 std::vector<ShareStart> share_out(std::span<const Page> pages, std::uint64_t bytes,
                                   std::uint32_t chunk_shift, std::uint32_t workers);
 
-// Neighbours on both sides are made one page, empty ones are dropped.
-std::vector<Page> merged(std::span<const Page> pages);
+// Neighbours on both sides are made one page, unless one of them begins at an address
+// of `walls` there; empty ones are dropped.
+std::vector<Page> merged(std::span<const Page> pages,
+                         std::span<const std::uint64_t> walls = {});
 
 }  // namespace nixl_connect::paths::cuda

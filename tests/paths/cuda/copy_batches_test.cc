@@ -42,6 +42,19 @@ TEST(CopyBatches, AreForTheKernelFromMoreRangesOn) {
       << "without a kernel";
 }
 
+TEST(CopyBatches, GiveTheCopyEngineSmallerRangesIfItIsSaidSo) {
+  const auto ranges = ranges_of(10, kLeastHostEngineBytes);
+  EXPECT_TRUE(are_for_kernel(ranges));
+  EXPECT_FALSE(are_for_kernel(ranges, kLeastHostEngineBytes));
+  auto others = ranges_of(10, kLeastHostEngineBytes - 1);
+  others.insert(others.end(), ranges.begin(), ranges.end());
+  const auto batches = all_of({others, 32, kLeastHostEngineBytes});
+  ASSERT_EQ(batches.size(), 2U);
+  EXPECT_FALSE(batches[0].is_for_kernel);
+  EXPECT_EQ(batches[0].bytes, 10 * kLeastHostEngineBytes);
+  EXPECT_TRUE(batches[1].is_for_kernel);
+}
+
 TEST(CopyBatches, GiveLargeRangesToTheCopyEngineFirst) {
   auto ranges = ranges_of(10, 4096);
   ranges.insert(ranges.begin() + 5, {1'000'000'000, 2'000'000'000, kLeastEngineBytes});

@@ -78,6 +78,7 @@ TEST_F(Handles, LetAStreamWaitForAnEventOfAnother) {
   first.functions.event_record(event.get(), first.stream());
   second.functions.stream_wait_event(second.stream(), event.get(), 0);
   std::vector<std::byte> seen(100);
+  const auto pinned = register_memory(second.driver, seen.data(), seen.size());
   second.functions.memcpy_dtoh_async(seen.data(), memory.get(), 100, second.stream());
   EXPECT_EQ(second.functions.event_query(event.get()), kCuNotReady);
   stand_in::release_streams();

@@ -103,5 +103,16 @@ TEST(KernelChoice, TakesNoMoreThanTheUserLets) {
       << "with few, bulk copies are faster";
 }
 
+TEST(KernelChoice, TakesFewForPagesOfTheHostAndNoBulkCopies) {
+  for (const CopyRoute route : {CopyRoute::kFromHost, CopyRoute::kToHost}) {
+    for (const std::uint64_t bytes : {4 * kKiB, 64 * kKiB}) {
+      const KernelChoice choice = choose_kernel(pages_of(bytes), h200(route));
+      EXPECT_TRUE(choice.is_plain);
+      EXPECT_EQ(choice.max_blocks, 16U);
+    }
+    EXPECT_EQ(choose_kernel(pages_of(4 * kKiB), h200(route, 3)).max_blocks, 3U);
+  }
+}
+
 }  // namespace
 }  // namespace nixl_connect::paths::cuda

@@ -108,5 +108,16 @@ TEST(PageShares, MergeWhatIsAdjacentOnBothSides) {
   EXPECT_EQ(pages[1].target, 1002U);
 }
 
+TEST(PageShares, MergeNothingAcrossAWall) {
+  const std::vector<Page> pages{{100, 900, 50}, {150, 950, 50}, {200, 1000, 50}};
+  for (const std::uint64_t wall : {150, 950}) {
+    const auto kept_apart = merged(pages, std::vector{wall});
+    ASSERT_EQ(kept_apart.size(), 2U);
+    EXPECT_EQ(kept_apart[0].size, 50U);
+    EXPECT_EQ(kept_apart[1].size, 100U);
+  }
+  EXPECT_EQ(merged(pages, std::vector<std::uint64_t>{100, 160, 901}).size(), 1U);
+}
+
 }  // namespace
 }  // namespace nixl_connect::paths::cuda

@@ -24,6 +24,7 @@ TEST_F(StandIn, DoesTheWorkOfAStreamLaterAndInOrder) {
   const Session session;
   const DeviceMemory memory = allocate(session.driver, 100);
   std::vector<std::byte> seen(100);
+  const auto pinned = register_memory(session.driver, seen.data(), seen.size());
   stand_in::hold_streams();
   session.functions.memset_async(memory.get(), 1, 100, session.stream());
   session.functions.memset_async(memory.get(), 2, 50, session.stream());
@@ -79,6 +80,7 @@ TEST_F(StandIn, OpensMemoryAndEventsOfAnotherProcess) {
   EXPECT_EQ(session.read(opened, 5000), bytes_of(0, 5000));
   const Event event = open_event(session.driver, event_handle);
   std::vector<std::byte> seen(5000);
+  const auto pinned = register_memory(session.driver, seen.data(), seen.size());
   session.functions.stream_wait_event(session.stream(), event.get(), 0);
   session.functions.memcpy_dtoh_async(seen.data(), opened, 5000, session.stream());
   EXPECT_EQ(session.functions.event_query(event.get()), kCuNotReady);
@@ -112,6 +114,33 @@ TEST_F(StandIn, MapsPhysicalMemorySideBySideForThoseThatHaveAccess) {
   EXPECT_EQ(functions.mem_address_free(start, 2 * kChunk), kCuInvalidValue);
   EXPECT_EQ(functions.mem_unmap(start, 2 * kChunk), kCuSuccess);
   EXPECT_EQ(functions.mem_address_free(start, 2 * kChunk), kCuSuccess);
+}
+
+TEST_F(StandIn, CopiesFromTheHostWhatIsPinnedLaterAndTheRestAtOnce) {
+  const Session session;
+  const Functions& functions = session.functions;
+  const DeviceMemory memory = allocate(session.driver, 100);
+  auto bytes = bytes_of(1, 200);
+  EXPECT_EQ(
+      functions.memcpy_htod_async(memory.get(), bytes.data(), 100, session.stream()),
+      kCuSuccess);
+  EXPECT_EQ(functions.stream_query(session.stream()), kCuSuccess);
+  const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
+  EXPECT_EQ(functions.memcpy_dtod_async(memory.get(), address, 100, session.stream()),
+            kCuInvalidValue);
+  const auto pinned = register_memory(session.driver, bytes.data(), 100);
+  EXPECT_EQ(functions.memcpy_htod_async(memory.get(), bytes.data() + 50, 100,
+                                        session.stream()),
+            kCuInvalidValue)
+      << "half of it is";
+  stand_in::hold_streams();
+  EXPECT_EQ(
+      functions.memcpy_htod_async(memory.get(), bytes.data(), 100, session.stream()),
+      kCuSuccess);
+  EXPECT_EQ(functions.stream_query(session.stream()), kCuNotReady);
+  bytes[99] = std::byte{2};
+  stand_in::release_streams();
+  EXPECT_EQ(session.read(memory.get() + 99, 1), bytes_of(2, 1));
 }
 
 TEST_F(StandIn, GivesAddressesOutAgainUnderNewBufferIds) {

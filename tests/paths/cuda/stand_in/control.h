@@ -61,5 +61,7 @@ CuDevicePointer allocate_from_pool(CuDevice device, std::size_t size);
 // Memory of the devices that is allocated, mapped or imported; streams and events.
 std::size_t mappings();
 std::size_t objects();
+// Memory of the host that is registered, in pieces.
+std::size_t registrations();
 
 }  // namespace nixl_connect::paths::cuda::stand_in

@@ -20,11 +20,34 @@ CuDevicePointer address_of(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer);
 }
 
+AddressKind kind_now(CuDevicePointer address, std::size_t size) {
+  const std::lock_guard lock(memory().mutex);
+  return kind_of(address, size);
+}
+
+bool is_for_gpus(AddressKind kind) {
+  return kind == AddressKind::kDevice || kind == AddressKind::kPinned;
+}
+
 CuResult copy_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
                     CuStream stream) {
   return enqueue(stream, [=](CuDevice device) {
     return copy_bytes(to, from, size, device, By::kCopyEngine);
   });
+}
+
+// Memory of the host that is not pinned is used before the call returns.
+CuResult copy_host_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
+                         CuStream stream, CuDevicePointer on_gpu,
+                         CuDevicePointer on_host) {
+  const AddressKind host = kind_now(on_host, size);
+  if (!is_for_gpus(kind_now(on_gpu, size)) || host == AddressKind::kDevice ||
+      host == AddressKind::kStraddling)
+    return kCuInvalidValue;
+  const CuResult result = copy_async(to, from, size, stream);
+  return result == kCuSuccess && host == AddressKind::kPageable
+             ? stream_synchronize(stream)
+             : result;
 }
 
 }  // namespace
@@ -46,17 +69,19 @@ CuResult copy_bytes(CuDevicePointer to, CuDevicePointer from, std::size_t size,
 
 CuResult memcpy_dtod_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
                            CuStream stream) {
+  if (!is_for_gpus(kind_now(to, size)) || !is_for_gpus(kind_now(from, size)))
+    return kCuInvalidValue;
   return copy_async(to, from, size, stream);
 }
 
 CuResult memcpy_htod_async(CuDevicePointer to, const void* from, std::size_t size,
                            CuStream stream) {
-  return copy_async(to, address_of(from), size, stream);
+  return copy_host_async(to, address_of(from), size, stream, to, address_of(from));
 }
 
 CuResult memcpy_dtoh_async(void* to, CuDevicePointer from, std::size_t size,
                            CuStream stream) {
-  return copy_async(address_of(to), from, size, stream);
+  return copy_host_async(address_of(to), from, size, stream, from, address_of(to));
 }
 
 CuResult memset_async(CuDevicePointer to, unsigned char value, std::size_t size,

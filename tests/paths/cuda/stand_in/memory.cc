@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <utility>
 
 #include "paths/cuda/stand_in/contexts.h"
@@ -28,6 +30,18 @@ bool is_reached(const Mapping& mapping, CuDevice device, By by) {
 
 void* pointer(CuDevicePointer address) {
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address));
+}
+
+// The pages are made, as pinning does, though the memory was never touched.
+bool populate(std::uintptr_t start, std::size_t size) {
+  constexpr std::uintptr_t kPage = 4096;
+  constexpr int kPopulateWrite = 23;  // the kernel's MADV_POPULATE_WRITE
+  const std::uintptr_t first = start / kPage * kPage;
+  if (::madvise(pointer(first), start + size - first, kPopulateWrite) == 0) return true;
+  if (errno != EINVAL) return false;
+  for (std::uintptr_t page = first; page < start + size; page += kPage)
+    std::atomic_ref(*static_cast<unsigned char*>(pointer(page))).fetch_or(0);
+  return true;
 }
 
 CuResult allocate(CuDevicePointer* address, std::size_t size, CuDevice device,
@@ -99,21 +113,31 @@ std::map<CuDevicePointer, Mapping>::iterator find_mapping(CuDevicePointer addres
   return address - found->first < found->second.size ? found : mappings.end();
 }
 
+AddressKind kind_of(CuDevicePointer address, std::size_t size) {
+  const auto& reservations = memory().reservations;
+  const auto above = reservations.upper_bound(address);
+  const bool is_reserved = above != reservations.begin() &&
+                           address - std::prev(above)->first < std::prev(above)->second;
+  if (is_reserved || find_mapping(address) != memory().mappings.end())
+    return AddressKind::kDevice;
+  const auto& registered = memory().registered;
+  const auto next = registered.lower_bound(address + std::max<std::size_t>(size, 1));
+  if (next == registered.begin()) return AddressKind::kPageable;
+  const auto& [start, length] = *std::prev(next);
+  if (start + length <= address) return AddressKind::kPageable;
+  return start <= address && address + size <= start + length
+             ? AddressKind::kPinned
+             : AddressKind::kStraddling;
+}
+
 std::vector<Piece> resolve(CuDevicePointer address, std::size_t size, CuDevice device,
                            By by) {
   const std::lock_guard lock(memory().mutex);
   // What is no memory of a device has to be memory of the host, which the copy engine
   // takes as it is and a kernel only where it is pinned.
-  const auto& reservations = memory().reservations;
-  const auto above = reservations.upper_bound(address);
-  const bool is_reserved = above != reservations.begin() &&
-                           address - std::prev(above)->first < std::prev(above)->second;
-  if (find_mapping(address) == memory().mappings.end() && !is_reserved) {
-    const auto next = memory().registered.upper_bound(address);
-    const bool is_pinned =
-        next != memory().registered.begin() &&
-        address + size <= std::prev(next)->first + std::prev(next)->second;
-    if (by == By::kKernel && !is_pinned) return {};
+  const AddressKind kind = kind_of(address, size);
+  if (kind != AddressKind::kDevice) {
+    if (by == By::kKernel && kind != AddressKind::kPinned) return {};
     return {{nullptr, static_cast<std::byte*>(pointer(address)), size}};
   }
   std::vector<Piece> pieces;
@@ -140,6 +164,11 @@ CuDevicePointer allocate_from_pool(CuDevice device, std::size_t size) {
 std::size_t mappings() {
   const std::lock_guard lock(memory().mutex);
   return memory().mappings.size();
+}
+
+std::size_t registrations() {
+  const std::lock_guard lock(memory().mutex);
+  return memory().registered.size();
 }
 
 CuResult mem_alloc(CuDevicePointer* address, std::size_t size) {
@@ -171,11 +200,13 @@ CuResult mem_host_register(void* address, std::size_t size, unsigned /*flags*/) 
                         (next != registered.begin() &&
                          std::prev(next)->first + std::prev(next)->second > start);
   if (overlaps) return kCuHostMemoryAlreadyRegistered;
+  if (!populate(start, size)) return kCuInvalidValue;
   registered.emplace(start, size);
   return kCuSuccess;
 }
 
 CuResult mem_host_unregister(void* address) {
+  if (current_context() == nullptr) return kCuInvalidContext;
   const std::lock_guard lock(memory().mutex);
   return memory().registered.erase(reinterpret_cast<std::uintptr_t>(address)) == 1
              ? kCuSuccess

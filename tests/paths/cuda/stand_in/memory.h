@@ -75,6 +75,15 @@ CuDevicePointer reserve(std::size_t size, std::size_t alignment);
 // With the mutex held: the mapping that holds the address, or end().
 std::map<CuDevicePointer, Mapping>::iterator find_mapping(CuDevicePointer address);
 
+// With the mutex held: what an address is to a call that copies so many bytes there.
+enum class AddressKind {
+  kDevice,     // or was
+  kPinned,     // memory of the host, all in one registration
+  kPageable,   // memory of the host, none of it registered
+  kStraddling  // some of it
+};
+AddressKind kind_of(CuDevicePointer address, std::size_t size);
+
 struct Piece {
   std::shared_ptr<Physical> physical;  // none: memory of the host
   std::byte* data = nullptr;

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The planner where bytes go between the host's memory and that of a GPU.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/plan.h"
+#include "core/plan_cases.h"
+
+namespace nixl_connect::core {
+namespace {
+
+using enum Obstacle;
+using Where = Facts::Where;
+using Exported = Facts::Exported;
+using Memory = Facts::Memory;
+
+// As neighbour(), whose memory can be mapped; the local memory is of a GPU.
+Facts with_host_of_peer() {
+  Facts facts = neighbour();
+  facts.local_memory = Memory::kGpu;
+  facts.gpus.has_driver = true;
+  return facts;
+}
+
+// The local memory is the host's, of Connector::allocate(). The peer's is of a GPU, and
+// can be opened.
+Facts with_gpu_of_peer() {
+  Facts facts = neighbour();
+  facts.remote_memory = Memory::kGpu;
+  facts.exported = Exported::kNone;
+  facts.is_local_allocated = true;
+  facts.gpus.has_driver = true;
+  facts.gpus.exported = Exported::kAll;
+  return facts;
+}
+
+// With what stands against the other paths.
+std::array<Obstacle, kPaths> staged_obstacles(Obstacle cuda_staged) {
+  return {kSomeGpuMemory,  kSomeGpuMemory, kSomeGpuMemory,
+          kSomeHostMemory, cuda_staged,    kUnknownToUcx};
+}
+
+// Without a word of genuine peers and other hosts, where no path is even for the memory
+// that it is for.
+const std::vector<Case> kStagedCases{
+    {"another process of this host", [](Facts&) {}, staged_obstacles(kNone)},
+    {"a UCX that knows GPUs",
+     [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kNone, kNone}},
+    {"this process, where nothing has to be opened",
+     [](Facts& facts) {
+       facts.where = Where::kThisProcess;
+       facts.is_exposed_here = true;
+       facts.are_leases_seen = false;
+       facts.is_write_unwatched = true;
+       facts.gpus.exported = Exported::kNone;
+     },
+     staged_obstacles(kNone)},
+    {"this process, memory that is exposed no more",
+     [](Facts& facts) { facts.where = Where::kThisProcess; },
+     staged_obstacles(kNotExposed)},
+    {"a NIXL agent", [](Facts& facts) { facts.is_ours = false; },
+     staged_obstacles(kGenuine)},
+    {"another host", [](Facts& facts) { facts.where = Where::kElsewhere; },
+     staged_obstacles(kAnotherHost)},
+    {"all of one host forbidden", [](Facts& facts) { facts.is_host_forbidden = true; },
+     staged_obstacles(kHostForbidden)},
+    {"no driver", [](Facts& facts) { facts.gpus.has_driver = false; },
+     staged_obstacles(kNoDriver)},
+    {"memory that was not allocated for this",
+     [](Facts& facts) {
+       facts.exported = Exported::kNone;
+       facts.is_local_allocated = false;
+     },
+     staged_obstacles(kPlainMemory)},
+    {"this process, memory that was not allocated for this",
+     [](Facts& facts) {
+       facts.where = Where::kThisProcess;
+       facts.is_exposed_here = true;
+       facts.exported = Exported::kNone;
+       facts.is_local_allocated = false;
+     },
+     staged_obstacles(kPlainMemory)},
+    {"memory that could not be pinned",
+     [](Facts& facts) { facts.gpus.is_staging_refused = true; },
+     staged_obstacles(kStagingRefused)},
+    {"memory of GPUs that could not be opened by another operation",
+     [](Facts& facts) { facts.gpus.is_open_refused = true; }, staged_obstacles(kNone)},
+    {"lease words out of sight", [](Facts& facts) { facts.are_leases_seen = false; },
+     staged_obstacles(kLeasesHidden)},
+    {"a write whose end nobody would notice",
+     [](Facts& facts) { facts.is_write_unwatched = true; },
+     staged_obstacles(kUnwatched)},
+    {"no ptrace, which is not needed",
+     [](Facts& facts) {
+       facts.is_cma_refused = true;
+       facts.is_process_known = false;
+     },
+     staged_obstacles(kNone)},
+    {"another user",
+     [](Facts& facts) { facts.is_same_user = facts.are_leases_seen = false; },
+     staged_obstacles(kAnotherUser)},
+    {"another network namespace and no way to the lease words",
+     [](Facts& facts) { facts.is_same_network = facts.are_leases_seen = false; },
+     staged_obstacles(kAnotherNetwork)},
+};
+
+const std::vector<Case> kPeersHostCases{
+    {"some memory that was not allocated for this",
+     [](Facts& facts) { facts.exported = Exported::kSome; },
+     staged_obstacles(kPlainMemory)},
+    {"the own memory, which says nothing of the peer's",
+     [](Facts& facts) {
+       facts.exported = Exported::kNone;
+       facts.is_local_allocated = true;
+     },
+     staged_obstacles(kPlainMemory)},
+    {"memory of both kinds",
+     [](Facts& facts) { facts.remote_memory = Memory::kMixed; },
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
+      kUnknownToUcx}},
+};
+
+const std::vector<Case> kPeersGpuCases{
+    {"GPUs that do not reach each other",
+     [](Facts& facts) { facts.gpus.are_in_reach = false; },
+     staged_obstacles(kOutOfReach)},
+    {"memory that cannot be opened",
+     [](Facts& facts) { facts.gpus.exported = Exported::kNone; },
+     staged_obstacles(kNotExported)},
+    {"some memory that cannot be opened",
+     [](Facts& facts) { facts.gpus.exported = Exported::kSome; },
+     staged_obstacles(kPartlyExported)},
+};
+
+TEST(StagedPlan, SaysWhatStandsAgainstEachPath) {
+  expect_obstacles(with_host_of_peer(), kStagedCases);
+  expect_obstacles(with_gpu_of_peer(), kStagedCases);
+  expect_obstacles(with_host_of_peer(), kPeersHostCases);
+  expect_obstacles(with_gpu_of_peer(), kPeersGpuCases);
+}
+
+TEST(StagedPlan, HasWordsForEachObstacle) {
+  for (const auto* const cases : {&kStagedCases, &kPeersHostCases, &kPeersGpuCases}) {
+    for (const Case& each : *cases) {
+      Facts facts = cases == &kPeersGpuCases ? with_gpu_of_peer() : with_host_of_peer();
+      each.change(facts);
+      const Plan plan = to_plan(choose(kLarge, facts, {}, {}), {});
+      const auto staged =
+          std::find_if(plan.paths.begin(), plan.paths.end(),
+                       [](const auto& one) { return one.path == "cuda.staged"; });
+      ASSERT_NE(staged, plan.paths.end()) << each.name;
+      EXPECT_EQ(staged->is_usable(),
+                each.obstacles[index_of(Path::kCudaStaged)] == kNone)
+          << each.name;
+    }
+  }
+}
+
+TEST(StagedPlan, IsTakenForWhatItIsFor) {
+  for (const Facts& usual : {with_host_of_peer(), with_gpu_of_peer()}) {
+    for (const Work& work : {kSmall, kLarge, kScattered}) {
+      Facts facts = usual;
+      facts.gpus.are_known_to_ucx = true;
+      EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kCudaStaged);
+      facts.gpus.is_staging_refused = true;
+      EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
+      facts.gpus.are_known_to_ucx = false;
+      EXPECT_EQ(choose(work, facts, {}, {}).path, std::nullopt);
+    }
+  }
+}
+
+TEST(StagedPlan, IsPredictedWhateverTheThreads) {
+  const auto time = [](unsigned threads) {
+    Work work = kScattered;
+    work.threads = threads;
+    const Choice choice = choose(work, with_host_of_peer(), {}, {});
+    return choice.verdicts[index_of(Path::kCudaStaged)].prediction.time;
+  };
+  EXPECT_EQ(time(1), time(8));
+}
+
+TEST(StagedPlan, TellsWhyAGpuIsNotReachedOrMemoryNotPinned) {
+  const auto told = [](const auto& change) {
+    Facts facts = with_gpu_of_peer();
+    change(facts.gpus);
+    return why_none(to_plan(choose(kLarge, facts, {}, {}), {}));
+  };
+  const auto cause = std::make_shared<const std::string>("it is out of memory");
+  for (const auto& [text, words] :
+       {std::pair{told([&](Facts::Gpus& gpus) {
+                    gpus.has_driver = false;
+                    gpus.why_no_driver = cause;
+                  }),
+                  "cuda.staged: it is out of memory ("},
+        std::pair{told([&](Facts::Gpus& gpus) {
+                    gpus.exported = Exported::kNone;
+                    gpus.why_not_exported = cause;
+                  }),
+                  "cannot be opened by other processes: it is out of memory"},
+        std::pair{told([&](Facts::Gpus& gpus) {
+                    gpus.is_staging_refused = true;
+                    gpus.why_staging_refused = cause;
+                    gpus.why_refused = std::make_shared<const std::string>("other");
+                  }),
+                  "pinned for the GPU: it is out of memory ("}}) {
+    EXPECT_NE(text.find(words), std::string::npos) << text;
+    EXPECT_EQ(text.find("cuda.peer"), std::string::npos) << text;
+  }
+}
+
+TEST(StagedPlan, IsNoAnswerToOptionsThatForbidIt) {
+  Facts facts = with_host_of_peer();
+  facts.gpus.are_known_to_ucx = true;
+  PathRules rules;
+  rules.forbidden.add(Path::kCudaStaged);
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, rules, {}), rules));
+  facts.exported = Exported::kNone;
+  EXPECT_TRUE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
+}
+
+}  // namespace
+}  // namespace nixl_connect::core

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Copies between the host's memory and that of a GPU.
+#include <algorithm>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "paths/cuda/copy_batches.h"
+#include "paths/cuda/copy_owner.h"
+#include "paths/cuda/host_arena.h"
+#include "paths/cuda/stand_in_fixture.h"
+
+namespace nixl_connect::paths::cuda::testing {
+namespace {
+
+using HostCopies = StandInTest;
+using Cause = CopyFailure::Cause;
+using HostSide = CopyWork::HostSide;
+
+// Ranges of any size and alignment, in one order on the host and in another on the GPU.
+class Mixed {
+ public:
+  Mixed(const Session& session, HostSide host_side, std::size_t count,
+        std::size_t largest)
+      : session_(session),
+        arena_(count * (largest + 9)),
+        map_(arena_.map()),
+        gpu_(allocate(session.driver, arena_.size())) {
+    work_.host_side = host_side;
+    work_.host_maps.push_back(map_);
+    const bool is_from_host = host_side == HostSide::kSources;
+    const auto content = random_content(arena_.size(), 1);
+    if (is_from_host) {
+      std::copy(content.begin(), content.end(), arena_.data());
+      session.fill(gpu_.get(), 0, arena_.size());
+    } else {
+      session.write(gpu_.get(), content);
+    }
+    expected_.resize(arena_.size());
+    std::mt19937 random(1);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t from = i * (largest + 9) + random() % 8;
+      const std::size_t to = (count - 1 - i) * (largest + 9) + random() % 8;
+      const std::size_t size = largest - random() % std::min<std::size_t>(largest, 100);
+      const auto host = reinterpret_cast<std::uintptr_t>(map_.memory->data());
+      work_.ranges.push_back(is_from_host ? Page{host + from, gpu_.get() + to, size}
+                                          : Page{gpu_.get() + from, host + to, size});
+      std::copy_n(content.begin() + static_cast<std::ptrdiff_t>(from), size,
+                  expected_.begin() + static_cast<std::ptrdiff_t>(to));
+    }
+  }
+
+  CopyWork work() const {
+    return {.ranges = work_.ranges,
+            .host_side = work_.host_side,
+            .host_maps = work_.host_maps};
+  }
+  bool has_arrived() const {
+    if (work_.host_side == HostSide::kSources)
+      return session_.read(gpu_.get(), arena_.size()) == expected_;
+    return std::equal(expected_.begin(), expected_.end(), arena_.data());
+  }
+  HostArena& arena() { return arena_; }
+
+ private:
+  const Session& session_;
+  HostArena arena_;
+  const HostMap map_;
+  const DeviceMemory gpu_;
+  CopyWork work_;
+  std::vector<std::byte> expected_;
+};
+
+TEST_F(HostCopies, MoveRangesOfAnySizeAndAlignmentBothWays) {
+  const Session session;
+  Owner owner;
+  for (const HostSide side : {HostSide::kSources, HostSide::kTargets}) {
+    for (const std::size_t largest : {1, 130, 5000}) {
+      const Mixed mixed(session, side, 300, largest);
+      EXPECT_TRUE(owner.copy(mixed.work())->is_complete());
+      EXPECT_TRUE(mixed.has_arrived()) << largest;
+    }
+  }
+  EXPECT_EQ(stand_in::calls("cuLaunchKernel"), 6U);
+  EXPECT_EQ(stand_in::calls("cuMemcpyDtoDAsync"), 0U);
+}
+
+TEST_F(HostCopies, GoByACopyEngineIfTheyAreLargeOrFew) {
+  const Session session;
+  Owner owner;
+  for (const HostSide side : {HostSide::kSources, HostSide::kTargets}) {
+    const char* const function =
+        side == HostSide::kSources ? "cuMemcpyHtoDAsync" : "cuMemcpyDtoHAsync";
+    const Mixed few(session, side, 3, 900);
+    unsigned calls = stand_in::calls(function);
+    EXPECT_TRUE(owner.copy(few.work())->is_complete());
+    EXPECT_EQ(stand_in::calls(function), calls + 3);
+    EXPECT_TRUE(few.has_arrived());
+    const Mixed large(session, side, 5, kLeastHostEngineBytes + 100);
+    calls = stand_in::calls(function);
+    EXPECT_TRUE(owner.copy(large.work())->is_complete());
+    EXPECT_EQ(stand_in::calls(function), calls + 5);
+    EXPECT_TRUE(large.has_arrived());
+  }
+  EXPECT_EQ(stand_in::calls("cuLaunchKernel"), 0U);
+}
+
+TEST_F(HostCopies, PinAMapOnceAndUnpinItWithTheThread) {
+  const std::size_t before = stand_in::registrations();
+  const Session session;
+  const Mixed mixed(session, HostSide::kSources, 20, 100);
+  std::optional<Owner> owner(std::in_place);
+  owner->copy({});
+  const unsigned pinned = stand_in::calls("cuMemHostRegister");
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(owner->copy(mixed.work())->is_complete());
+  EXPECT_EQ(stand_in::calls("cuMemHostRegister"), pinned + 2U) << "and the word";
+  owner.reset();
+  EXPECT_EQ(stand_in::registrations(), before);
+}
+
+TEST_F(HostCopies, DoNotJoinRangesOfTwoMaps) {
+  const Session session;
+  constexpr std::size_t kHalf = 1 << 20;
+  const HostArena arena(2 * kHalf);
+  std::fill_n(arena.data(), kHalf, std::byte{3});
+  std::fill_n(arena.data() + kHalf, kHalf, std::byte{4});
+  // Two maps of it that lie side by side.
+  const HostMap first = arena.map();
+  const HostMap second = arena.map();
+  const auto start = [](const HostMap& map) {
+    return reinterpret_cast<std::uintptr_t>(map.memory->data());
+  };
+  const DeviceMemory target = allocate(session.driver, 4 * kHalf);
+  CopyWork work;
+  work.host_side = HostSide::kSources;
+  work.host_maps = {first, second};
+  const bool is_first_below = start(first) < start(second);
+  const std::uintptr_t low = start(is_first_below ? first : second);
+  ASSERT_EQ(low + 2 * kHalf, start(is_first_below ? second : first))
+      << "as the kernel does it";
+  for (std::size_t i = 0; i < 4; ++i)
+    work.ranges.push_back({low + i * kHalf, target.get() + i * kHalf, kHalf});
+  Owner owner;
+  EXPECT_TRUE(owner.copy(std::move(work))->is_complete());
+  EXPECT_EQ(stand_in::calls("cuMemcpyHtoDAsync"), 2U);
+  EXPECT_EQ(session.read(target.get() + 3 * kHalf, kHalf), bytes_of(4, kHalf));
+  EXPECT_EQ(session.read(target.get() + kHalf, kHalf), bytes_of(4, kHalf));
+}
+
+TEST_F(HostCopies, SayThatMemoryCouldNotBePinned) {
+  const Session session;
+  const Mixed mixed(session, HostSide::kTargets, 20, 100);
+  Owner owner;
+  owner.copy({});
+  // The stream's word comes first.
+  stand_in::fail("cuMemHostRegister", kCuOutOfMemory, 1);
+  const auto copy = owner.copy(mixed.work());
+  ASSERT_TRUE(copy->failure());
+  EXPECT_EQ(copy->failure()->cause, Cause::kNotPinned) << copy->failure()->message;
+  EXPECT_EQ(copy->failure()->kind, ErrorKind::kNoResources);
+  EXPECT_EQ(copy->bytes_moved(), 0U);
+  EXPECT_TRUE(owner.copy(mixed.work())->is_complete());
+}
+
+TEST_F(HostCopies, LetMemoryOfThisProcessGoWhenItGoes) {
+  const std::size_t before = stand_in::registrations();
+  const Session session;
+  std::optional<Mixed> mixed(std::in_place, session, HostSide::kSources, 20, 100);
+  Owner owner;
+  EXPECT_TRUE(owner.copy(mixed->work())->is_complete());
+  EXPECT_EQ(stand_in::calls("cuMemHostUnregister"), 0U);
+  mixed->arena().give_back();
+  stand_in::wait_for_calls("cuMemHostUnregister", 1);
+  mixed.reset();
+  EXPECT_GT(stand_in::registrations(), before) << "the word and the lists of pages";
+}
+
+TEST_F(HostCopies, LeaveMemoryPinnedUntilACopyHasEnded) {
+  const Session session;
+  Mixed mixed(session, HostSide::kSources, 20, 100);
+  Owner owner;
+  stand_in::hold_streams();
+  owner.add(1, mixed.work());
+  stand_in::wait_for_calls("cuStreamWriteValue32", 1);
+  mixed.arena().give_back();
+  owner.copy({});  // that the thread has heard of it
+  EXPECT_EQ(stand_in::calls("cuMemHostUnregister"), 0U);
+  stand_in::release_streams();
+  EXPECT_EQ(owner.wait(), 1U);
+  stand_in::wait_for_calls("cuMemHostUnregister", 1);
+}
+
+}  // namespace
+}  // namespace nixl_connect::paths::cuda::testing
