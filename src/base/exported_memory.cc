@@ -94,6 +94,7 @@ ExportedMemory::Watch::Watch(std::function<void(std::uint64_t)> goes)
 }
 
 ExportedMemory::Watch::~Watch() {
+  if (generation_ != fork_generation()) return;
   const std::lock_guard lock(known().mutex);
   known().watches.erase(&goes_);
 }

@@ -59,6 +59,7 @@ class ExportedMemory {
     Watch& operator=(const Watch&) = delete;
 
    private:
+    const std::uint64_t generation_ = fork_generation();
     const std::function<void(std::uint64_t id)> goes_;
   };
 

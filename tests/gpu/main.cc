@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "gpu/host_copy_bench.h"
 #include "gpu/page_copy_bench.h"
 #include "paths/cuda/roles.h"
 #include "paths/cuda/session.h"
@@ -31,6 +32,9 @@ int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
   const bool measures = argc == 2 && std::strcmp(argv[1], "--bench") == 0;
   const int failed = RUN_ALL_TESTS();
-  if (measures) nixl_connect::paths::cuda::testing::measure_page_copies();
+  if (measures) {
+    nixl_connect::paths::cuda::testing::measure_page_copies();
+    nixl_connect::paths::cuda::testing::measure_host_copies();
+  }
   return failed;
 }

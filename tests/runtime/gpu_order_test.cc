@@ -84,8 +84,11 @@ class Gpu {
         session_.functions.memset_async(memory_.get(), value, kSize, session_.stream()),
         paths::cuda::kCuSuccess);
   }
-  void copy_to(std::vector<std::byte>& bytes) const {
+  void copy_to(std::vector<std::byte>& bytes) {
+    pinned_ = {};
     bytes.resize(kSize);
+    // Otherwise the call would wait for the stream.
+    pinned_ = paths::cuda::register_memory(session_.driver, bytes.data(), kSize);
     EXPECT_EQ(session_.functions.memcpy_dtoh_async(bytes.data(), memory_.get(), kSize,
                                                    session_.stream()),
               paths::cuda::kCuSuccess);
@@ -114,6 +117,7 @@ class Gpu {
   const paths::cuda::DeviceMemory memory_;
   const int device_;
   paths::cuda::EndFlag flag_;
+  paths::cuda::RegisteredMemory pinned_;
 };
 
 // Exposes memory of the first GPU with work of its stream before that:
