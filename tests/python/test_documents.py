@@ -10,6 +10,7 @@ from typing import Any
 import nixl_connect as nc
 import pytest
 from sides import SilentPeer
+from stand_in import StandIn
 
 ROOT = Path(__file__).parents[2]
 PAGE = 4096
@@ -29,7 +30,7 @@ def coroutine(code: str, names: dict[str, Any]) -> Any:
 
 
 def test_example_of_the_readme_runs() -> None:
-    (example,) = examples("README.md")
+    example, _ = examples("README.md")
     sent: list[str] = []
     names: dict[str, Any] = {"send": sent.append, "receive": sent.pop}
     exec(example, names)
@@ -52,12 +53,38 @@ def test_example_of_the_readme_gives_no_target_that_was_not_filled(
             transfer.cancel()
             return transfer
 
-    (example,) = examples("README.md")
+    example, _ = examples("README.md")
     names: dict[str, Any] = {"receive": silent.readable.model_dump_json}
     exec(example, names)
     names["Connector"] = Cancelling
     with pytest.raises(nc.Cancelled):
         asyncio.run(asyncio.wait_for(names["reading_process"](), 30))
+
+
+def fetched(code: str, source: Any, cache: Any, **options: Any) -> None:
+    """Runs the example of pages with that memory of four pages: 2 and 0 become 1
+    and 3."""
+    names = vars(nc).copy()
+    exec(code, names)
+    with nc.Connector(**options) as here, nc.Connector(**options) as there:
+        readable = here.create_readable(nc.Descriptor(source))
+        pages = (readable.metadata(), [2, 0], cache, [1, 3], PAGE)
+        asyncio.run(asyncio.wait_for(names["fetch_blocks"](there, *pages), 30))
+
+
+def test_example_of_pages_runs() -> None:
+    _, example = examples("README.md")
+    cache = bytearray(4 * PAGE)
+    fetched(example, b"".join(bytes([n]) * PAGE for n in (5, 6, 7, 8)), cache)
+    assert [cache[PAGE * page] for page in range(4)] == [0, 7, 0, 5]
+
+
+def test_example_of_pages_runs_with_gpus(stand_in: StandIn) -> None:
+    _, example = examples("README.md")
+    source, cache = stand_in.memory(4 * PAGE), stand_in.memory(4 * PAGE, 1)
+    source.write(b"".join(bytes([n]) * PAGE for n in (5, 6, 7, 8)))
+    fetched(example, source, cache, cuda_driver=stand_in.file)
+    assert cache.read()[::PAGE] == bytes([0, 7, 0, 5])
 
 
 def test_examples_of_the_page_about_python_run(
