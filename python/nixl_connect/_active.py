@@ -25,6 +25,7 @@ from ._operation import AbstractOperation
 from ._paths import NativeRules, rules_of
 from ._plan import Plan, plan_of
 from ._remote import Remote
+from ._streams import stream_of
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -51,6 +52,7 @@ class ActiveOperation(AbstractOperation):
         notification_key: str,
         *,
         timeout: float | None = None,
+        stream: Any = None,
     ) -> None:
         if not isinstance(remote, Remote):
             raise TypeError(f"remote is a Remote, not {type(remote).__name__}")
@@ -75,6 +77,7 @@ class ActiveOperation(AbstractOperation):
             local_descriptors,
             remote_descriptors,
             timeout,
+            stream,
         )
         self._peer_remote = remote
 
@@ -86,18 +89,20 @@ class ActiveOperation(AbstractOperation):
         local: Descriptors,
         theirs: Descriptors | None,
         timeout: float | None,
+        stream: object,
         rules: NativeRules | None = None,
     ) -> None:
         if isinstance(local, list) and len(local) == 1:
             local = local[0]
         deadline = nanoseconds(timeout)
+        order = stream_of(stream, local)
         memory = memory_of(local)
         _native.check_matched(memory, kind is OperationKind.READ, remote)
         self._peer_remote = None
         self._set(connection, kind, local, theirs)
         is_told = is_debugging()  # before the library tells of its path
         self._native = self._connection._native.begin(
-            kind, remote, memory, deadline, rules
+            kind, remote, memory, deadline, rules, order
         )
         if is_told:
             logger.debug("begun %s on %s", repr(self), str(self._connection))
@@ -145,6 +150,7 @@ class _OfMetadata(ActiveOperation):
         metadata: RdmaMetadata | RemotePages,
         local: Descriptors,
         timeout: float | None,
+        stream: object,
         rules: NativeRules | None,
     ) -> None:
         check_metadata(metadata)
@@ -153,7 +159,9 @@ class _OfMetadata(ActiveOperation):
         if metadata.operation_kind != kind:
             raise InvalidArgument(wrong_kind(metadata, kind))
         self._remote_metadata = metadata
-        self._begin(connection, kind, remote_of(metadata), local, None, timeout, rules)
+        self._begin(
+            connection, kind, remote_of(metadata), local, None, timeout, stream, rules
+        )
 
     def close(self) -> None:
         super().close()
@@ -181,7 +189,7 @@ class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
     differ in number or sizes, and for a target that overlaps itself; InvalidArgument,
     which is one too, for metadata of another kind and names that are no path. Nothing
     is begun then. Error if the metadata is damaged or the peer cannot be used.
-    `timeout` in seconds; for the paths see Connector.begin_read().
+    `timeout` in seconds; for `stream` and the paths see Connector.begin_read().
 
     >>> with connector.begin_read(metadata, Descriptor(target)) as read:
     ...     await read.wait_for_completion()
@@ -202,6 +210,7 @@ class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
         min_gbps: float | None = None,
         sm: bool | None = None,
         max_blocks: int | None = None,
+        stream: Any = None,
     ) -> None:
         self._begin_of(
             connection,
@@ -209,6 +218,7 @@ class ReadOperation(_OfMetadata, Coroutine[Any, Any, "ReadOperation"]):
             remote_metadata,
             local_descriptors,
             timeout,
+            stream,
             rules_of(paths, require, forbid, min_gbps, sm, max_blocks),
         )
 
@@ -253,6 +263,7 @@ class WriteOperation(_OfMetadata, Coroutine[Any, Any, "WriteOperation"]):
         min_gbps: float | None = None,
         sm: bool | None = None,
         max_blocks: int | None = None,
+        stream: Any = None,
     ) -> None:
         self._begin_of(
             connection,
@@ -260,6 +271,7 @@ class WriteOperation(_OfMetadata, Coroutine[Any, Any, "WriteOperation"]):
             remote_metadata,
             local_descriptors,
             timeout,
+            stream,
             rules_of(paths, require, forbid, min_gbps, sm, max_blocks),
         )
 

@@ -159,12 +159,20 @@ class Connector(AsyncClosing):
         *,
         timeout: float | None = None,
         readers: int | None = None,
+        stream: Any = None,
     ) -> ReadableOperation:
         """Exposes memory for reading, one Descriptor or a list as one operation; it can
         be reached when the call returns. The result may be awaited, which gives it
-        again. Errors and parameters: see ReadableOperation."""
+        again. Errors and parameters: see ReadableOperation.
+
+        Of memory of a GPU, peers see what `stream` was given before this call, which
+        waits for none of it. None is the current stream of torch or cupy, whichever is
+        imported; False is none: the memory is ready. Otherwise a stream of that GPU:
+        one of theirs, another with ``__cuda_stream__``, ``cuda_stream`` or ``ptr``, or
+        the number of a CUstream. InvalidArgument for memory of the host and for a
+        stream of another GPU, TypeError for what is no stream."""
         return ReadableOperation(
-            self, local_descriptors, timeout=timeout, readers=readers
+            self, local_descriptors, timeout=timeout, readers=readers, stream=stream
         )
 
     def create_writable(
@@ -173,10 +181,12 @@ class Connector(AsyncClosing):
         *,
         timeout: float | None = None,
         readers: int = 1,
+        stream: Any = None,
     ) -> WritableOperation:
-        """The same for writing; `readers` counts the writers then."""
+        """The same for writing; `readers` counts the writers then, and what `stream`
+        was given before is done with the memory when a writer comes."""
         return WritableOperation(
-            self, local_descriptors, timeout=timeout, readers=readers
+            self, local_descriptors, timeout=timeout, readers=readers, stream=stream
         )
 
     def begin_read(
@@ -191,6 +201,7 @@ class Connector(AsyncClosing):
         min_gbps: float | None = None,
         sm: bool | None = None,
         max_blocks: int | None = None,
+        stream: Any = None,
     ) -> ReadOperation:
         """Starts to read a peer's memory. The transfer has begun when the call returns;
         the result may be awaited, which gives it again. Errors: see ReadOperation.
@@ -205,7 +216,11 @@ class Connector(AsyncClosing):
 
         Of the GPU that copies, if one does, it takes `max_blocks` multiprocessors at
         most, by default as many as pages of their size need; none if `sm` is False,
-        which is slow where pages are many."""
+        which is slow where pages are many.
+
+        To and from memory of a GPU it begins when `stream`, as in create_readable(),
+        has done what it was given before this call. What it is given afterwards does
+        not wait for the transfer: see wait_on() of the operation."""
         return ReadOperation(
             self,
             remote_metadata,
@@ -217,6 +232,7 @@ class Connector(AsyncClosing):
             min_gbps=min_gbps,
             sm=sm,
             max_blocks=max_blocks,
+            stream=stream,
         )
 
     def begin_write(
@@ -231,6 +247,7 @@ class Connector(AsyncClosing):
         min_gbps: float | None = None,
         sm: bool | None = None,
         max_blocks: int | None = None,
+        stream: Any = None,
     ) -> WriteOperation:
         """Starts to write into a peer's memory; note the order of the arguments. As
         begin_read() otherwise."""
@@ -245,6 +262,7 @@ class Connector(AsyncClosing):
             min_gbps=min_gbps,
             sm=sm,
             max_blocks=max_blocks,
+            stream=stream,
         )
 
     def explain(

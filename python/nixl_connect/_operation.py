@@ -23,6 +23,7 @@ from ._errors import Cancelled, Error, Unsupported, error_of
 from ._log import logger
 from ._numbers import check_seconds
 from ._plan import Plan, plan_of
+from ._streams import stream_to_wait
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -159,6 +160,19 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
             return False
         self._raise_if_errored()
         return True
+
+    def wait_on(self, stream: Any = None) -> None:
+        """Makes a stream of the GPU that has the memory wait, on that GPU, until the
+        operation has ended; returns at once. What the stream is given from now on sees
+        the data, if the operation is COMPLETE in the end: look at its status before you
+        pass on what was computed behind it.
+
+        `stream`: as for create_readable(); None is the current one. It is let go
+        however the operation ends, and does nothing else until then: give the operation
+        a timeout if nobody may come. InvalidArgument for memory that is not a GPU's,
+        without a stream, for that of another GPU, and for a readable without `readers`,
+        which has no end of its own; TypeError for what is no stream."""
+        self._native.wait_on(stream_to_wait(stream, self._local))
 
     def result(self) -> Any:
         """What has come of a terminal operation: of a read its results(), otherwise

@@ -15,6 +15,7 @@ from ._log import is_debugging, logger
 from ._metadata import RdmaMetadata, metadata_of
 from ._numbers import check_count, nanoseconds
 from ._operation import AbstractOperation
+from ._streams import stream_of
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -26,7 +27,8 @@ class PassiveOperation(AbstractOperation):
 
     COMPLETE after `readers` peers have succeeded, ERRORED when the `timeout` (seconds)
     passes or an initiator fails or cancels, CANCELLED by this side. None are the
-    `readers` of a caller who counts none: see ReadableOperation.
+    `readers` of a caller who counts none: see ReadableOperation. Of memory of a GPU,
+    what `stream` was given before comes first: see Connector.create_readable().
     TypeError for what is no descriptor, ValueError for an empty list, mixed device
     kinds, a null pointer, read-only memory as a target and a target that overlaps
     itself; Error if memory cannot be exposed.
@@ -42,17 +44,19 @@ class PassiveOperation(AbstractOperation):
         *,
         timeout: float | None = None,
         readers: int | None = None,
+        stream: Any = None,
     ) -> None:
         check_descriptors(local_descriptors)
         memory = memory_of(local_descriptors)
         _native.check_exposed(memory, operation_kind is OperationKind.WRITE)
+        order = stream_of(stream, local_descriptors)
         deadline = nanoseconds(timeout)
         quota = 1 if readers is None else check_count(readers, "readers", 2**32 - 1)
         super().__init__(connection, operation_kind, local_descriptors, None, None)
         self._metadata: dict[bool, RdmaMetadata] = {}
         stays_open = readers is None and operation_kind is OperationKind.READ
         self._native = self._connection._native.create(
-            self._kind, memory, deadline, quota, stays_open
+            self._kind, memory, deadline, quota, stays_open, order
         )
         if is_debugging():
             logger.debug("exposed %s", repr(self))
@@ -93,6 +97,7 @@ class _OfKind(PassiveOperation):
         *,
         timeout: float | None = None,
         readers: int | None = None,
+        stream: Any = None,
     ) -> None:
         super().__init__(
             connection,
@@ -100,6 +105,7 @@ class _OfKind(PassiveOperation):
             local_descriptors,
             timeout=timeout,
             readers=readers,
+            stream=stream,
         )
 
 

@@ -76,6 +76,12 @@ std::optional<std::chrono::nanoseconds> duration_of(std::optional<std::int64_t> 
   return std::chrono::nanoseconds(*ns);
 }
 
+std::optional<CudaStream> stream_of(std::optional<std::uintptr_t> number) {
+  if (!number) return std::nullopt;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
+  return CudaStream{reinterpret_cast<void*>(*number)};
+}
+
 // What is None is left to the environment and the library's defaults.
 void open(ConnectorObject* self, std::optional<std::string> worker_id,
           std::optional<std::int64_t> timeout_ns,
@@ -115,12 +121,13 @@ Pins pins_of(const std::vector<const Memory*>& memories) {
 
 OperationObject create(ConnectorObject& self, int kind, nb::handle memory,
                        std::optional<std::int64_t> timeout_ns, std::uint32_t readers,
-                       bool stays_open) {
+                       bool stays_open, std::optional<std::uintptr_t> stream) {
   release_due_pins();
   const auto memories = memories_of(memory);
   const std::vector<Descriptor> descriptors = descriptors_of(memories);
   Pins pins = pins_of(memories);
-  const OperationOptions options{duration_of(timeout_ns), readers, stays_open};
+  OperationOptions options{duration_of(timeout_ns), readers, stays_open};
+  options.stream = stream_of(stream);
   const auto make = [&, connector = self.open()]() -> PassiveOperation {
     const WithoutGil release;
     if (static_cast<OperationKind>(kind) == OperationKind::kRead)
@@ -132,13 +139,15 @@ OperationObject create(ConnectorObject& self, int kind, nb::handle memory,
 
 OperationObject begin(ConnectorObject& self, int kind, const Remote& remote,
                       nb::handle memory, std::optional<std::int64_t> timeout_ns,
-                      std::optional<PathRules> rules) {
+                      std::optional<PathRules> rules,
+                      std::optional<std::uintptr_t> stream) {
   release_due_pins();
   const auto memories = memories_of(memory);
   const Match matched = match(remote, memories);
   const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
   Pins pins = pins_of(memories);
   OperationOptions options{duration_of(timeout_ns)};
+  options.stream = stream_of(stream);
   apply(std::move(rules), options);
   const auto make = [&, connector = self.open()]() -> ActiveOperation {
     const WithoutGil release;
@@ -187,9 +196,9 @@ void bind_connector(nb::module_& module) {
            "advise_huge_pages"_a.none(), "allow_ptrace"_a.none(), "rules"_a.none(),
            "costs_file"_a.none(), "log_level"_a.none())
       .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(),
-           "readers"_a = 1, "stays_open"_a = false)
+           "readers"_a = 1, "stays_open"_a = false, "stream"_a = nb::none())
       .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none(),
-           "rules"_a.none())
+           "rules"_a.none(), "stream"_a = nb::none())
       .def("begin_view", &begin_view, "remote"_a, "timeout_ns"_a.none())
       .def("explain", &explain, "remote"_a, "memory"_a, "rules"_a.none())
       .def("close", &ConnectorObject::close)

@@ -22,6 +22,7 @@
 #include "plan.h"
 #include "remote.h"
 #include "waiting.h"
+#include "without_gil.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -72,6 +73,12 @@ bool wait_quiet(OperationObject& self, std::optional<double> timeout) {
                         [future = quiet->get_future()](std::chrono::nanoseconds slice) {
                           return future.wait_for(slice) == std::future_status::ready;
                         });
+}
+
+void wait_on(OperationObject& self, std::uintptr_t stream) {
+  const WithoutGil release;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
+  self.operation().wait_on(CudaStream{reinterpret_cast<void*>(stream)});
 }
 
 // What can be waited for, as _completion.py numbers it.
@@ -184,11 +191,16 @@ void bind_operation(nb::module_& module) {
       .def("failure", &failure)
       .def("wait", &wait, "timeout"_a.none())
       .def("wait_quiet", &wait_quiet, "timeout"_a.none())
+      .def("wait_on", &wait_on, "stream"_a)
       .def("notify", &notify, "queue"_a, "token"_a, "when"_a = 0)
       .def(
           "metadata",
           [](OperationObject& self, bool hex_encode) {
-            return Remote(self.passive().metadata(hex_encode));
+            const auto take = [&] {
+              const WithoutGil release;
+              return self.passive().metadata(hex_encode);
+            };
+            return Remote(take());
           },
           "hex_encode"_a);
 }
