@@ -27,6 +27,12 @@ void check_device(const Device& device) {
                     "(cpu) and of NVIDIA's GPUs (cuda)");
 }
 
+bool covers(const wire::Region& region, const SerializedDescriptor& descriptor) {
+  const std::uint64_t offset = descriptor.ptr - region.address;
+  return descriptor.ptr >= region.address && offset <= region.size &&
+         descriptor.size <= region.size - offset;
+}
+
 // The region that covers it; null if none does.
 const wire::Region* region_of(const SerializedDescriptor& descriptor,
                               const Device& device, const RemoteAgent& agent) {
@@ -39,17 +45,10 @@ const wire::Region* region_of(const SerializedDescriptor& descriptor,
   return is_there ? found : nullptr;
 }
 
-// Of all that have bytes.
-void check_gpu(std::span<const Descriptor> descriptors) {
-  const Descriptor* first = nullptr;
-  for (const Descriptor& each : descriptors) {
-    if (each.size() == 0) continue;
-    if (first == nullptr) first = &each;
-    if (each.device() != first->device())
-      refuse("descriptors of " + to_string(first->device()) + " and of " +
-             to_string(each.device()) +
-             "; one operation takes one GPU, so make an operation for each");
-  }
+// What differs from the first, of those that have bytes.
+[[noreturn]] void refuse_gpus(const Device& first, const Device& other) {
+  refuse("descriptors of " + to_string(first) + " and of " + to_string(other) +
+         "; one operation takes one GPU, so make an operation for each");
 }
 
 // One of several that does not fit; made only to say why.
@@ -72,17 +71,24 @@ void check_gpu(std::span<const Descriptor> descriptors) {
 
 }  // namespace
 
+// Of thousands, so everything is looked at once.
 void check_descriptors(std::span<const Descriptor> descriptors, Access access) {
   if (descriptors.empty()) refuse("an operation needs at least one descriptor");
   const DeviceKind kind = descriptors[0].device().kind();
+  const bool is_target = access == Access::kWritesLocal;
+  const Device* gpu = nullptr;    // of the first that has bytes
+  const Device* other = nullptr;  // and of one that differs
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
     const Descriptor& each = descriptors[i];
     if (each.device().kind() != kind || (each.ptr() == 0 && each.size() != 0) ||
-        (each.is_read_only() && access == Access::kWritesLocal))
+        (each.is_read_only() && is_target))
       refuse_descriptor(descriptors, i);
+    if (each.size() == 0) continue;
+    if (gpu == nullptr) gpu = &each.device();
+    if (each.device().id() != gpu->id()) other = &each.device();
   }
   check_device(descriptors[0].device());
-  if (kind == DeviceKind::kCuda) check_gpu(descriptors);
+  if (kind == DeviceKind::kCuda && other != nullptr) refuse_gpus(*gpu, *other);
 }
 
 void check_metadata(const RdmaMetadata& remote, OperationKind kind) {
@@ -115,16 +121,20 @@ RemoteRanges resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
   // Of thousands it is mostly the same; to read it takes longer than all else here.
   std::string_view name = kHostDevice;
   Device device;
+  const wire::Region* last = nullptr;  // in which the range before lies
   ranges.reserve(remote.descriptors.size());
   for (const SerializedDescriptor& descriptor : remote.descriptors) {
     if (descriptor.device != name) {
       device = Device(descriptor.device);
       check_device(device);
       name = descriptor.device;
+      last = nullptr;
     }
     RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
     if (descriptor.size != 0) {
-      range.region = region_of(descriptor, device, agent);
+      if (last == nullptr || !covers(*last, descriptor))
+        last = region_of(descriptor, device, agent);
+      range.region = last;
       if (range.region == nullptr)
         refuse("the metadata names " + std::to_string(descriptor.size) +
                " bytes that agent " + agent.name() +

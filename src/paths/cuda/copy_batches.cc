@@ -26,39 +26,44 @@ bool are_for_kernel(std::span<const Page> ranges, std::uint64_t least_engine_byt
   return ranges.size() - static_cast<std::size_t>(large) > kFewRanges;
 }
 
-CopyBatches::CopyBatches(std::vector<Page> ranges, std::uint32_t max_blocks,
-                         std::uint64_t least_engine_bytes)
+CopyBatches::CopyBatches(KeptPages ranges, std::uint32_t max_blocks,
+                         std::uint64_t least_engine_bytes, std::uint64_t slowness)
     : ranges_(std::move(ranges)),
       for_engine_(ranges_.size()),
       max_blocks_(max_blocks),
+      slowness_(slowness),
       bytes_left_(sum_up(ranges_).bytes) {
   if (max_blocks_ == 0 || !are_for_kernel(ranges_, least_engine_bytes)) return;
-  const auto pages = std::stable_partition(
-      ranges_.begin(), ranges_.end(),
-      [&](const Page& range) { return range.size >= least_engine_bytes; });
+  const auto is_large = [&](const Page& range) {
+    return range.size >= least_engine_bytes;
+  };
+  const bool has_large = std::any_of(ranges_.begin(), ranges_.end(), is_large);
+  const auto pages =
+      has_large ? std::stable_partition(ranges_.begin(), ranges_.end(), is_large)
+                : ranges_.begin();
   for_engine_ = static_cast<std::size_t>(pages - ranges_.begin());
 }
 
-// Of a range of the batch that is being made.
-std::uint64_t CopyBatches::weight_of(std::uint64_t bytes) const noexcept {
-  if (!batch_.is_for_kernel) return bytes + kEngineRangeWeight;
-  const std::uint32_t blocks = std::min(max_blocks_, kFastBlocks);
-  return (bytes + kPageCost) * kFastBlocks / blocks;
+const CopyBatch& CopyBatches::next() {
+  batch_ = {};
+  batch_.is_for_kernel = next_ >= for_engine_;
+  if (batch_.is_for_kernel)
+    take_for_kernel();
+  else
+    take_for_engine();
+  bytes_left_ -= batch_.bytes;
+  return batch_;
 }
 
-const CopyBatch& CopyBatches::next() {
-  batch_.ranges.clear();
-  batch_.bytes = 0;
-  batch_.is_for_kernel = next_ >= for_engine_;
-  batch_.weight = batch_.is_for_kernel ? kLaunchWeight : 0;
-  const std::size_t end = batch_.is_for_kernel ? ranges_.size() : for_engine_;
-  while (next_ < end) {
+void CopyBatches::take_for_engine() {
+  parts_.clear();
+  while (next_ < for_engine_) {
     const Page& range = ranges_[next_];
-    std::uint64_t size = range.size - offset_;
-    if (!batch_.is_for_kernel) size = std::min(size, kBatchWeight - kEngineRangeWeight);
-    const std::uint64_t weight = weight_of(size);
-    if (!batch_.ranges.empty() && batch_.weight + weight > kBatchWeight) break;
-    batch_.ranges.push_back({range.source + offset_, range.target + offset_, size});
+    const std::uint64_t size =
+        std::min(range.size - offset_, (kBatchWeight - kEngineRangeWeight) / slowness_);
+    const std::uint64_t weight = size * slowness_ + kEngineRangeWeight;
+    if (!parts_.empty() && batch_.weight + weight > kBatchWeight) break;
+    parts_.push_back({range.source + offset_, range.target + offset_, size});
     batch_.bytes += size;
     batch_.weight += weight;
     offset_ += size;
@@ -66,8 +71,31 @@ const CopyBatch& CopyBatches::next() {
     ++next_;
     offset_ = 0;
   }
-  bytes_left_ -= batch_.bytes;
-  return batch_;
+  batch_.ranges = parts_;
+}
+
+// They are whole, and at least one.
+void CopyBatches::take_for_kernel() noexcept {
+  const std::uint64_t blocks = std::min(max_blocks_, kFastBlocks);
+  const std::uint64_t most =
+      (kBatchWeight - kLaunchWeight) * blocks / kFastBlocks / slowness_;
+  const std::size_t first = next_;
+  const std::size_t left = ranges_.size() - first;
+  std::uint64_t cost = bytes_left_ + left * kPageCost;
+  batch_.bytes = bytes_left_;
+  next_ = ranges_.size();
+  if (cost > most) {
+    cost = 0;
+    batch_.bytes = 0;
+    next_ = first;
+    do {
+      batch_.bytes += ranges_[next_].size;
+      cost += ranges_[next_].size + kPageCost;
+      ++next_;
+    } while (next_ < ranges_.size() && cost + ranges_[next_].size + kPageCost <= most);
+  }
+  batch_.weight = kLaunchWeight + cost * slowness_ * kFastBlocks / blocks;
+  batch_.ranges = std::span(ranges_).subspan(first, next_ - first);
 }
 
 }  // namespace nixl_connect::paths::cuda

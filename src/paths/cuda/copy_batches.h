@@ -10,13 +10,16 @@
 #include <span>
 #include <vector>
 
-#include "paths/cuda/page_copy_arguments.h"
+#include "paths/cuda/page_shares.h"
 
 namespace nixl_connect::paths::cuda {
 
-// What a batch takes at most: the bytes that a GPU could copy in that time, 0.2 ms over
-// NVLink, 3 ms over PCIe.
-constexpr std::uint64_t kBatchWeight = 64 << 20;
+// What a batch takes at most: the bytes that a GPU could copy over NVLink in that time,
+// 0.7 ms. Between two batches a stream stands still for some 10 us.
+constexpr std::uint64_t kBatchWeight = 256 << 20;
+
+// To and from the host, over PCIe, bytes take so many times longer.
+constexpr std::uint64_t kHostSlowness = 7;
 
 // A range from this size on goes by a copy engine, which then comes to four fifths of
 // what the kernel does, or more, and takes no multiprocessor.
@@ -35,7 +38,7 @@ bool are_for_kernel(std::span<const Page> ranges,
 
 struct CopyBatch {
   bool is_for_kernel = false;
-  std::vector<Page> ranges;
+  std::span<const Page> ranges;
   std::uint64_t bytes = 0;
   std::uint64_t weight = 0;
 };
@@ -44,8 +47,9 @@ class CopyBatches {
  public:
   CopyBatches() = default;
   // `max_blocks` of the kernel; 0: there is none to use.
-  CopyBatches(std::vector<Page> ranges, std::uint32_t max_blocks,
-              std::uint64_t least_engine_bytes = kLeastEngineBytes);
+  CopyBatches(KeptPages ranges, std::uint32_t max_blocks,
+              std::uint64_t least_engine_bytes = kLeastEngineBytes,
+              std::uint64_t slowness = 1);
 
   bool is_empty() const noexcept { return next_ == ranges_.size(); }
   std::uint64_t bytes_left() const noexcept { return bytes_left_; }
@@ -54,15 +58,18 @@ class CopyBatches {
   const CopyBatch& next();
 
  private:
-  std::uint64_t weight_of(std::uint64_t bytes) const noexcept;
+  void take_for_engine();
+  void take_for_kernel() noexcept;
 
-  std::vector<Page> ranges_;  // first those that go by a copy engine
+  KeptPages ranges_;  // first those that go by a copy engine
   std::size_t for_engine_ = 0;
   std::uint32_t max_blocks_ = 0;
+  std::uint64_t slowness_ = 1;
   std::uint64_t bytes_left_ = 0;
   std::size_t next_ = 0;      // in ranges_
   std::uint64_t offset_ = 0;  // in that range
   CopyBatch batch_;
+  std::vector<Page> parts_;  // of it, for an engine
 };
 
 }  // namespace nixl_connect::paths::cuda

@@ -69,6 +69,13 @@ void CopyLoop::drop(const Instance& owner) {
   pinned_maps_.drop(owner);
 }
 
+std::chrono::steady_clock::time_point CopyLoop::next_end() const noexcept {
+  auto next = std::chrono::steady_clock::time_point::max();
+  for (const auto& [device, copies] : copies_)
+    next = std::min(next, copies->next_end());
+  return next;
+}
+
 bool CopyLoop::has_copies() const noexcept {
   return std::any_of(copies_.begin(), copies_.end(),
                      [](const auto& each) { return each.second->has_copies(); });

@@ -3,6 +3,7 @@
 // What the CUDA thread does, besides waiting: the copies of all GPUs. On it alone.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <vector>
@@ -29,6 +30,7 @@ class CopyLoop {
   bool look_closely();
   void drop(const Instance& owner);
   void drop_host_memory(std::uint64_t id) { pinned_maps_.drop(id); }
+  std::chrono::steady_clock::time_point next_end() const noexcept;
   bool has_copies() const noexcept;
   bool is_anything_under_way() const noexcept;
   bool is_any_waiting() const noexcept;

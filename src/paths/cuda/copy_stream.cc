@@ -27,6 +27,7 @@ StartedCopy* CopyStream::next() {
 
 CuResult CopyStream::submitted(StartedCopy& copy, std::uint64_t bytes,
                                std::uint64_t weight) {
+  if (under_way_.empty()) oldest_since_ = Clock::now();
   under_way_.push_back({&copy, ++last_number_, bytes, weight});
   weight_under_way_ += weight;
   ++copy.under_way;
@@ -50,10 +51,18 @@ CuResult CopyStream::look_closely() {
 
 void CopyStream::oldest_is_done() {
   const Batch& batch = under_way_.front();
+  const auto now = Clock::now();
+  pace_.learn(batch.weight, now - oldest_since_);
+  oldest_since_ = now;
   batch.copy->copy->add_moved(batch.bytes);
   --batch.copy->under_way;
   weight_under_way_ -= batch.weight;
   under_way_.pop_front();
+}
+
+CopyStream::Clock::time_point CopyStream::next_end() const noexcept {
+  if (under_way_.empty()) return Clock::time_point::max();
+  return oldest_since_ + pace_.time_for(under_way_.front().weight);
 }
 
 std::vector<std::unique_ptr<StartedCopy>> CopyStream::take_ended() {

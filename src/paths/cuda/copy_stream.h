@@ -5,6 +5,7 @@
 // with the GPU's context current except where it says otherwise.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/imports.h"
 #include "paths/cuda/kernel_choice.h"
+#include "paths/cuda/pace.h"
 #include "paths/cuda/pinned_maps.h"
 
 namespace nixl_connect::paths::cuda {
@@ -66,6 +68,10 @@ class CopyStream {
   // The context is poisoned. Removes them all.
   std::vector<std::unique_ptr<StartedCopy>> give_up();
 
+  using Clock = std::chrono::steady_clock;
+  // When the oldest batch is likely to be done; Clock::time_point::max() without one.
+  Clock::time_point next_end() const noexcept;
+
   bool is_idle() const noexcept { return under_way_.empty(); }
   bool has_copies() const noexcept { return !copies_.empty(); }
 
@@ -84,6 +90,8 @@ class CopyStream {
   CompletionWord word_;
   std::vector<std::unique_ptr<StartedCopy>> copies_;  // the oldest first
   std::deque<Batch> under_way_;                       // in the stream's order
+  Clock::time_point oldest_since_{};                  // the stream is at it
+  Pace pace_;
   std::uint64_t weight_under_way_ = 0;
   std::uint32_t last_number_ = 0;
   unsigned picks_ = 0;

@@ -2,6 +2,7 @@
 #include "paths/cuda/copy_thread.h"
 
 #include <pthread.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <atomic>
@@ -44,11 +45,13 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
 // The end of a batch is awaited without any call that blocks in the driver: it would
-// hold up the copies on other streams, and those that are yet to come. At first the
-// thread looks at the words all the time, since a small copy takes 5 to 8 us. Then it
-// naps, an eighth of what it has waited so far, by which the end is noticed late at
-// most, and asks the driver before each nap: after an error no word is written.
+// hold up the copies on other streams, and those that are yet to come. The thread looks
+// at the words all the time around the moment when the end is likely to come. Before,
+// and long after, it naps, and asks the driver before each nap: after an error no word
+// is written. What comes later than was thought is noticed an eighth of the wait later
+// at most.
 constexpr microseconds kSpin{50};
+constexpr microseconds kWakingTakes{60};
 constexpr microseconds kLeastNap{20};
 constexpr microseconds kMostNap{500};
 // While a copy waits for a stream of a user's, which nothing else tells of.
@@ -63,6 +66,8 @@ class CopyThread::Run {
       : shared_(shared), may_spin_(may_spin), loop_(driver, kernel_image) {}
 
   void operator()() {
+    // Or naps of this thread would end 50 us late.
+    ::prctl(PR_SET_TIMERSLACK, 1000UL);
     while (take_news()) {
       if (loop_.advance()) last_change_ = Clock::now();
       tell_ends();
@@ -126,10 +131,22 @@ class CopyThread::Run {
     shared_.wake.wait(lock, [&] { return shared_.has_news.load(); });
   }
 
+  // How long nothing is likely to change; 0 for a moment only.
+  microseconds quiet_time() const {
+    const auto now = Clock::now();
+    const auto end = loop_.next_end();
+    const bool is_known = end != Clock::time_point::max();
+    const auto due = is_known ? end - kWakingTakes : last_change_;
+    if (may_spin_ && now >= due && now < (is_known ? end : due) + kSpin)
+      return microseconds(0);
+    const microseconds most = loop_.is_any_waiting() ? kMostNapForStreams : kMostNap;
+    const auto nap = now < due ? due - now : (now - last_change_) / 8;
+    return std::clamp(std::chrono::duration_cast<microseconds>(nap), kLeastNap, most);
+  }
+
   void await_change() {
-    const auto waited =
-        std::chrono::duration_cast<microseconds>(Clock::now() - last_change_);
-    if (may_spin_ && waited < kSpin) return std::this_thread::yield();
+    const microseconds nap = quiet_time();
+    if (nap == microseconds(0)) return std::this_thread::yield();
     if (loop_.look_closely()) {
       last_change_ = Clock::now();
       return;
@@ -139,9 +156,7 @@ class CopyThread::Run {
       lock.unlock();
       return std::this_thread::sleep_for(kLeastNap);
     }
-    const microseconds most = loop_.is_any_waiting() ? kMostNapForStreams : kMostNap;
-    shared_.wake.wait_for(lock, std::clamp(waited / 8, kLeastNap, most),
-                          [&] { return shared_.has_news.load(); });
+    shared_.wake.wait_for(lock, nap, [&] { return shared_.has_news.load(); });
   }
 
   Shared& shared_;

@@ -113,9 +113,10 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
     walls.push_back(started.pinned.back()->start());
   }
   started.host_side = work.host_side;
-  std::vector<Page> ranges = merged(work.ranges, walls);
+  KeptPages ranges = merged(std::move(work.ranges), walls);
+  const bool has_host_side = work.host_side != HostSide::kNone;
   const std::uint64_t least_engine_bytes =
-      work.host_side == HostSide::kNone ? kLeastEngineBytes : kLeastHostEngineBytes;
+      has_host_side ? kLeastHostEngineBytes : kLeastEngineBytes;
   const bool uses_kernel = work.may_use_kernels &&
                            are_for_kernel(ranges, least_engine_bytes) &&
                            kernel() != nullptr;
@@ -124,7 +125,7 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
         ranges,
         {work.route, work.max_blocks, facts_.multiprocessors, kernel()->has_bulk()});
   started.batches = {std::move(ranges), uses_kernel ? started.kernel.max_blocks : 0,
-                     least_engine_bytes};
+                     least_engine_bytes, has_host_side ? kHostSlowness : 1};
 }
 
 void DeviceCopies::reach(CuDevice peer) {
@@ -301,6 +302,13 @@ void DeviceCopies::end(std::unique_ptr<StartedCopy> copy) {
 void DeviceCopies::take_ended(std::vector<CopyTag>& tags) {
   tags.insert(tags.end(), ended_.begin(), ended_.end());
   ended_.clear();
+}
+
+std::chrono::steady_clock::time_point DeviceCopies::next_end() const noexcept {
+  auto next = std::chrono::steady_clock::time_point::max();
+  for (const auto& stream : streams_)
+    if (stream != nullptr) next = std::min(next, stream->next_end());
+  return next;
 }
 
 bool DeviceCopies::has_copies() const noexcept {

@@ -48,6 +48,8 @@ class DeviceCopies {
   // Puts the tags of copies that have ended behind `tags`.
   void take_ended(std::vector<CopyTag>& tags);
 
+  // When a batch is likely to be done; time_point::max() if none is under way.
+  std::chrono::steady_clock::time_point next_end() const noexcept;
   bool has_copies() const noexcept;
   bool is_anything_under_way() const noexcept;
   // Copies are kept back until streams have come by what they wait for.

@@ -16,7 +16,7 @@
 #include "paths/cuda/host_map.h"
 #include "paths/cuda/imported_memory.h"
 #include "paths/cuda/kernel_choice.h"
-#include "paths/cuda/page_copy_arguments.h"
+#include "paths/cuda/page_shares.h"
 #include "paths/cuda/stream_points.h"
 
 namespace nixl_connect::paths::cuda {
@@ -36,8 +36,8 @@ struct CopyWork {
     std::vector<base::UniqueFd> files;
   };
 
-  std::vector<Page> ranges;  // of which each target is apart from everything else
-  CuDevice device = 0;       // the GPU that copies
+  KeptPages ranges;     // of which each target is apart from everything else
+  CuDevice device = 0;  // the GPU that copies
   Foreign foreign_side = Foreign::kNone;
   std::vector<ForeignPart> foreign;
   // Other GPUs of which memory of this process is among the ranges. They let `device`

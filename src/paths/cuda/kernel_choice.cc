@@ -47,9 +47,7 @@ Pages kernel_pages(std::span<const Page> ranges) {
   std::uint64_t count = 0;
   for (const Page& range : ranges) {
     if (range.size >= kLeastEngineBytes) continue;
-    const PageSums one = sum_up({&range, 1});
-    pages.sums.bytes += one.bytes;
-    pages.sums.bulk_bytes += one.bulk_bytes;
+    pages.sums.add(range);
     ++count;
   }
   pages.mean = count == 0 ? 0 : pages.sums.bytes / count;

@@ -6,8 +6,6 @@
 namespace nixl_connect::paths::cuda {
 namespace {
 
-constexpr std::uint64_t kLeastBulkSize = 512;
-
 // Of the page, the first chunk that begins at that weight of it or behind. What the
 // page costs besides comes with the first one.
 std::uint64_t chunk_at(const Page& page, std::uint64_t weight,
@@ -23,12 +21,7 @@ std::uint64_t chunk_at(const Page& page, std::uint64_t weight,
 
 PageSums sum_up(std::span<const Page> pages) {
   PageSums sums;
-  for (const Page& page : pages) {
-    const bool is_bulk =
-        (page.source - page.target) % 16 == 0 && page.size >= kLeastBulkSize;
-    sums.bytes += page.size;
-    sums.bulk_bytes += is_bulk ? page.size : 0;
-  }
+  for (const Page& page : pages) sums.add(page);
   return sums;
 }
 
@@ -60,23 +53,25 @@ std::vector<ShareStart> share_out(std::span<const Page> pages, std::uint64_t byt
   return starts;
 }
 
-std::vector<Page> merged(std::span<const Page> pages,
-                         std::span<const std::uint64_t> walls) {
+KeptPages merged(KeptPages pages, std::span<const std::uint64_t> walls) {
   const auto is_wall = [&](std::uint64_t address) {
     return std::find(walls.begin(), walls.end(), address) != walls.end();
   };
-  std::vector<Page> result;
-  result.reserve(pages.size());
+  const auto follow = [&](const Page& page, const Page& before) {
+    return before.source + before.size == page.source &&
+           before.target + before.size == page.target && !is_wall(page.source) &&
+           !is_wall(page.target);
+  };
+  auto end = pages.begin();  // of those that stay
   for (const Page& page : pages) {
     if (page.size == 0) continue;
-    if (!result.empty() && result.back().source + result.back().size == page.source &&
-        result.back().target + result.back().size == page.target &&
-        !is_wall(page.source) && !is_wall(page.target))
-      result.back().size += page.size;
+    if (end != pages.begin() && follow(page, end[-1]))
+      end[-1].size += page.size;
     else
-      result.push_back(page);
+      *end++ = page;
   }
-  return result;
+  pages.erase(end, pages.end());
+  return pages;
 }
 
 }  // namespace nixl_connect::paths::cuda

@@ -7,16 +7,29 @@
 #include <span>
 #include <vector>
 
+#include "base/kept_blocks.h"
 #include "paths/cuda/page_copy_arguments.h"
 
 namespace nixl_connect::paths::cuda {
 
+// The pages of one operation, which has thousands.
+using KeptPages = base::KeptVector<Page>;
+
 // What is to be known of the pages before anything else.
 struct PageSums {
+  static constexpr std::uint64_t kLeastBulkSize = 512;
+
   std::uint64_t bytes = 0;
   // Of pages that can go in bulk: source and target are equally far from a multiple of
   // 16, and there are not too few bytes.
   std::uint64_t bulk_bytes = 0;
+
+  constexpr void add(const Page& page) noexcept {
+    const bool is_bulk =
+        (page.source - page.target) % 16 == 0 && page.size >= kLeastBulkSize;
+    bytes += page.size;
+    bulk_bytes += is_bulk ? page.size : 0;
+  }
 };
 PageSums sum_up(std::span<const Page> pages);
 
@@ -36,7 +49,6 @@ std::vector<ShareStart> share_out(std::span<const Page> pages, std::uint64_t byt
 
 // Neighbours on both sides are made one page, unless one of them begins at an address
 // of `walls` there; empty ones are dropped.
-std::vector<Page> merged(std::span<const Page> pages,
-                         std::span<const std::uint64_t> walls = {});
+KeptPages merged(KeptPages pages, std::span<const std::uint64_t> walls = {});
 
 }  // namespace nixl_connect::paths::cuda

@@ -12,16 +12,29 @@ namespace {
 constexpr std::uint64_t kMiB = 1 << 20;
 
 // Side by side nowhere.
-std::vector<Page> ranges_of(std::size_t count, std::uint64_t size) {
-  std::vector<Page> ranges;
+KeptPages ranges_of(std::size_t count, std::uint64_t size) {
+  KeptPages ranges;
   for (std::size_t i = 0; i < count; ++i)
     ranges.push_back({i * 2 * size, i * 3 * size, size});
   return ranges;
 }
 
-std::vector<CopyBatch> all_of(CopyBatches batches) {
-  std::vector<CopyBatch> all;
-  while (!batches.is_empty()) all.push_back(batches.next());
+struct Batch {
+  bool is_for_kernel;
+  std::vector<Page> ranges;
+  std::uint64_t bytes;
+  std::uint64_t weight;
+};
+
+std::vector<Batch> all_of(CopyBatches batches) {
+  std::vector<Batch> all;
+  while (!batches.is_empty()) {
+    const CopyBatch& each = batches.next();
+    all.push_back({each.is_for_kernel,
+                   {each.ranges.begin(), each.ranges.end()},
+                   each.bytes,
+                   each.weight});
+  }
   EXPECT_EQ(batches.bytes_left(), 0U);
   return all;
 }
@@ -67,25 +80,36 @@ TEST(CopyBatches, GiveLargeRangesToTheCopyEngineFirst) {
 }
 
 TEST(CopyBatches, CutALargeRange) {
-  const auto batches = all_of({{{10, 20, 200 * kMiB}}, 32});
+  const auto batches = all_of({{{10, 20, 800 * kMiB}}, 32});
   ASSERT_EQ(batches.size(), 4U);
-  EXPECT_EQ(batches[1].ranges[0].source, 10 + 63 * kMiB);
-  EXPECT_EQ(batches[1].ranges[0].target, 20 + 63 * kMiB);
-  EXPECT_EQ(batches[3].bytes, 200 * kMiB - 3 * 63 * kMiB);
+  EXPECT_EQ(batches[1].ranges[0].source, 10 + 255 * kMiB);
+  EXPECT_EQ(batches[1].ranges[0].target, 20 + 255 * kMiB);
+  EXPECT_EQ(batches[3].bytes, 800 * kMiB - 3 * 255 * kMiB);
 }
 
 TEST(CopyBatches, AreSmallerWithFewBlocks) {
-  const auto ranges = ranges_of(10'000, 4096);
+  const auto ranges = ranges_of(40'000, 4096);
   const auto fast = all_of({ranges, 132});
   const auto slow = all_of({ranges, 1});
   EXPECT_EQ(fast.size(), 1U);
   EXPECT_GE(slow.size(), 10U);
 }
 
+TEST(CopyBatches, AreSmallerWhereBytesTakeLonger) {
+  const std::uint64_t size = 500 * kMiB;
+  EXPECT_EQ(all_of({{{10, 20, size}}, 0}).size(), 2U);
+  const auto slow = all_of({{{10, 20, size}}, 0, kLeastEngineBytes, kHostSlowness});
+  EXPECT_GE(slow.size(), 13U);
+  for (const Batch& batch : slow) EXPECT_LE(batch.weight, kBatchWeight);
+  const auto pages = all_of({ranges_of(40'000, 4096), 16, kLeastEngineBytes, 7});
+  EXPECT_GE(pages.size(), 5U);
+  for (const Batch& batch : pages) EXPECT_LE(batch.weight, kBatchWeight);
+}
+
 TEST(CopyBatches, HaveEachByteOnceAndAreNeverTooLarge) {
   for (unsigned seed = 0; seed < 100; ++seed) {
     std::mt19937_64 random(seed);
-    std::vector<Page> ranges(random() % 300 + 1);
+    KeptPages ranges(random() % 300 + 1);
     std::uint64_t next = 0;
     for (Page& range : ranges) {
       range = {next, next + 7, 1 + random() % (random() % 4 == 0 ? 90 * kMiB : 9000)};
@@ -93,7 +117,7 @@ TEST(CopyBatches, HaveEachByteOnceAndAreNeverTooLarge) {
     }
     const auto blocks = static_cast<std::uint32_t>(random() % 40);
     std::vector<Page> seen;
-    for (const CopyBatch& batch : all_of({ranges, blocks})) {
+    for (const Batch& batch : all_of({ranges, blocks})) {
       EXPECT_LE(batch.weight, kBatchWeight);
       EXPECT_FALSE(batch.ranges.empty());
       std::uint64_t bytes = 0;

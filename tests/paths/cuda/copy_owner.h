@@ -134,12 +134,12 @@ class Scattered {
   DeviceMemory source_;
   DeviceMemory target_;
   std::vector<std::byte> expected_;
-  std::vector<Page> ranges_;
+  KeptPages ranges_;
 };
 
 // So many batches for the copy engine, of ranges which weigh more by their number than
 // by their bytes.
-constexpr std::size_t kRangesOfBatch = 63;
+constexpr std::size_t kRangesOfBatch = 255;
 
 inline CopyWork batches_of(const Scattered& scattered) {
   CopyWork work = scattered.work();

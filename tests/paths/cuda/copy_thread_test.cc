@@ -87,7 +87,7 @@ TEST_F(CopyThreads, MergeWhatIsSideBySide) {
 TEST_F(CopyThreads, EndACopyOfNothing) {
   Owner owner;
   EXPECT_TRUE(owner.copy({})->is_complete());
-  EXPECT_TRUE(owner.copy({.ranges = std::vector<Page>(3)})->is_complete());
+  EXPECT_TRUE(owner.copy({.ranges = KeptPages(3)})->is_complete());
 }
 
 TEST_F(CopyThreads, LetOneGpuReachAnotherOnce) {

@@ -97,19 +97,19 @@ TEST(PageShares, CountWhatCanGoInBulk) {
 }
 
 TEST(PageShares, MergeWhatIsAdjacentOnBothSides) {
-  const auto pages = merged(std::vector<Page>{{100, 900, 50},
-                                              {150, 950, 50},
-                                              {0, 0, 0},
-                                              {200, 1000, 1},
-                                              {201, 1002, 1},
-                                              {203, 1003, 1}});
+  const auto pages = merged(KeptPages{{100, 900, 50},
+                                      {150, 950, 50},
+                                      {0, 0, 0},
+                                      {200, 1000, 1},
+                                      {201, 1002, 1},
+                                      {203, 1003, 1}});
   ASSERT_EQ(pages.size(), 3U);
   EXPECT_EQ(pages[0].size, 101U);
   EXPECT_EQ(pages[1].target, 1002U);
 }
 
 TEST(PageShares, MergeNothingAcrossAWall) {
-  const std::vector<Page> pages{{100, 900, 50}, {150, 950, 50}, {200, 1000, 50}};
+  const KeptPages pages{{100, 900, 50}, {150, 950, 50}, {200, 1000, 50}};
   for (const std::uint64_t wall : {150, 950}) {
     const auto kept_apart = merged(pages, std::vector{wall});
     ASSERT_EQ(kept_apart.size(), 2U);
