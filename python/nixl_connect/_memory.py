@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 from ._device import Device
 from ._enums import DeviceKind
