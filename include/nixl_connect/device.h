@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where bytes live: host memory or the memory of one accelerator; the streams of work on
-// it, and which of NVIDIA's GPUs there are. Values.
+// Where bytes live: host memory or the memory of one accelerator; the streams of work
+// on it, and which of NVIDIA's GPUs there are. Values.
 #pragma once
 
 #include <string>
