@@ -125,7 +125,8 @@ class PassiveOperation : public Operation {
   using Operation::Operation;
 
   // What the peer needs. The same at each call; `hex_encode` chooses the older of the
-  // two text forms.
+  // two text forms. Waits for the stream of the operation's options where peers could
+  // not: if UCX leads to the memory of the GPU, or its events have no handles.
   RdmaMetadata metadata(bool hex_encode = false) const;
 };
 

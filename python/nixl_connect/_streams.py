@@ -80,7 +80,7 @@ def _current(data: object, number: int) -> int | None:
 def _number_of(stream: Any, device: Device) -> int:
     if hasattr(stream, "__cuda_stream__"):
         told = stream.__cuda_stream__
-        found = (told() if callable(told) else told)[1]
+        _, found = cast("tuple[int, int]", told() if callable(told) else told)
     elif hasattr(stream, "cuda_stream"):
         found = stream.cuda_stream
     else:
