@@ -55,7 +55,8 @@ def extension(salt=0, gpu=False):
         (3, salted(u64(7, 0xFEEDFACECAFEBEEF, 0x7FDAE0421A40) + RKEY)),
         (4, salted(b"0.1.0")),
         (5, salted(b"1.22.0")),
-        *([(9, salted(gpu_exports()))] if gpu else []),
+        *([(9, salted(gpu_exports())), (11, salted(INSTANCE[::-1])),
+           (12, salted(b"memory of a pool"))] if gpu else []),
     )
     return body + struct.pack("<I", zlib.crc32(body))
 

@@ -53,7 +53,7 @@ std::shared_ptr<ExportedMemory> ExportedMemory::make(std::size_t size,
 }
 
 ExportedMemory::ExportedMemory(std::size_t size, SharedMemory::PageSize page_size)
-    : id_(random_u64()),
+    : id_(random_u64() >> 1 | 1),
       may_give_back_(page_size == SharedMemory::PageSize::kUsual),
       memory_(exported_name(id_).c_str(), size, page_size) {
   const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());

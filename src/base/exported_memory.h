@@ -17,7 +17,8 @@
 
 namespace nixl_connect::base {
 
-// The name of the memfd.
+// The name of the memfd. Ids are random, below 2^63 and never 0: there are other things
+// that peers ask for.
 std::string exported_name(std::uint64_t id);
 
 class ExportedMemory {

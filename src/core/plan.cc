@@ -92,11 +92,19 @@ Obstacle obstacle_of_cma(const Facts& facts) {
   return facts.is_cma_refused ? Obstacle::kNotPermitted : obstacle_of_end(facts);
 }
 
+// Of memory that the peer has to hand over. Another pid namespace does not matter.
+Obstacle obstacle_of_files(const Facts& facts) {
+  if (!facts.gpus.are_files_hidden) return Obstacle::kNone;
+  if (facts.where != Facts::Where::kThisHost) return Obstacle::kUnreachable;
+  if (is_of_another_user(facts)) return Obstacle::kAnotherUser;
+  return facts.is_same_network ? Obstacle::kFilesHidden : Obstacle::kAnotherNetwork;
+}
+
 // That of GPUs which another process has.
 Obstacle obstacle_of_export(const Facts& facts) {
   if (facts.gpus.exported == Facts::Exported::kNone) return Obstacle::kNotExported;
   if (facts.gpus.exported == Facts::Exported::kSome) return Obstacle::kPartlyExported;
-  return Obstacle::kNone;
+  return obstacle_of_files(facts);
 }
 
 // Memory of this process is there without being opened, as long as it is exposed.
@@ -126,6 +134,8 @@ Obstacle obstacle_of_staged(const Facts& facts) {
   const Facts::Gpus& gpus = facts.gpus;
   if (!gpus.has_driver) return Obstacle::kNoDriver;
   if (!gpus.are_in_reach) return Obstacle::kOutOfReach;
+  if (facts.remote_memory == Memory::kGpu && gpus.is_open_refused)
+    return Obstacle::kOpenRefused;
   const Obstacle of_pinning = obstacle_of_pinning(facts);
   if (facts.where == Facts::Where::kThisProcess)
     return facts.is_exposed_here ? of_pinning : Obstacle::kNotExposed;

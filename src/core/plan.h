@@ -62,6 +62,9 @@ struct Facts {
     // How much of the peer's memory other processes can open.
     Exported exported = Exported::kNone;
     Cause why_not_exported;
+    // Some of it comes as files, and there is no local channel on which to ask for
+    // them.
+    bool are_files_hidden = false;
     bool are_in_reach = true;  // of each other, as far as this process sees them
     bool is_open_refused = false;
     Cause why_refused;
@@ -106,6 +109,7 @@ enum class Obstacle : std::uint8_t {
   kNotExported,
   kPartlyExported,
   kOpenRefused,
+  kFilesHidden,
   kUnknownToUcx,
   kMixedMemory,
   kPlainMemory,  // of the host, which is to be pinned

@@ -20,7 +20,7 @@ struct Texts {
 
 // The texts below say so.
 static_assert(wire::kMaxExports == 32);
-static_assert(wire::kMaxGpuExports == 256);
+static_assert(wire::kMaxGpuExports == 256 && wire::kMaxGpuChunks == 1024);
 
 // Of those that have to do with memory of GPUs, or that it is none.
 Texts texts_of_gpus(Obstacle obstacle) {
@@ -53,14 +53,21 @@ Texts texts_of_gpus(Obstacle obstacle) {
               "take two between which `nvidia-smi topo -p2p r` says OK"};
     case Obstacle::kNotExported:
       return {"the peer's memory cannot be opened by other processes",
-              "expose memory of cudaMalloc()"};
+              "expose memory of cudaMalloc(), or mapped memory (cuMemMap) that is "
+              "exported by file descriptors, as torch's expandable segments are"};
     case Obstacle::kPartlyExported:
       return {"some of the peer's memory cannot be opened by other processes",
-              "expose memory of cudaMalloc() only, of at most 256 allocations in one "
-              "operation"};
+              "expose only memory of cudaMalloc(), or mapped memory (cuMemMap) that is "
+              "exported by file descriptors; in one operation at most 256 allocations "
+              "and 1,024 chunks"};
     case Obstacle::kOpenRefused:
       return {"the peer's memory could not be opened",
               "ask for new metadata: the memory may be gone"};
+    case Obstacle::kFilesHidden:
+      return {"there is no local channel on which the peer could hand its memory over",
+              "let both share the user and the network namespace, and neither forbid "
+              "host; or expose memory of cudaMalloc() "
+              "(PYTORCH_CUDA_ALLOC_CONF=expandable_segments:False)"};
     case Obstacle::kUnknownToUcx:
       return {"the UCX of this process does not carry memory of GPUs",
               "use one that has CUDA, as libucx-cu12 and libucx-cu13 have"};

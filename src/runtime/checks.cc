@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/checks.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -69,6 +70,18 @@ const wire::Region* region_of(const SerializedDescriptor& descriptor,
          " is read-only and cannot be the target of a transfer");
 }
 
+// `likely`, if it is not null, is asked first: ranges mostly follow each other.
+const wire::GpuExport* export_of(const RemoteRange& range,
+                                 std::span<const wire::GpuExport> exports,
+                                 const wire::GpuExport* likely) {
+  const auto covers = [&](const wire::GpuExport& each) {
+    return each.covers(range.address, range.size);
+  };
+  if (likely != nullptr && covers(*likely)) return likely;
+  const auto found = std::find_if(exports.begin(), exports.end(), covers);
+  return found == exports.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 // Of thousands, so everything is looked at once.
@@ -130,7 +143,7 @@ RemoteRanges resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
       name = descriptor.device;
       last = nullptr;
     }
-    RemoteRange range{descriptor.ptr, descriptor.size, nullptr};
+    RemoteRange range{descriptor.ptr, descriptor.size};
     if (descriptor.size != 0) {
       if (last == nullptr || !covers(*last, descriptor))
         last = region_of(descriptor, device, agent);
@@ -139,6 +152,10 @@ RemoteRanges resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
         refuse("the metadata names " + std::to_string(descriptor.size) +
                " bytes that agent " + agent.name() +
                " has not exposed; ask the peer for new metadata");
+      if (range.is_of_gpu() && agent.extension())
+        range.gpu_export =
+            export_of(range, agent.extension()->gpu_exports,
+                      ranges.empty() ? nullptr : ranges.back().gpu_export);
     }
     ranges.push_back(range);
   }

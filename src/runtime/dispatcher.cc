@@ -8,7 +8,9 @@
 
 #include "base/log.h"
 #include "paths/cuda/copy_thread.h"
+#include "paths/local/exposures.h"
 #include "paths/ucx/transfer.h"
+#include "runtime/gpu_exports.h"
 #include "runtime/operation_state.h"
 #include "wire/notification.h"
 
@@ -100,8 +102,11 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
                 core_.peer_left(peer);
               }}),
       outbox_(peers_, channels_.get(), resources.instance),
-      fetches_(outbox_, resources.options.drain_timeout),
-      gpu_paths_(resources.gpus),
+      gpu_files_([this](GpuFiles::Tag tag, GpuFiles::CopyPtr copy) {
+        gpu_thread().add(tag, std::move(copy));
+      }),
+      fetches_(outbox_, gpu_files_, resources.options.drain_timeout),
+      gpu_paths_(resources.gpus, gpu_files_),
       host_paths_({resources.is_host_forbidden, copy_threads(resources.options)},
                   resources.costs, fetches_, gpu_paths_),
       wake_(std::move(wake)),
@@ -128,6 +133,7 @@ bool Dispatcher::turn() {
   // What users ask for is worth spinning on. What peers tell is not, unless a user
   // waits for it: with few cores that would take the one on which the peer runs.
   bool is_worth_spinning = is_active;
+  finish_what_was_held();
   carry_out_all();
   const bool did_help = help_copies();
   if (take_ended_gpu_copies() || did_help) is_active = is_worth_spinning = true;
@@ -167,18 +173,27 @@ bool Dispatcher::take_mail() {
 }
 
 void Dispatcher::carry_out_all() {
-  for (const auto& [operation, maps] : fetches_.take_ready()) start(operation);
+  start_ready();
   // Carrying out a command may bring further ones.
   for (core_.take_commands(commands_); !commands_.empty();
-       core_.take_commands(commands_))
+       core_.take_commands(commands_)) {
     for (core::Command& command : commands_)
       std::visit([this](auto& each) { carry_out(each); }, command);
+    start_ready();
+  }
+}
+
+void Dispatcher::start_ready() {
+  for (const auto& [operation, maps] : fetches_.take_ready()) start(operation);
 }
 
 void Dispatcher::handle(ExposeRequest& request) {
   Running& running = running_[request.exposure.operation];
   running.state = std::move(request.state);
   running.registrations = std::move(request.registrations);
+  running.exposure = paths::local::find(request.exposure.token);
+  if (has_gpu_files(running.registrations))
+    gpu_leases_[request.exposure.lease] = request.exposure.operation;
   core_.expose(request.exposure, time_);
 }
 
@@ -197,6 +212,7 @@ void Dispatcher::handle(BeginRequest& request) {
     running.agent = std::move(request.agent);
     running.remote = std::move(request.remote);
     running.after = std::move(request.after);
+    running.walls = std::move(request.walls);
     running.rules = std::move(request.rules);
     running.path = request.path;
     running.peer = peer.id;

@@ -18,6 +18,7 @@
 #include "paths/ucx/worker.h"
 #include "runtime/deliveries.h"
 #include "runtime/fetches.h"
+#include "runtime/gpu_files.h"
 #include "runtime/gpu_paths.h"
 #include "runtime/host_paths.h"
 #include "runtime/lease_checks.h"
@@ -150,12 +151,17 @@ class Dispatcher {
   void answer(LocalChannel& channel, const wire::Fetch& fetch);
   void answer_rest(LocalChannel& channel);
   bool hand_over(LocalChannel& channel, const wire::Fetch& fetch);
+  base::UniqueFd file_for(const wire::Fetch& fetch);
   void refuse(LocalChannel& channel, const wire::Fetch& fetch);
   void channel_ended(LocalChannel& channel);
   bool listen_to_local_peers();
 
   bool is_held(core::OperationId operation, const Running& running);
+  bool is_held_for_gpu(core::OperationId operation, const Running& running,
+                       const Peer& peer);
   void start(core::OperationId operation);
+  void start_ready();
+  void finish_what_was_held();
   void start_transfer(core::OperationId operation, Running& running);
   bool plan(BeginRequest& request, Peer& peer);
   void choose_again(Running& running);
@@ -167,11 +173,14 @@ class Dispatcher {
   bool help_copies();
   bool have_gpu_copies_ended() const noexcept;
   bool try_start_gpu_copy(core::OperationId operation, Running& running, Peer& peer);
+  paths::cuda::CopyThread& gpu_thread();
   bool take_ended_gpu_copies();
   void gpu_copy_ended(core::OperationId operation);
   void stop_gpu_copy(core::OperationId operation, const Running& running);
   void release_streams_of_stuck();
   void go_without_staging(core::OperationId operation, const std::string& why_not);
+  void gpu_file_opened(core::OperationId tag);
+  bool is_met(const wire::ProcessId& process, core::PeerId but);
   void forget_gpu_memory_of(core::PeerId peer);
   void copy_ended(core::OperationId operation);
   void start_over(core::OperationId operation);
@@ -194,16 +203,19 @@ class Dispatcher {
   TracingPermission tracing_permission_;
   Peers peers_;
   Outbox outbox_;
+  std::unique_ptr<paths::cuda::CopyThread> gpu_copies_;  // null until the first
+  GpuFiles gpu_files_;
   Fetches fetches_;
   GpuPaths gpu_paths_;
   const HostPaths host_paths_;
   const std::function<void()> wake_;
   paths::host::CopyPool copies_;
-  std::unique_ptr<paths::cuda::CopyThread> gpu_copies_;  // null until the first
   // Those that were told to stop, the oldest first, and until when they may go on
   // before streams are let go that wait for them.
   std::deque<std::pair<core::Time, core::OperationId>> stopped_gpu_copies_;
   std::unordered_map<core::OperationId, Running> running_;
+  // Of those whose memory of a GPU comes as files.
+  std::unordered_map<core::LeaseId, core::OperationId> gpu_leases_;
   core::Time time_ = now();  // about, for everything that happens in one turn
   core::Time last_activity_ = time_;
   core::Time last_look_{0};                    // at the local channels
@@ -213,6 +225,8 @@ class Dispatcher {
   std::vector<core::Command> commands_;        // empty between turns; keeps its storage
   std::vector<Request> requests_;              // empty between turns; keeps its storage
   std::vector<core::OperationId> ended_copies_;  // the same
+  // Of operations whose memory a GPU of this process still has.
+  std::vector<core::Finish> held_finishes_;
 
   // Closing: first the operations end, then the last messages to peers leave. What
   // takes too long is cut off at the deadline.

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "nixl_connect/connector.h"
 #include "paths/cuda/device_copy.h"
+#include "paths/local/exposures.h"
 #include "paths/ucx/transfer.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
@@ -35,9 +36,14 @@ void Dispatcher::start(core::OperationId operation) {
 bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
   Peer* const peer = peers_.find(running.peer);
   if (peer == nullptr || !running.agent->extension()) return false;
-  const bool is_by_maps =
-      running.path == core::Path::kHostMap ||
-      (running.path == core::Path::kCudaStaged && !peer->is_in_this_process());
+  const bool is_own = peer->is_in_this_process();
+  if (!is_own &&
+      (running.path == core::Path::kCudaPeer ||
+       running.path == core::Path::kCudaStaged) &&
+      is_held_for_gpu(operation, running, *peer))
+    return true;
+  const bool is_by_maps = running.path == core::Path::kHostMap ||
+                          (running.path == core::Path::kCudaStaged && !is_own);
   return is_by_maps && fetches_.hold(operation, *peer, movement_of(running), time_);
 }
 
@@ -74,6 +80,7 @@ void Dispatcher::carry_out(const core::CheckLease& command) {
 }
 
 void Dispatcher::carry_out(const core::EndLease& command) {
+  gpu_leases_.erase(command.lease);
   resources_.leases.end(command.lease);
 }
 
@@ -106,6 +113,11 @@ void Dispatcher::carry_out(const core::Succeed& command) {
 }
 
 void Dispatcher::carry_out(core::Finish& command) {
+  const auto& exposure = running_.at(command.operation).exposure;
+  if (exposure && exposure->is_held()) {
+    held_finishes_.push_back(std::move(command));
+    return;
+  }
   auto node = running_.extract(command.operation);
   OperationState& state = *node.mapped().state;
   if (node.mapped().agent) --initiating_;
@@ -121,6 +133,10 @@ void Dispatcher::carry_out(core::Finish& command) {
                        failure->message;
   }
   finish(std::move(node.mapped().state), command.outcome);
+}
+
+void Dispatcher::finish_what_was_held() {
+  for (core::Finish& each : std::exchange(held_finishes_, {})) carry_out(each);
 }
 
 void Dispatcher::finish(std::shared_ptr<OperationState> state,

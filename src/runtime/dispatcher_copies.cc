@@ -48,7 +48,8 @@ core::Failure failure_of(Fault fault, const std::string& path) {
 Movement Dispatcher::movement_of(const Running& running) {
   const OperationState& state = *running.state;
   return {state.identity().kind, state.memory().device(), state.memory().ranges(),
-          *running.agent, running.remote, running.after};
+          *running.agent,        running.remote,          running.after,
+          running.walls};
 }
 
 // Before the peer hears of it. False if no path may be taken; the operation has then

@@ -6,6 +6,7 @@
 #include "nixl_connect/connector.h"
 #include "runtime/dispatcher.h"
 #include "runtime/exports.h"
+#include "runtime/gpu_exports.h"
 #include "wire/control.h"
 #include "wire/notification.h"
 
@@ -90,7 +91,7 @@ void Dispatcher::answer_rest(LocalChannel& channel) {
 // False if there is no room for a file now.
 bool Dispatcher::hand_over(LocalChannel& channel, const wire::Fetch& fetch) {
   using Result = base::LocalSocket::Result;
-  const base::UniqueFd file = file_for(fetch, resources_.leases);
+  const base::UniqueFd file = file_for(fetch);
   base::Bytes payload;
   wire::append_to_payload(payload,
                           {resources_.instance, wire::FetchedRegion{fetch.what, true}});
@@ -99,6 +100,18 @@ bool Dispatcher::hand_over(LocalChannel& channel, const wire::Fetch& fetch) {
                             : channels_->send_file(channel, payload, file.get());
   if (result == Result::kRefused) refuse(channel, fetch);
   return result != Result::kNotNow;
+}
+
+base::UniqueFd Dispatcher::file_for(const wire::Fetch& fetch) {
+  if (!wire::is_gpu_chunk(fetch.what))
+    return runtime::file_for(fetch, resources_.leases);
+  const auto operation = gpu_leases_.find(fetch.lease);
+  const auto running = operation == gpu_leases_.end()
+                           ? running_.end()
+                           : running_.find(operation->second);
+  if (running == running_.end()) return {};
+  return gpu_file_for(fetch, resources_.leases, running->second.registrations,
+                      resources_.gpus);
 }
 
 void Dispatcher::refuse(LocalChannel& channel, const wire::Fetch& fetch) {
@@ -157,7 +170,10 @@ bool Dispatcher::listen_to_local_peers() {
 
 Peer& Dispatcher::connect(const RemoteAgent& agent) {
   Peer& peer = peers_.meet(agent);
-  if (agent.extension()) greet(peer, *agent.extension());
+  if (agent.extension()) {
+    if (agent.extension()->process) peer.process_id = agent.extension()->process;
+    greet(peer, *agent.extension());
+  }
   if (peer.channel == nullptr) peers_.endpoint(peer);
   return peer;
 }

@@ -145,7 +145,6 @@ bool Driver::watch(const OperationState& awaited, core::Time end) noexcept {
   return may_sleep;
 }
 
-// From a thread that has work for whoever has the turn next.
 void Driver::wake() noexcept {
   if (watch_.is_on())
     watch_.wake();

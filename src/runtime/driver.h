@@ -67,6 +67,9 @@ class Driver {
     if (!is_napping_.load()) bell_.ring();
   }
 
+  // From a thread that has work for whoever has the turn next.
+  void wake() noexcept;
+
   // For the progress thread.
 
   // Returns when a CloseRequest has been carried out, with the turn, which nobody gets
@@ -86,7 +89,6 @@ class Driver {
   bool take_turns(const OperationState& awaited, core::Time end) noexcept;
   // False, with the turn, if there is something to do after all.
   bool watch(const OperationState& awaited, core::Time end) noexcept;
-  void wake() noexcept;
   void serve(const OperationState& begun) noexcept;
   // Tells the progress thread of what is left to do, unless it watches for it already:
   // at once if this thread has not got what it wanted and goes to sleep, perhaps.

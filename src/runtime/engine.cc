@@ -8,12 +8,14 @@
 #include <future>
 
 #include "base/log.h"
+#include "base/process_identity.h"
 #include "base/random.h"
 #include "paths/host/fresh_memory.h"
 #include "paths/local/exposures.h"
 #include "runtime/checks.h"
 #include "runtime/driver.h"
 #include "runtime/exports.h"
+#include "runtime/gpu_exports.h"
 #include "runtime/operation_state.h"
 #include "runtime/resources.h"
 #include "runtime/stream_order.h"
@@ -46,6 +48,15 @@ std::string host_name() {
   std::array<char, HOST_NAME_MAX + 1> buffer{};
   return ::gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data()
                                                               : "localhost";
+}
+
+void describe_gpu_memory(Gpus& gpus, const RegistrationHold& hold,
+                         wire::Extension& extension) {
+  GpuExports exported = gpu_exports_of(gpus, hold);
+  extension.gpu_exports = std::move(exported.exports);
+  extension.why_not_exported =
+      wire::bounded_utf8(exported.why_not, wire::kMaxWhyNotBytes);
+  extension.process = base::process_identity();
 }
 
 const ConnectorOptions& checked(const ConnectorOptions& options) {
@@ -126,8 +137,9 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                     lease,
                                     resources_->leases.table_of(lease),
                                     exports_of(descriptors),
-                                    base::place_of_this_process(),
-                                    gpu_exports_of(resources_->gpus, hold)};
+                                    base::place_of_this_process()};
+  if (descriptors[0].device().kind() == DeviceKind::kCuda)
+    describe_gpu_memory(resources_->gpus, hold, *agent.extension);
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
@@ -135,7 +147,10 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   state->set_exposed(std::move(agent),
                      readiness_of(resources_->gpus, descriptors, options));
   state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
-  paths::local::expose(lease.token, state->memory().descriptors());
+  paths::local::expose(lease.token, state->memory().descriptors(),
+                       [driver = std::weak_ptr(driver_)] {
+                         if (const auto alive = driver.lock()) alive->wake();
+                       });
   driver_->mailbox().post(ExposeRequest{state, std::move(hold), exposure});
   // Nothing happens to it before a peer's message, which looks into the mail, or its
   // deadline.
@@ -159,19 +174,18 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
   auto ranges = resolve(remote, *agent);
   // For a peer of ours, only if UCX is to carry the bytes after all.
   RegistrationHold hold;
-  if (!agent->extension())
-    hold = resources_->registrations.acquire(descriptors);
-  else if (is_of_gpu)
-    resources_->gpus.check(descriptors);
+  if (!agent->extension()) hold = resources_->registrations.acquire(descriptors);
+  std::vector<std::uint64_t> walls;
+  if (agent->extension() && is_of_gpu) walls = resources_->gpus.check(descriptors);
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{++last_operation_, kind, remote.notification_key,
                                agent->name()},
       descriptors, driver_);
   state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
-  driver_->begin(BeginRequest{state, std::move(hold), std::move(agent),
-                              std::move(ranges), std::move(rules), deadline(options),
-                              core::Path::kUcx,
-                              point_of(resources_->gpus, descriptors, options)});
+  driver_->begin(
+      BeginRequest{state, std::move(hold), std::move(agent), std::move(ranges),
+                   std::move(rules), deadline(options), core::Path::kUcx,
+                   point_of(resources_->gpus, descriptors, options), std::move(walls)});
   return state;
 }
 

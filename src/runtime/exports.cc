@@ -7,9 +7,7 @@
 #include <utility>
 
 #include "base/exported_memory.h"
-#include "runtime/gpus.h"
 #include "runtime/lease_words.h"
-#include "runtime/registrations.h"
 
 namespace nixl_connect::runtime {
 
@@ -26,22 +24,6 @@ std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors) {
     exports.push_back({place->id, place->address, place->size,
                        static_cast<std::uint32_t>(place->fd)});
     if (exports.size() == wire::kMaxExports) break;
-  }
-  return exports;
-}
-
-std::vector<wire::GpuExport> gpu_exports_of(Gpus& gpus, const RegistrationHold& hold) {
-  std::vector<wire::GpuExport> exports;
-  std::vector<std::uint64_t> seen;  // by the ids of their first chunks
-  for (std::size_t i = 0; i < hold.size(); ++i) {
-    const auto* const allocation = hold.gpu_allocation(i);
-    if (allocation == nullptr) continue;
-    const std::uint64_t id = allocation->chunks.front().buffer_id;
-    if (std::find(seen.rbegin(), seen.rend(), id) != seen.rend()) continue;
-    seen.push_back(id);
-    if (auto exported = gpus.export_of(*allocation))
-      exports.push_back(*std::move(exported));
-    if (exports.size() == wire::kMaxGpuExports) break;
   }
   return exports;
 }

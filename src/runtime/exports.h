@@ -21,12 +21,6 @@ class LeaseWords;
 // what is more than fits, is reached by other paths. Any thread.
 std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors);
 
-class Gpus;
-class RegistrationHold;
-
-// The same of memory of GPUs.
-std::vector<wire::GpuExport> gpu_exports_of(Gpus& gpus, const RegistrationHold& hold);
-
 // A descriptor of what was asked for; none (-1) if the lease is not alive, the token
 // not its own, or there is no such thing. Any thread.
 base::UniqueFd file_for(const wire::Fetch& fetch, const LeaseWords& leases);

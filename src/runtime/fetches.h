@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory of peers of this host that they are asked to hand over on the local channel,
-// since this process cannot open it in /proc: the peer is in another pid namespace, or
-// not to be traced. The operations that need it wait here. Used by whoever has the
-// turn.
+// Memory of peers of this host that they are asked to hand over on the local channel:
+// that of the host which this process cannot open in /proc, since the peer is in
+// another pid namespace, or not to be traced; and that of GPUs which comes as files.
+// The operations that need it wait here. Used by whoever has the turn.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
+#include <span>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/unique_fd.h"
 #include "core/terms.h"
+#include "runtime/gpu_files.h"
 #include "runtime/remote_memory.h"
 #include "wire/control.h"
 #include "wire/extension.h"
@@ -28,12 +33,14 @@ struct Peer;
 
 class Fetches {
  public:
-  // Of one peer at a time, so that the answers find room in its socket. What is needed
-  // besides is asked for as they come.
+  // Of one peer at a time, so that the answers find room in its socket; what the CUDA
+  // thread has not opened yet counts as well, so that no more files are open here. What
+  // is needed besides is asked for as they come.
   static constexpr std::size_t kMostAsked = 64;
 
   // After `patience` without an answer the operations go on without what they miss.
-  Fetches(Outbox& outbox, core::Time patience) : outbox_(outbox), patience_(patience) {}
+  Fetches(Outbox& outbox, GpuFiles& gpu_files, core::Time patience)
+      : outbox_(outbox), gpu_files_(gpu_files), patience_(patience) {}
 
   // Asks for the lease table of a peer that was greeted, if it is not open.
   void ask_for_leases(const Peer& peer, const wire::Extension& extension,
@@ -48,9 +55,20 @@ class Fetches {
   bool hold(core::OperationId operation, Peer& peer, const Movement& movement,
             core::Time now);
 
-  // What the peer answers.
-  void arrived(Peer& peer, const wire::FetchedRegion& region,
-               const base::UniqueFd& file, core::Time now);
+  // The same of chunks of a GPU's memory, which that GPU of this process is to open.
+  // True if all are open, too: the operation is ready then, and holds them.
+  bool hold(core::OperationId operation, const Peer& peer,
+            const wire::Extension& extension, int device,
+            std::span<const wire::GpuChunk* const> chunks, core::Time now);
+
+  // Why such chunks are not there, as far as it is known.
+  GpuFiles::Cause why_missing(const Peer& peer, const wire::Extension& extension,
+                              int device,
+                              std::span<const wire::GpuChunk* const> chunks) const;
+
+  // What the peer answers. The file may be taken.
+  void arrived(Peer& peer, const wire::FetchedRegion& region, base::UniqueFd& file,
+               core::Time now);
 
   // The operation waits no more. False if it has not waited.
   bool drop(core::OperationId operation) {
@@ -59,53 +77,70 @@ class Fetches {
   void drop_all_of(core::PeerId peer);
 
   // With the maps that they have waited for, which are to stay until they have begun.
-  using Ready = std::map<core::OperationId, std::vector<RemoteMemory::Map>>;
+  using Maps = std::vector<std::shared_ptr<const void>>;
+  using Ready = std::map<core::OperationId, Maps>;
   Ready take_ready() { return std::exchange(ready_, {}); }
 
   void tick(core::Time now);
   core::Time next_deadline() const noexcept { return next_deadline_; }
 
  private:
-  // Which peer, and which export of it, or kLeaseTableId.
-  using Key = std::pair<core::PeerId, std::uint64_t>;
+  // As it is asked for, and of GPUs' memory which GPU is to open it.
+  struct Item {
+    static constexpr int kNoDevice = -1;
+
+    std::uint64_t what = 0;
+    int device = kNoDevice;
+
+    auto operator<=>(const Item&) const = default;
+  };
+  using Key = std::pair<core::PeerId, Item>;
   enum class State {
     kNext,  // it will be
     kAsked,
     kLate,     // and may still come; nothing else is asked of that peer until then
+    kOpening,  // the file is here
     kRefused,  // under that lease
   };
   struct Asked {
     State state = State::kNext;
     wire::Fetch fetch;
-    wire::Export exported;
+    wire::Export exported{};    // of the host's memory
+    GpuFiles::Wanted wanted{};  // of a GPU's
     core::Time deadline = core::kNever;
+    GpuFiles::Cause why_not{};  // kRefused, of a GPU's
   };
+  using AskedMap = std::map<Key, Asked>;
   // What is asked of one peer.
   struct Pace {
-    std::deque<std::uint64_t> next;  // those of kNext
-    std::size_t unanswered = 0;      // kAsked and kLate
-    std::size_t late = 0;            // of these
+    std::deque<Item> next;       // those of kNext
+    std::size_t unanswered = 0;  // kAsked, kLate and kOpening
+    std::size_t late = 0;        // of these
   };
   struct Waiting {
     core::PeerId peer = 0;
-    std::vector<std::uint64_t> missing;
+    std::vector<Item> missing;
     // What it has already, lest others push it out meanwhile.
-    std::vector<RemoteMemory::Map> maps;
+    Maps maps;
   };
 
-  bool may_wait_for(core::PeerId peer, const wire::Export& exported,
-                    core::LeaseId lease) const;
+  bool may_wait_for(const Key& key, core::LeaseId lease) const;
   bool is_late(core::PeerId peer) const;
-  void ask(core::PeerId peer, const wire::Extension& extension,
-           const wire::Export& exported, core::Time now);
+  void ask(const Key& key, const Asked& wanted, core::Time now);
   bool ask_next(core::PeerId peer, core::Time now);
+  AskedMap::iterator find_asked(core::PeerId peer, std::uint64_t what);
+  void open(AskedMap::iterator at, base::UniqueFd file, core::Time now);
+  void end(AskedMap::iterator at, const std::shared_ptr<const void>& map, bool is_here,
+           core::Time now);
   void give_up_next(core::PeerId peer, std::vector<Key>& given_up);
-  void settle(const Key& key, bool is_here, const RemoteMemory::Map& map = nullptr);
+  void settle(const Key& key, bool is_here,
+              const std::shared_ptr<const void>& map = nullptr);
   void find_next_deadline() noexcept;
 
   Outbox& outbox_;
+  GpuFiles& gpu_files_;
   const core::Time patience_;
-  std::map<Key, Asked> asked_;
+  AskedMap asked_;
   std::map<core::PeerId, Pace> paces_;
   std::unordered_map<core::OperationId, Waiting> waiting_;
   Ready ready_;

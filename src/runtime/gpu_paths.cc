@@ -8,8 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "paths/cuda/allocations.h"
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/stream_points.h"
+#include "paths/local/exposures.h"
+#include "runtime/gpu_files.h"
 #include "runtime/gpus.h"
 #include "runtime/host_paths.h"
 #include "runtime/peers.h"
@@ -21,10 +24,6 @@ using core::Facts;
 using paths::cuda::CopyRoute;
 using paths::cuda::CopyWork;
 using paths::cuda::ForeignMemory;
-
-bool is_of_gpu(const RemoteRange& range) {
-  return range.region != nullptr && range.region->memory == wire::MemoryType::kVram;
-}
 
 Facts::Memory kind_of(std::size_t on_gpus, std::size_t all) {
   if (on_gpus == 0) return Facts::Memory::kHost;
@@ -43,7 +42,7 @@ Facts::Memory remote_kind(std::span<const RemoteRange> ranges, Facts::Memory of_
   for (const RemoteRange& range : ranges) {
     if (range.size == 0) continue;
     ++all;
-    if (is_of_gpu(range)) ++on_gpus;
+    if (range.is_of_gpu()) ++on_gpus;
   }
   if (all == 0) return of_none;
   return kind_of(on_gpus, all);
@@ -52,63 +51,86 @@ Facts::Memory remote_kind(std::span<const RemoteRange> ranges, Facts::Memory of_
 bool has_other_gpus(const Movement& movement, int gpu) {
   return std::any_of(
       movement.remote.begin(), movement.remote.end(), [gpu](const RemoteRange& range) {
-        return is_of_gpu(range) &&
+        return range.is_of_gpu() &&
                range.region->device_id != static_cast<std::uint64_t>(gpu);
       });
 }
-
-// Finds exports in which ranges lie that mostly follow each other.
-class GpuExportFinder {
- public:
-  explicit GpuExportFinder(std::span<const wire::GpuExport> exports)
-      : exports_(exports) {}
-
-  // Null if the range lies in none that can be opened.
-  const wire::GpuExport* find(const RemoteRange& range) {
-    const auto covers = [&](const wire::GpuExport& each) {
-      return each.handle && each.covers(range.address, range.size);
-    };
-    if (last_ != nullptr && covers(*last_)) return last_;
-    const auto found = std::find_if(exports_.begin(), exports_.end(), covers);
-    last_ = found == exports_.end() ? nullptr : &*found;
-    return last_;
-  }
-
- private:
-  const std::span<const wire::GpuExport> exports_;
-  const wire::GpuExport* last_ = nullptr;
-};
 
 // Each export in which a range lies, once, and how much of the ranges they hold.
 struct Needed {
   std::vector<const wire::GpuExport*> exports;
   Facts::Exported exported = Facts::Exported::kNone;
+
+  // To other GPUs of its own process, unless its owner has let these in.
+  bool may_be_closed() const {
+    return exported != Facts::Exported::kAll ||
+           std::any_of(exports.begin(), exports.end(),
+                       [](const auto* each) { return !each->handle; });
+  }
 };
 
 Needed needed_by(const Movement& movement) {
   Needed needed;
-  GpuExportFinder finder(movement.agent.extension()->gpu_exports);
   bool has_some = false;
   bool lacks_some = false;
+  const wire::GpuExport* last = nullptr;
   for (const RemoteRange& range : movement.remote) {
     if (range.size == 0) continue;
-    const wire::GpuExport* const found = finder.find(range);
-    (found != nullptr ? has_some : lacks_some) = true;
+    const wire::GpuExport* const each = range.gpu_export;
+    (each != nullptr ? has_some : lacks_some) = true;
     auto& all = needed.exports;
-    if (found != nullptr && std::find(all.begin(), all.end(), found) == all.end())
-      all.push_back(found);
+    if (each == nullptr || each == std::exchange(last, each)) continue;
+    if (std::find(all.begin(), all.end(), each) == all.end()) all.push_back(each);
   }
   if (has_some)
     needed.exported = lacks_some ? Facts::Exported::kSome : Facts::Exported::kAll;
   return needed;
 }
 
-CopyWork::ForeignPart foreign_part(const wire::GpuExport& exported,
-                                   const wire::InstanceId& owner) {
-  ForeignMemory memory{owner, {}, paths::cuda::CuIpcHandle{*exported.handle}};
-  for (const wire::GpuChunk& chunk : exported.chunks)
-    memory.chunks.push_back({chunk.address, chunk.size, chunk.buffer_id});
-  return {std::move(memory), {}};
+// Those that hold some of the range, behind the others; not the last one again.
+void add_chunks(const RemoteRange& range, std::vector<const wire::GpuChunk*>& chunks) {
+  const auto& all = range.gpu_export->chunks;
+  auto chunk = std::upper_bound(all.begin(), all.end(), range.address,
+                                [](std::uint64_t address, const wire::GpuChunk& each) {
+                                  return address < each.address;
+                                });
+  const std::uint64_t end = range.address + range.size;
+  for (--chunk; chunk != all.end() && chunk->address < end; ++chunk)
+    if (chunks.empty() || chunks.back() != &*chunk) chunks.push_back(&*chunk);
+}
+
+// Where allocations of GPUs begin in this process, as far as the operation can tell: of
+// the peer's the exports, or else the regions.
+std::vector<std::uint64_t> walls_of(const Movement& movement, bool is_own) {
+  std::vector<std::uint64_t> walls(movement.walls.begin(), movement.walls.end());
+  if (!is_own) return walls;
+  for (const RemoteRange& range : movement.remote) {
+    if (!range.is_of_gpu()) continue;
+    const std::uint64_t start = range.gpu_export != nullptr
+                                    ? range.gpu_export->chunks.front().address
+                                    : range.region->address;
+    if (walls.empty() || walls.back() != start) walls.push_back(start);
+  }
+  return walls;
+}
+
+CopyWork::ForeignPart part_of(const wire::GpuExport& exported,
+                              const wire::ProcessId& owner) {
+  const wire::GpuChunk& chunk = exported.chunks.front();
+  CopyWork::ForeignPart part;
+  part.memory = ForeignMemory{owner,
+                              {{chunk.address, chunk.size, chunk.buffer_id}},
+                              paths::cuda::CuIpcHandle{*exported.handle}};
+  return part;
+}
+
+CopyWork::ForeignPart part_of(const wire::GpuChunk& chunk, const wire::ProcessId& owner,
+                              GpuFiles::Mapping mapping) {
+  CopyWork::ForeignPart part;
+  part.memory = ForeignMemory{
+      owner, {{chunk.address, chunk.size, chunk.buffer_id}}, std::nullopt};
+  part.opened = std::move(mapping);
+  return part;
 }
 
 // Until the memory is what its owner said it would be.
@@ -117,7 +139,7 @@ void wait_for_owner(const Movement& movement, bool is_own, CopyWork& work) {
   if (!extension || !extension->ready) return;
   const paths::cuda::CuIpcHandle handle{extension->ready->handle};
   if (!is_own) {
-    work.after_foreign = paths::cuda::ForeignPoint{extension->instance, handle};
+    work.after_foreign = paths::cuda::ForeignPoint{extension->owner(), handle};
   } else if (auto point = paths::cuda::find_point(handle)) {
     work.after.push_back(std::move(point));
   }
@@ -134,7 +156,7 @@ void add_ranges(const Movement& movement, bool is_own, CopyWork& work) {
       work.ranges.push_back({remote.address, local.ptr(), local.size()});
     else
       work.ranges.push_back({local.ptr(), remote.address, local.size()});
-    if (!is_own || !is_of_gpu(remote)) continue;
+    if (!is_own || !remote.is_of_gpu()) continue;
     const auto device = static_cast<paths::cuda::CuDevice>(remote.region->device_id);
     auto& peers = work.peers;
     if (device != work.device &&
@@ -145,7 +167,27 @@ void add_ranges(const Movement& movement, bool is_own, CopyWork& work) {
 
 }  // namespace
 
-void GpuPaths::add_facts(const Movement& movement, bool is_own, Facts& facts) const {
+GpuPaths::Files GpuPaths::files_behind(const Movement& movement) const {
+  Files files{copying_gpu(movement, false), {}};
+  auto& chunks = files.chunks;
+  for (const RemoteRange& range : movement.remote)
+    if (range.size > 0 && range.gpu_export != nullptr && !range.gpu_export->handle)
+      add_chunks(range, chunks);
+  std::sort(chunks.begin(), chunks.end());
+  chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
+  return files;
+}
+
+bool GpuPaths::are_all_open(const Movement& movement) const {
+  const Files files = files_behind(movement);
+  const wire::ProcessId& owner = movement.agent.extension()->owner();
+  return std::all_of(files.chunks.begin(), files.chunks.end(), [&](const auto* each) {
+    return files_.find({owner, files.device, *each}) != nullptr;
+  });
+}
+
+void GpuPaths::add_facts(const Movement& movement, const Peer& peer,
+                         Facts& facts) const {
   const std::optional<int> gpu = local_gpu(movement);
   facts.local_memory = gpu ? Facts::Memory::kGpu : Facts::Memory::kHost;
   facts.remote_memory = remote_kind(movement.remote, facts.local_memory);
@@ -158,21 +200,23 @@ void GpuPaths::add_facts(const Movement& movement, bool is_own, Facts& facts) co
   if (!facts.gpus.has_driver || !movement.agent.extension()) return;
   if (!gpu) facts.is_local_allocated = is_allocated(movement.local);
   if (facts.remote_memory == Facts::Memory::kHost) return;
+  const wire::Extension& extension = *movement.agent.extension();
+  const bool is_own = peer.is_in_this_process();
+  const int copying = copying_gpu(movement, is_own);
   const Needed needed = needed_by(movement);
   facts.gpus.exported = needed.exported;
-  if (needed.exported != Facts::Exported::kAll)
-    facts.gpus.why_not_exported = std::make_shared<const std::string>(
-        "it is of a pool (cudaMallocAsync) or was mapped (cuMemMap, as torch's "
-        "expandable segments are), which this version does not open");
-  const int copying = copying_gpu(movement, is_own);
+  if (needed.exported != Facts::Exported::kAll && !extension.why_not_exported.empty())
+    facts.gpus.why_not_exported =
+        std::make_shared<const std::string>(extension.why_not_exported);
   facts.gpus.are_in_reach = std::all_of(
       needed.exports.begin(), needed.exports.end(),
       [&](const wire::GpuExport* each) { return gpus_.can_reach(copying, each->gpu); });
   // Such memory lets other GPUs in only if its owner has said so: to try would poison
   // the context.
-  if (is_own && needed.exported != Facts::Exported::kAll &&
-      has_other_gpus(movement, copying))
+  if (is_own && needed.may_be_closed() && has_other_gpus(movement, copying))
     facts.gpus.are_in_reach = false;
+  if (!is_own && peer.channel == nullptr)
+    facts.gpus.are_files_hidden = !are_all_open(movement);
 }
 
 // That of the local memory, or else that of the peer's, if this process sees it.
@@ -180,7 +224,7 @@ int GpuPaths::copying_gpu(const Movement& movement, bool is_own) const {
   if (const auto local = local_gpu(movement)) return *local;
   const auto found = std::find_if(
       movement.remote.begin(), movement.remote.end(),
-      [](const RemoteRange& range) { return range.size > 0 && is_of_gpu(range); });
+      [](const RemoteRange& range) { return range.size > 0 && range.is_of_gpu(); });
   if (is_own && found != movement.remote.end())
     return static_cast<int>(found->region->device_id);
   const Needed needed = needed_by(movement);
@@ -204,6 +248,10 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
   work.route =
       movement.kind == OperationKind::kRead ? CopyRoute::kFromPeer : CopyRoute::kToPeer;
   if (is_own && work.peers.empty()) work.route = CopyRoute::kWithinGpu;
+  work.walls = walls_of(movement, is_own);
+  if (is_own)
+    work.exposure = paths::local::find(movement.agent.extension()->lease.token);
+  if (is_own && !work.exposure) return nullptr;
   if (!is_own && is_remote_of_gpu && !add_foreign(movement, work)) return nullptr;
   const bool has_host_side = !local_gpu(movement) || !is_remote_of_gpu;
   if (has_host_side && !add_host_side(movement, peer, work)) return nullptr;
@@ -212,13 +260,19 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
 
 // False if the peer's memory cannot be opened.
 bool GpuPaths::add_foreign(const Movement& movement, CopyWork& work) const {
+  const wire::ProcessId& owner = movement.agent.extension()->owner();
   const Needed needed = needed_by(movement);
   if (needed.exported != Facts::Exported::kAll) return false;
   work.foreign_side = movement.kind == OperationKind::kRead
                           ? CopyWork::Foreign::kSources
                           : CopyWork::Foreign::kTargets;
   for (const wire::GpuExport* const each : needed.exports)
-    work.foreign.push_back(foreign_part(*each, movement.agent.extension()->instance));
+    if (each->handle) work.foreign.push_back(part_of(*each, owner));
+  for (const wire::GpuChunk* const each : files_behind(movement).chunks) {
+    auto mapping = files_.find({owner, work.device, *each});
+    if (!mapping) return false;
+    work.foreign.push_back(part_of(*each, owner, std::move(mapping)));
+  }
   if (std::all_of(needed.exports.begin(), needed.exports.end(),
                   [&](const wire::GpuExport* each) {
                     return gpus_.is(work.device, each->gpu);

@@ -7,40 +7,55 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "core/plan.h"
 #include "runtime/host_sides.h"
+#include "wire/gpu_exports.h"
 
 namespace nixl_connect::paths::cuda {
 class DeviceCopy;
-}
+struct CopyWork;
+}  // namespace nixl_connect::paths::cuda
 
 namespace nixl_connect::runtime {
 
+class GpuFiles;
 class Gpus;
 struct Movement;
+struct Peer;
 
 class GpuPaths {
  public:
-  explicit GpuPaths(Gpus& gpus) : gpus_(gpus) {}
+  GpuPaths(Gpus& gpus, const GpuFiles& files) : gpus_(gpus), files_(files) {}
 
   // Adds what is known of the memory's kinds, and if there is any of GPUs, of these.
-  // `is_own`: the peer is in this process.
-  void add_facts(const Movement& movement, bool is_own, core::Facts& facts) const;
+  void add_facts(const Movement& movement, const Peer& peer, core::Facts& facts) const;
 
-  // On one side at least all memory is of GPUs. Null if the peer's cannot be opened, or
-  // the host's not be mapped. Of the rules those that say what a copy may take of its
-  // GPU.
+  // On one side at least all memory is of GPUs. Null if the peer's cannot be opened,
+  // files, which are to be open already, among it; if it is in this process, and
+  // exposed no more; or if the host's cannot be mapped. Of the rules those that say
+  // what a copy may take of its GPU.
   std::shared_ptr<paths::cuda::DeviceCopy> copy(const Movement& movement, Peer& peer,
                                                 const core::PathRules& rules,
                                                 std::atomic<std::uint64_t>& progress);
 
+  // What comes as files of the memory of a peer in another process, and which GPU is to
+  // open it. Chunks that hold some of the ranges, each once.
+  struct Files {
+    int device = 0;
+    std::vector<const wire::GpuChunk*> chunks;
+  };
+  Files files_behind(const Movement& movement) const;
+
  private:
   int copying_gpu(const Movement& movement, bool is_own) const;
+  bool are_all_open(const Movement& movement) const;
   bool add_foreign(const Movement& movement, paths::cuda::CopyWork& work) const;
   bool add_host_side(const Movement& movement, Peer& peer, paths::cuda::CopyWork& work);
 
   Gpus& gpus_;
+  const GpuFiles& files_;
   HostSides host_sides_;
 };
 

@@ -58,6 +58,7 @@ std::shared_ptr<const DeviceAllocation> Gpus::allocation_of(
                                              " cannot be moved: " + gpus.why_not);
   const int number = descriptor.device().id();
   if (likely && likely->device == number && covers(*likely, descriptor)) return likely;
+  if (auto known = known_.find(descriptor); known && is_still(*known)) return known;
   auto found =
       paths::cuda::find_allocation(*gpus.driver, descriptor.ptr(), descriptor.size());
   if (!found) refuse(descriptor, "none of a GPU");
@@ -66,30 +67,33 @@ std::shared_ptr<const DeviceAllocation> Gpus::allocation_of(
     refuse(descriptor,
            "on " + device + "; describe it as of device \"" + device + "\"");
   }
-  return std::make_shared<const DeviceAllocation>(*std::move(found));
+  auto made = std::make_shared<const DeviceAllocation>(*std::move(found));
+  known_.keep(descriptor, made);
+  return made;
 }
 
-void Gpus::check(std::span<const Descriptor> descriptors) {
+// Though its owner has lived since it was found.
+bool Gpus::is_still(const DeviceAllocation& allocation) {
+  return allocation.exported_by == DeviceAllocation::Export::kIpcHandle ||
+         paths::cuda::is_unchanged(*opened().driver, allocation);
+}
+
+std::vector<std::uint64_t> Gpus::check(std::span<const Descriptor> descriptors) {
+  std::vector<std::uint64_t> walls;
   std::shared_ptr<const DeviceAllocation> last;
   for (const Descriptor& each : descriptors) {
     if (each.size() == 0) continue;
     if (last && last->device == each.device().id() && covers(*last, each)) continue;
     last = allocation_of(each, nullptr);
+    walls.push_back(last->start());
   }
+  return walls;
 }
 
-// Memory that was mapped from several allocations comes as files, which nobody here
-// hands over.
-std::optional<wire::GpuExport> Gpus::export_of(const DeviceAllocation& allocation) {
+wire::CudaIpcHandle Gpus::handle_of(const DeviceAllocation& allocation) {
   using paths::cuda::CurrentContext;
   using paths::cuda::PrimaryContext;
-  if (allocation.exported_by != DeviceAllocation::Export::kIpcHandle)
-    return std::nullopt;
-  const paths::cuda::Driver& driver = *opened_.driver;
-  const auto device = std::find_if(
-      opened_.devices.begin(), opened_.devices.end(),
-      [&](const DeviceFacts& each) { return each.device == allocation.device; });
-  if (device == opened_.devices.end()) return std::nullopt;
+  const paths::cuda::Driver& driver = *opened().driver;
   const std::lock_guard lock(mutex_);
   auto context = contexts_.find(allocation.device);
   if (context == contexts_.end())
@@ -97,12 +101,7 @@ std::optional<wire::GpuExport> Gpus::export_of(const DeviceAllocation& allocatio
         contexts_.emplace(allocation.device, PrimaryContext(driver, allocation.device))
             .first;
   const CurrentContext current(driver, context->second.get());
-  wire::GpuExport exported;
-  exported.gpu = device->uuid.bytes;
-  for (const paths::cuda::MemoryChunk& chunk : allocation.chunks)
-    exported.chunks.push_back({chunk.start, chunk.size, chunk.buffer_id});
-  exported.handle = paths::cuda::export_handle(driver, allocation).bytes;
-  return exported;
+  return paths::cuda::export_handle(driver, allocation).bytes;
 }
 
 bool Gpus::is(int number, const wire::GpuUuid& other) {

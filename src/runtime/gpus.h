@@ -5,7 +5,6 @@
 // memory of one. Thread-safe.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,6 +17,7 @@
 #include "paths/cuda/allocations.h"
 #include "paths/cuda/devices.h"
 #include "paths/cuda/handles.h"
+#include "runtime/known_allocations.h"
 #include "wire/gpu_exports.h"
 
 namespace nixl_connect::runtime {
@@ -36,21 +36,22 @@ class Gpus {
   const paths::cuda::DeviceFacts* facts_of(int number);
 
   // In which a descriptor's memory of a GPU lies. `likely`, if it is not null, is asked
-  // first, by its addresses alone: it was found a moment ago. Throws
+  // first, by its addresses alone: it was found a moment ago. The driver is not asked
+  // again for an owner that lives, unless the memory was mapped: that may have been
+  // changed under its address (vLLM's sleep mode does so). Throws
   // Error(kUnsupported) without a driver, Error(kInvalidArgument) if the memory is none
   // of that GPU, and what paths::cuda::find_allocation() throws.
   std::shared_ptr<const paths::cuda::DeviceAllocation> allocation_of(
       const Descriptor& descriptor,
       const std::shared_ptr<const paths::cuda::DeviceAllocation>& likely);
 
-  // Whether all memory is of the GPU that its descriptor names. Throws what
-  // allocation_of() throws.
-  void check(std::span<const Descriptor> descriptors);
+  // The same of each, none of which need follow another; gives where the allocations
+  // begin.
+  std::vector<std::uint64_t> check(std::span<const Descriptor> descriptors);
 
-  // What other processes open it by; none if they cannot. Throws what
+  // By which other processes open memory that is exported so. Throws what
   // paths::cuda::export_handle() throws.
-  std::optional<wire::GpuExport> export_of(
-      const paths::cuda::DeviceAllocation& allocation);
+  wire::CudaIpcHandle handle_of(const paths::cuda::DeviceAllocation& allocation);
 
   // The number of that GPU here; none if this process does not see it. There is a
   // driver.
@@ -71,10 +72,13 @@ class Gpus {
   };
 
   const Opened& opened();
+  bool is_still(const paths::cuda::DeviceAllocation& allocation);
 
   const std::string driver_file_;
   std::once_flag once_;
   Opened opened_;
+
+  KnownAllocations known_;
 
   std::mutex mutex_;
   // Guarded by mutex_. They stay, as the memory's own user has them anyhow.

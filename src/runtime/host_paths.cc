@@ -138,7 +138,10 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
   if (failed.has(core::Path::kHostMap)) known.is_map_refused = true;
   if (failed.has(core::Path::kHostCma)) known.is_cma_refused = true;
   if (failed.has(core::Path::kCudaPeer)) known.gpus.is_open_refused = true;
-  if (failed.has(core::Path::kCudaStaged)) known.gpus.is_staging_refused = true;
+  if (failed.has(core::Path::kCudaStaged))
+    (closed.why_not_opened ? known.gpus.is_open_refused
+                           : known.gpus.is_staging_refused) = true;
+  known.gpus.why_refused = closed.why_not_opened;
   known.gpus.why_staging_refused = closed.why_not_staged;
   return core::choose(work, known, rules, costs_);
 }
@@ -146,7 +149,7 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
 Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   Facts facts;
   const bool is_own = peer.is_in_this_process();
-  gpu_paths_.add_facts(movement, is_own, facts);
+  gpu_paths_.add_facts(movement, peer, facts);
   const auto& extension = movement.agent.extension();
   facts.is_host_forbidden = settings_.is_host_forbidden;
   facts.is_ours = extension.has_value();

@@ -35,11 +35,14 @@ struct Movement {
   std::span<const RemoteRange> remote;  // as many
   std::shared_ptr<const paths::cuda::StreamPoint>
       after{};  // null: it may begin at once
+  // Where allocations of GPUs begin among the local memory.
+  std::span<const std::uint64_t> walls{};
 };
 
 // What was found closed for a movement.
 struct Closed {
   core::PathSet paths;
+  core::Facts::Gpus::Cause why_not_opened;
   core::Facts::Gpus::Cause why_not_staged;
 };
 

@@ -42,7 +42,8 @@ struct BeginRequest {
   core::Time deadline = core::kNever;
   core::Path path = core::Path::kUcx;  // once it is planned
   std::shared_ptr<const paths::cuda::StreamPoint>
-      after{};  // null: it may begin at once
+      after{};                         // null: it may begin at once
+  std::vector<std::uint64_t> walls{};  // as Movement has them
 };
 
 // Answered in any case; who asks waits, and keeps `memory`.

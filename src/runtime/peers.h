@@ -25,14 +25,15 @@ namespace nixl_connect::runtime {
 
 struct Peer {
   core::PeerId id = 0;
-  std::string agent;                         // its NIXL agent name, as last seen
-  std::optional<wire::InstanceId> instance;  // of a peer of ours
-  base::Bytes connection;                    // its worker address; tells peers apart
-  paths::ucx::Endpoint* endpoint = nullptr;  // null until it is needed
-  LocalChannel* channel = nullptr;           // to one of ours on this host
-  RemoteLeases leases;                       // of a peer of ours on this host
-  RemoteMemory memory;                       // the same
-  bool is_cma_tried = false;                 // the kernel was asked
+  std::string agent;                          // its NIXL agent name, as last seen
+  std::optional<wire::InstanceId> instance;   // of a peer of ours
+  std::optional<wire::ProcessId> process_id;  // if it has told
+  base::Bytes connection;                     // its worker address; tells peers apart
+  paths::ucx::Endpoint* endpoint = nullptr;   // null until it is needed
+  LocalChannel* channel = nullptr;            // to one of ours on this host
+  RemoteLeases leases;                        // of a peer of ours on this host
+  RemoteMemory memory;                        // the same
+  bool is_cma_tried = false;                  // the kernel was asked
   // Why the kernel refuses host.cma; null if it does not.
   std::shared_ptr<const base::Refusal> cma_refusal;
   bool is_slowness_told = false;  // that it is on this host, but uses UCX
@@ -46,6 +47,11 @@ struct Peer {
     if (channel != nullptr && channel->pid > 0)
       return static_cast<std::uint32_t>(channel->pid);
     return leases.pid();
+  }
+
+  // As imported memory of its GPUs is known by; nothing of a genuine NIXL agent.
+  std::optional<wire::ProcessId> owner() const noexcept {
+    return process_id ? process_id : instance;
   }
 
   bool is_in_this_process() const noexcept;

@@ -60,13 +60,13 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
 }
 
 // None for memory of the host.
-std::vector<std::shared_ptr<const DeviceAllocation>> Registrations::gpu_allocations_of(
+std::vector<Registrations::GpuAllocation> Registrations::gpu_allocations_of(
     std::span<const Descriptor> descriptors) const {
-  std::vector<std::shared_ptr<const DeviceAllocation>> allocations;
+  std::vector<GpuAllocation> allocations;
   if (descriptors.empty() || descriptors[0].device().kind() != DeviceKind::kCuda)
     return allocations;
   allocations.reserve(descriptors.size());
-  std::shared_ptr<const DeviceAllocation> last;
+  GpuAllocation last;
   for (const Descriptor& each : descriptors) {
     if (each.size() > 0) last = gpus_.allocation_of(each, last);
     allocations.push_back(last);
@@ -74,17 +74,14 @@ std::vector<std::shared_ptr<const DeviceAllocation>> Registrations::gpu_allocati
   return allocations;
 }
 
-HeldRegistration Registrations::acquire(
-    const Descriptor& descriptor,
-    std::shared_ptr<const DeviceAllocation> gpu_allocation) {
+HeldRegistration Registrations::acquire(const Descriptor& descriptor,
+                                        GpuAllocation gpu_allocation) {
   const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
   if (is_new) {
     try {
       sweep_now_and_then();
       Registered& made = registered_[id];
-      if (gpu_allocation)
-        made.gpu_allocation = std::move(gpu_allocation);
-      else
+      if (!gpu_allocation)
         made.by_ucx = std::make_unique<const paths::ucx::Registration>(
             context_, descriptor.ptr(), descriptor.size());
     } catch (...) {
@@ -93,8 +90,10 @@ HeldRegistration Registrations::acquire(
       throw;
     }
   }
-  const Registered& found = registered_.at(id);
-  return {id, found.by_ucx.get(), found.gpu_allocation.get()};
+  Registered& found = registered_.at(id);
+  // It may be other memory than an operation on its way to its end still has.
+  found.gpu_allocation = gpu_allocation;
+  return {id, found.by_ucx.get(), std::move(gpu_allocation)};
 }
 
 wire::AgentMetadata Registrations::describe(std::span<const Descriptor> descriptors,

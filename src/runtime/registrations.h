@@ -31,7 +31,8 @@ class Registrations;
 struct HeldRegistration {
   core::RegistrationId id = 0;
   const paths::ucx::Registration* registration = nullptr;  // of memory of the host
-  const paths::cuda::DeviceAllocation* gpu_allocation = nullptr;  // of that of a GPU
+  // Of that of a GPU.
+  std::shared_ptr<const paths::cuda::DeviceAllocation> gpu_allocation{};
 };
 
 // One operation's use of its descriptors' registrations, in their order. Released by
@@ -51,7 +52,7 @@ class RegistrationHold {
     return held_[index].registration;
   }
   const paths::cuda::DeviceAllocation* gpu_allocation(std::size_t index) const {
-    return held_[index].gpu_allocation;
+    return held_[index].gpu_allocation.get();
   }
 
  private:
@@ -80,13 +81,13 @@ class Registrations {
   void release(std::span<const HeldRegistration> held) noexcept;
 
  private:
-  std::vector<std::shared_ptr<const paths::cuda::DeviceAllocation>> gpu_allocations_of(
+  using GpuAllocation = std::shared_ptr<const paths::cuda::DeviceAllocation>;
+
+  std::vector<GpuAllocation> gpu_allocations_of(
       std::span<const Descriptor> descriptors) const;
 
   // All with mutex_ held.
-  HeldRegistration acquire(
-      const Descriptor& descriptor,
-      std::shared_ptr<const paths::cuda::DeviceAllocation> gpu_allocation);
+  HeldRegistration acquire(const Descriptor& descriptor, GpuAllocation gpu_allocation);
   void release_locked(std::span<const HeldRegistration> held) noexcept;
   void sweep_now_and_then();
   void forget(std::span<const core::RegistrationId> ids);
@@ -107,7 +108,7 @@ class Registrations {
   core::EmittedKeys emitted_;
   struct Registered {
     std::unique_ptr<const paths::ucx::Registration> by_ucx;
-    std::shared_ptr<const paths::cuda::DeviceAllocation> gpu_allocation;
+    GpuAllocation gpu_allocation;
   };
   std::unordered_map<core::RegistrationId, Registered> registered_;
   std::uint64_t epoch_ = 1;

@@ -57,11 +57,16 @@ class RemoteAgent {
   Marks of_gpus_;
 };
 
-// A range of the peer's memory; the region belongs to the RemoteAgent.
+// A range of the peer's memory; what it points to belongs to the RemoteAgent.
 struct RemoteRange {
   std::uint64_t address = 0;
   std::uint64_t size = 0;
-  const wire::Region* region = nullptr;  // null for an empty range
+  const wire::Region* region = nullptr;         // null for an empty range
+  const wire::GpuExport* gpu_export = nullptr;  // in which it lies, if in any
+
+  bool is_of_gpu() const noexcept {
+    return region != nullptr && region->memory == wire::MemoryType::kVram;
+  }
 };
 
 using RemoteRanges = base::KeptVector<RemoteRange>;

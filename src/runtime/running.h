@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/path_rules.h"
@@ -18,6 +19,9 @@ namespace nixl_connect::paths::cuda {
 class DeviceCopy;
 class StreamPoint;
 }  // namespace nixl_connect::paths::cuda
+namespace nixl_connect::paths::local {
+class Exposure;
+}
 namespace nixl_connect::paths::ucx {
 class Transfer;
 }
@@ -32,6 +36,7 @@ struct Running {
   std::shared_ptr<const RemoteAgent> agent;  // initiating side
   RemoteRanges remote;
   std::shared_ptr<const paths::cuda::StreamPoint> after;  // of the local memory
+  std::vector<std::uint64_t> walls;                       // the same
   core::PeerId peer = 0;
   core::PathRules rules;
   core::Path path = core::Path::kUcx;
@@ -40,6 +45,8 @@ struct Running {
   std::shared_ptr<paths::host::Copy> copy;
   std::shared_ptr<paths::cuda::DeviceCopy> gpu_copy;
   std::shared_ptr<const View> view;
+  // Exposing side.
+  std::shared_ptr<const paths::local::Exposure> exposure;
   bool is_lease_checked = false;
 };
 

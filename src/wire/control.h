@@ -81,12 +81,19 @@ struct Revoke {
 // What the table of the lease words is asked for as; no export has this id.
 constexpr std::uint64_t kLeaseTableId = 0;
 
+// What a chunk of a GPU's memory is asked for as: its buffer id, which is below the
+// mark, and the mark, which no other id has.
+constexpr std::uint64_t kGpuChunkMark = kFirstUnusedBufferId;
+constexpr bool is_gpu_chunk(std::uint64_t what) noexcept {
+  return (what & kGpuChunkMark) != 0;
+}
+
 // Initiating -> exposing, over the local channel: hand over memory that the lease's
 // metadata names. Answered by FetchedRegion.
 struct Fetch {
   std::uint64_t lease = 0;
   std::uint64_t token = 0;
-  std::uint64_t what = 0;  // id of an export, or kLeaseTableId
+  std::uint64_t what = 0;  // id of an export, kLeaseTableId, or a marked buffer id
 
   bool operator==(const Fetch&) const = default;
 };

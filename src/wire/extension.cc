@@ -25,16 +25,19 @@ enum FieldType : std::uint16_t {
   kPlace = 8,
   kGpuExports = 9,
   kOrderedGpuExports = 10,
+  kProcess = 11,
+  kWhyNotExported = 12,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kExportBytes = 3 * 8 + 4;
 constexpr std::size_t kPlaceBytes = sizeof(base::Place::boot) + 8 + 8 + 4;
-static_assert(10 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
+static_assert(12 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
                   kMaxWordRkeyBytes + 2 * kMaxVersionBytes + 2 * 4 + 8 +
                   kMaxExports * kExportBytes + kPlaceBytes + kReadyEventBytes +
-                  kMaxGpuExportsBytes + kCrcBytes <=
+                  kMaxGpuExportsBytes + sizeof(ProcessId) + kMaxWhyNotBytes +
+                  kCrcBytes <=
               kMaxExtensionBytes);
 
 std::uint32_t crc_of(base::BytesView bytes) {
@@ -42,8 +45,8 @@ std::uint32_t crc_of(base::BytesView bytes) {
       ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
-bool is_version(const std::string& text) {
-  return text.size() <= kMaxVersionBytes && is_utf8(text);
+bool is_text(const std::string& text, std::size_t most_bytes) {
+  return text.size() <= most_bytes && is_utf8(text);
 }
 
 // What makes an extension unfit for the wire; null if nothing does.
@@ -51,9 +54,12 @@ const char* defect_of(const Extension& extension) {
   if (extension.lease.token == 0) return "the lease's token is 0";
   if (extension.lease.word_rkey.size() > kMaxWordRkeyBytes)
     return "the rkey of the lease's word is too long";
-  if (!is_version(extension.library_version) || !is_version(extension.ucx_version))
+  if (!is_text(extension.library_version, kMaxVersionBytes) ||
+      !is_text(extension.ucx_version, kMaxVersionBytes))
     return "a version is too long or not UTF-8";
   if (extension.exports.size() > kMaxExports) return "there are too many exports";
+  if (!is_text(extension.why_not_exported, kMaxWhyNotBytes))
+    return "why memory is not exported is told at too great length, or not in UTF-8";
   return defect_of(extension.gpu_exports);
 }
 
@@ -120,6 +126,9 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
         encode_ordered_gpu_exports(*extension.ready, extension.gpu_exports));
   else if (!extension.gpu_exports.empty())
     add(kGpuExports, encode_gpu_exports(extension.gpu_exports));
+  if (extension.process) add(kProcess, *extension.process);
+  if (!extension.why_not_exported.empty())
+    add(kWhyNotExported, base::as_view(extension.why_not_exported));
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -170,6 +179,12 @@ bool decode_place(base::BytesView value, std::optional<base::Place>& place) {
   return true;
 }
 
+bool fill(base::BytesView value, std::array<std::byte, 16>& number) {
+  if (value.size() != number.size()) return false;
+  std::copy(value.begin(), value.end(), number.begin());
+  return true;
+}
+
 // Puts fields where they belong, and knows which have been seen.
 class Assembly {
  public:
@@ -182,9 +197,7 @@ class Assembly {
         return true;
       case kInstance:
         has_instance_ = true;
-        if (value.size() != sizeof(InstanceId)) return false;
-        std::copy(value.begin(), value.end(), extension_.instance.begin());
-        return true;
+        return fill(value, extension_.instance);
       case kLease:
         has_lease_ = true;
         return decode_lease(value, extension_.lease);
@@ -205,6 +218,11 @@ class Assembly {
       case kOrderedGpuExports:
         return decode_ordered_gpu_exports(value, extension_.ready,
                                           extension_.gpu_exports);
+      case kProcess:
+        return fill(value, extension_.process.emplace());
+      case kWhyNotExported:
+        extension_.why_not_exported = base::as_text(value);
+        return true;
       default:
         return true;
     }

@@ -58,6 +58,9 @@ struct Export {
   bool operator==(const Export&) const = default;
 };
 
+// Random per process, for all its Connectors.
+using ProcessId = std::array<std::byte, 16>;
+
 struct Extension {
   InstanceId instance{};
   std::string library_version;
@@ -69,12 +72,18 @@ struct Extension {
   std::vector<GpuExport> gpu_exports{};
   // None: the memory is ready. A peer that does not know of it gets no GPU exports.
   std::optional<ReadyEvent> ready{};
+  std::optional<ProcessId> process{};
+  std::string why_not_exported{};  // some memory of GPUs; for people
+
+  // Whose the memory of GPUs is. A peer that does not tell its process counts as one.
+  const ProcessId& owner() const noexcept { return process ? *process : instance; }
 
   bool operator==(const Extension&) const = default;
 };
 
 constexpr std::string_view kExtensionTag = "nxcx1";
 constexpr std::size_t kMaxVersionBytes = 64;
+constexpr std::size_t kMaxWhyNotBytes = 512;
 constexpr std::size_t kMaxWordRkeyBytes = 2048;
 constexpr std::size_t kMaxExports = 32;
 constexpr std::size_t kMaxExtensionBytes = 64 << 10;  // these limits keep it below
@@ -95,6 +104,8 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //   9 GPU exports   see encode_gpu_exports(); left out if empty
 //  10 ordered GPU exports   see encode_ordered_gpu_exports(); in place of 9 if the
 //                   memory is to be waited for
+//  11 process       16 bytes; left out where there is no memory of GPUs
+//  12 why some memory of GPUs is not exported   UTF-8; left out if empty
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8, GPU exports
 // with a defect and what is longer than its limit above.
 base::Bytes encode(const Extension& extension);

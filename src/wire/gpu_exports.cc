@@ -24,6 +24,8 @@ const char* defect_of(const GpuExport& exported) {
     if (each.size == 0) return "a chunk of a GPU's memory is empty";
     if (each.size > UINT64_MAX - each.address)
       return "a chunk of a GPU's memory reaches beyond the last address";
+    if (!exported.handle && each.buffer_id >= kFirstUnusedBufferId)
+      return "a chunk that is a file has a buffer id that it cannot be asked for by";
   }
   if (!are_side_by_side(exported.chunks))
     return "the chunks of a GPU's memory are not side by side";

@@ -16,11 +16,16 @@ namespace nixl_connect::wire {
 using GpuUuid = std::array<std::byte, 16>;
 using CudaIpcHandle = std::array<std::byte, 64>;
 
+// Drivers count from 1.
+constexpr std::uint64_t kFirstUnusedBufferId = std::uint64_t{1} << 63;
+
 // What was allocated at once.
 struct GpuChunk {
   std::uint64_t address = 0;  // in the exposing process
   std::uint64_t size = 0;
-  std::uint64_t buffer_id = 0;  // no other memory of that process ever has it
+  // No other memory of that process ever has it. Below kFirstUnusedBufferId, where the
+  // chunk is a file.
+  std::uint64_t buffer_id = 0;
 
   bool operator==(const GpuChunk&) const = default;
 };

@@ -82,6 +82,34 @@ const std::vector<Case> kGpuCases{
     {"memory that could not be opened",
      [](Facts& facts) { facts.gpus.is_open_refused = true; },
      gpu_obstacles(kOpenRefused)},
+    {"files that nobody could be asked for",
+     [](Facts& facts) { facts.gpus.are_files_hidden = true; },
+     gpu_obstacles(kFilesHidden)},
+    {"files of a write, and no local channel",
+     [](Facts& facts) {
+       facts.gpus.are_files_hidden = facts.is_write_unwatched = true;
+     },
+     gpu_obstacles(kFilesHidden)},
+    {"files of another user",
+     [](Facts& facts) {
+       facts.gpus.are_files_hidden = true;
+       facts.is_same_user = false;
+     },
+     gpu_obstacles(kAnotherUser)},
+    {"files in another network namespace",
+     [](Facts& facts) {
+       facts.gpus.are_files_hidden = true;
+       facts.is_same_network = facts.is_same_pid_namespace = false;
+     },
+     gpu_obstacles(kAnotherNetwork)},
+    {"files of a process that is not to be seen",
+     [](Facts& facts) {
+       facts.gpus.are_files_hidden = true;
+       facts.where = Where::kUnknown;
+     },
+     gpu_obstacles(kUnreachable)},
+    {"files in another pid namespace, which the local channel reaches into",
+     [](Facts& facts) { facts.is_same_pid_namespace = false; }, gpu_obstacles(kNone)},
     {"lease words out of sight", [](Facts& facts) { facts.are_leases_seen = false; },
      gpu_obstacles(kLeasesHidden)},
     {"a write whose end nobody would notice",
@@ -180,6 +208,8 @@ TEST(TextOfAPlan, TellsWhyAGpuIsNotReached) {
                     gpus.why_no_driver = cause;
                   }),
                   "cuda.peer: no CUDA driver: it sees no GPU ("},
+        std::pair{told([](Facts::Gpus& gpus) { gpus.are_files_hidden = true; }),
+                  "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:False"},
         std::pair{told([](Facts::Gpus& gpus) { gpus.has_driver = false; }),
                   "cuda.peer: no CUDA driver ("},
         std::pair{told([&](Facts::Gpus& gpus) {

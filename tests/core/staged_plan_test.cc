@@ -91,8 +91,6 @@ const std::vector<Case> kStagedCases{
     {"memory that could not be pinned",
      [](Facts& facts) { facts.gpus.is_staging_refused = true; },
      staged_obstacles(kStagingRefused)},
-    {"memory of GPUs that could not be opened by another operation",
-     [](Facts& facts) { facts.gpus.is_open_refused = true; }, staged_obstacles(kNone)},
     {"lease words out of sight", [](Facts& facts) { facts.are_leases_seen = false; },
      staged_obstacles(kLeasesHidden)},
     {"a write whose end nobody would notice",
@@ -138,6 +136,18 @@ const std::vector<Case> kPeersGpuCases{
     {"some memory that cannot be opened",
      [](Facts& facts) { facts.gpus.exported = Exported::kSome; },
      staged_obstacles(kPartlyExported)},
+    {"memory of a GPU that could not be opened",
+     [](Facts& facts) { facts.gpus.is_open_refused = true; },
+     staged_obstacles(kOpenRefused)},
+    {"files of a GPU's memory that nobody could be asked for",
+     [](Facts& facts) { facts.gpus.are_files_hidden = true; },
+     staged_obstacles(kFilesHidden)},
+    {"files of a GPU's memory, of another user",
+     [](Facts& facts) {
+       facts.gpus.are_files_hidden = true;
+       facts.is_same_user = false;
+     },
+     staged_obstacles(kAnotherUser)},
 };
 
 TEST(StagedPlan, SaysWhatStandsAgainstEachPath) {

@@ -65,6 +65,50 @@ TEST_F(GpuCopies, ReadMemoryThatComesByHandle) {
   expect_read(exporter.allocate(1'000'000, 7), 7, 1'000'000);
 }
 
+// Each is a mapping of its own, somewhere else.
+TEST_F(GpuCopies, CutRangesAtTheBordersOfChunksThatAreOpenedApart) {
+  constexpr std::size_t kChunks = 3;
+  constexpr std::size_t kSize = kChunks * Segment::kChunk - 2'000;
+  const Exporter exporter;
+  auto exported = exporter.map(kChunks, 30);
+  const CuDevice device = reader();
+  const Session session(device);
+  Owner owner(page_kernel_image());
+  CopyWork opening{.device = device};
+  for (std::size_t i = 0; i < kChunks; ++i) {
+    auto& part = opening.foreign.emplace_back();
+    part.memory = {exported.memory.owner, {exported.memory.chunks[i]}, {}};
+    part.files.push_back(std::move(exported.files[i]));
+  }
+  const auto opened = owner.copy(std::move(opening));
+  expect_complete(*opened);
+  ASSERT_EQ(opened->opened().size(), kChunks);
+
+  auto expected = bytes_of(31, kSize);
+  std::fill_n(expected.begin(), Segment::kChunk - 1'000, std::byte{30});
+  std::fill_n(expected.end() - (Segment::kChunk - 1'000), Segment::kChunk - 1'000,
+              std::byte{32});
+  // By a copy engine, and by the kernel.
+  for (const std::size_t range : {kSize, std::size_t{3'001}}) {
+    const DeviceMemory target = allocate(session.driver, kSize);
+    session.fill(target.get(), 0, kSize);
+    CopyWork work{.device = device, .foreign_side = CopyWork::Foreign::kSources};
+    const CuDevicePointer start = exported.memory.chunks[0].start + 1'000;
+    // Backwards, so that they are not made one.
+    for (std::size_t end = kSize; end > 0; end -= std::min(range, end)) {
+      const std::size_t size = std::min(range, end);
+      work.ranges.push_back({start + end - size, target.get() + end - size, size});
+    }
+    for (std::size_t i = 0; i < kChunks; ++i) {
+      auto& part = work.foreign.emplace_back();
+      part.memory = {exported.memory.owner, {exported.memory.chunks[i]}, {}};
+      part.opened = opened->opened()[i];
+    }
+    expect_complete(*owner.copy(std::move(work)));
+    EXPECT_EQ(session.read(target.get(), kSize), expected) << range;
+  }
+}
+
 TEST_F(GpuCopies, ReadMemoryThatComesByFiles) {
   const Exporter exporter;
   expect_read(exporter.map(1, 9), 9, 1'000'000);

@@ -76,6 +76,62 @@ TEST_F(GpuExport, MapsFilesSideBySide) {
   EXPECT_EQ(read(exported, 3 * Segment::kChunk - 1, 1), bytes_of(22, 1));
 }
 
+// As a Connector does, of what torch's expandable segments come to for a large tensor.
+TEST_F(GpuExport, OpensHundredsOfChunksOneByOne) {
+  constexpr std::size_t kChunks = 300;
+  const Exporter exporter;
+  auto exported = exporter.map(kChunks, 0);
+  std::vector<Imports::Mapping> mappings;
+  for (std::size_t i = 0; i < kChunks; ++i) {
+    ForeignMemory chunk{exported.memory.owner, {exported.memory.chunks[i]}, {}};
+    mappings.push_back(imports_->open(chunk, {&exported.files[i], 1}));
+    exported.files[i] = {};
+  }
+  for (std::size_t i = 0; i < kChunks; ++i) {
+    const auto value = static_cast<unsigned char>(i);
+    const CuDevicePointer start = mappings[i]->here(exported.memory.chunks[i].start);
+    EXPECT_EQ(session_->read(start + Segment::kChunk - 100, 100), bytes_of(value, 100))
+        << i;
+  }
+}
+
+// On which all rests that is kept open: by the buffer id it is told from what was there
+// before.
+TEST_F(GpuExport, TellsWhatIsMappedAnewUnderItsAddressFromWhatWasThere) {
+  const Driver& driver = session_->driver;
+  const Functions& functions = driver.functions;
+  const Segment segment(driver, device_, 3, kCuHandlePosixFd);
+  const auto before = find_allocation(driver, segment.start(), segment.size());
+  ASSERT_TRUE(before);
+  ASSERT_EQ(before->chunks.size(), 3U);
+  for (const MemoryChunk& chunk : before->chunks)
+    EXPECT_GE(export_file(driver, chunk).get(), 0);
+
+  const CuDevicePointer second = segment.start() + Segment::kChunk;
+  const CuAllocationProperties properties{.handle_types = kCuHandlePosixFd,
+                                          .location = {.id = device_}};
+  const CuAccess access{.location = {.id = device_}};
+  CuAllocation made = 0;
+  driver.check(functions.mem_unmap(second, Segment::kChunk), "unmapping");
+  EXPECT_EQ(export_file(driver, before->chunks[1]).get(), -1) << "there is nothing";
+  driver.check(functions.mem_create(&made, Segment::kChunk, &properties, 0), "making");
+  driver.check(functions.mem_map(second, Segment::kChunk, 0, made, 0), "mapping");
+  driver.check(functions.mem_release(made), "leaving it to the mapping");
+  driver.check(functions.mem_set_access(second, Segment::kChunk, &access, 1),
+               "allowing");
+
+  EXPECT_FALSE(is_unchanged(driver, *before));
+  EXPECT_TRUE(is_unchanged(driver, before->chunks[0]));
+  EXPECT_FALSE(is_unchanged(driver, before->chunks[1]));
+  EXPECT_EQ(export_file(driver, before->chunks[1]).get(), -1);
+  const auto after = find_allocation(driver, segment.start(), segment.size());
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->chunks[0], before->chunks[0]);
+  EXPECT_NE(after->chunks[1].buffer_id, before->chunks[1].buffer_id);
+  EXPECT_LT(after->chunks[1].buffer_id, std::uint64_t{1} << 63) << "it has a name";
+  EXPECT_GE(export_file(driver, after->chunks[1]).get(), 0);
+}
+
 TEST_F(GpuExport, OpensNewMemoryUnderAnAddressThatWasFreed) {
   const Exporter exporter;
   for (unsigned round = 0; round < 20; ++round) {

@@ -132,6 +132,25 @@ TEST(Exposures, EndWaitsForWhoeverHoldsOne) {
   EXPECT_FALSE(exposure->hold().owns_lock());
 }
 
+TEST(Exposures, TellWhenAGpuHasLetGo) {
+  std::vector<std::byte> memory(100);
+  const std::vector<Descriptor> descriptors{Descriptor(memory.data(), memory.size())};
+  int told = 0;
+  paths::local::Exposure exposure(descriptors, [&] { ++told; });
+  ASSERT_TRUE(exposure.try_hold());
+  ASSERT_TRUE(exposure.try_hold());
+  exposure.release();
+  EXPECT_TRUE(exposure.is_held());
+  exposure.end();
+  EXPECT_TRUE(exposure.is_held()) << "end() does not wait for it";
+  EXPECT_EQ(told, 0);
+  exposure.release();
+  EXPECT_FALSE(exposure.is_held());
+  EXPECT_EQ(told, 1);
+  EXPECT_FALSE(exposure.try_hold());
+  EXPECT_FALSE(exposure.is_held());
+}
+
 TEST(Exposures, CoverWhatTheirDescriptorsDo) {
   std::vector<std::byte> memory(100);
   const std::vector<Descriptor> descriptors{Descriptor(memory.data(), 10),

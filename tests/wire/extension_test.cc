@@ -135,6 +135,34 @@ TEST(Extension, RefusesPartsOfOrderedGpuExports) {
   }
 }
 
+TEST(Extension, HasTheBytesOfAProcessThatItsHeaderDescribes) {
+  Extension extension;
+  extension.lease.token = 1;
+  EXPECT_EQ(extension.owner(), extension.instance);
+  const std::string without = base::to_hex(fields_of(extension));
+  extension.process.emplace().fill(std::byte{0xcd});
+  extension.why_not_exported = "no";
+  EXPECT_EQ(extension.owner(), *extension.process);
+  EXPECT_EQ(base::to_hex(fields_of(extension)), without + "0b0010000000" +
+                                                    "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd" +
+                                                    "0c0002000000" + "6e6f");
+}
+
+TEST(Extension, NamesAWholeProcessOrNone) {
+  Extension extension = Samples(6).extension();
+  extension.process.reset();
+  EXPECT_EQ(decode_extension(encode(extension)), extension);
+  const base::Bytes without = fields_of(extension);
+  for (std::size_t size = 0; size <= sizeof(ProcessId) + 1; ++size) {
+    base::Writer cut;
+    cut.raw(without);
+    append_field(cut, 11, base::Bytes(size, std::byte{1}));
+    EXPECT_EQ(decode_extension(with_crc(std::move(cut).take())).has_value(),
+              size == sizeof(ProcessId))
+        << size;
+  }
+}
+
 TEST(Extension, NamesExportsUpToALimit) {
   Extension extension = Samples(7).extension();
   extension.exports.clear();
@@ -205,6 +233,7 @@ TEST(Extension, WithAllThatItMayHoldIsNotTooLarge) {
   extension.lease.word_rkey.assign(kMaxWordRkeyBytes, std::byte{7});
   extension.library_version.assign(kMaxVersionBytes, '1');
   extension.ucx_version.assign(kMaxVersionBytes, '1');
+  extension.why_not_exported.assign(kMaxWhyNotBytes, '1');
   extension.exports.assign(kMaxExports, {1, 2, 3, 4});
   extension.gpu_exports.assign(kMaxGpuExports - 1, exported_by_handle());
   extension.gpu_exports.push_back(
@@ -240,13 +269,16 @@ TEST(Extension, RefusesGpuExportsWithADefectOnBothSides) {
   beyond_the_end.chunks[0] = {UINT64_MAX - 7, 8, 1};
   GpuExport around_the_end = exported_by_files(2);
   around_the_end.chunks = {{UINT64_MAX - 7, 7, 1}, {UINT64_MAX, 8, 2}};
+  GpuExport that_cannot_be_asked_for = exported_by_files(1);
+  that_cannot_be_asked_for.chunks[0].buffer_id = kFirstUnusedBufferId;
   for (const auto& [defective, words] :
        {std::pair{GpuExport(), "no chunks"},
         std::pair{handle_of_several, "several chunks"},
         std::pair{with_gap, "side by side"}, std::pair{backwards, "side by side"},
         std::pair{with_nothing, "empty"},
         std::pair{beyond_the_end, "beyond the last address"},
-        std::pair{around_the_end, "beyond the last address"}}) {
+        std::pair{around_the_end, "beyond the last address"},
+        std::pair{that_cannot_be_asked_for, "cannot be asked for"}}) {
     extension.gpu_exports = {exported_by_handle(), defective};
     expect_error(ErrorKind::kInvalidArgument, words, [&] { encode(extension); });
     EXPECT_FALSE(decoded_with(without, extension.gpu_exports)) << words;
@@ -416,6 +448,12 @@ TEST(Extension, RefusesContentBeyondItsLimits) {
   Extension long_version = extension;
   long_version.ucx_version += '1';
   expect_error(ErrorKind::kInvalidArgument, "version", [&] { encode(long_version); });
+  for (const std::string& text :
+       {std::string(kMaxWhyNotBytes + 1, '1'), std::string("\xff")}) {
+    Extension no_reason = extension;
+    no_reason.why_not_exported = text;
+    expect_error(ErrorKind::kInvalidArgument, "why", [&] { encode(no_reason); });
+  }
   Extension no_token = extension;
   no_token.lease.token = 0;
   expect_error(ErrorKind::kInvalidArgument, "token", [&] { encode(no_token); });

@@ -59,7 +59,7 @@ GpuExport Samples::gpu_export(bool has_handle) {
   std::uint64_t address = number(UINT64_MAX / 2);
   for (std::uint64_t left = has_handle ? 1 : 1 + number(2); left > 0; --left) {
     const std::uint64_t size = 1 + number(UINT64_MAX / 8);
-    exported.chunks.push_back({address, size, number()});
+    exported.chunks.push_back({address, size, number(kFirstUnusedBufferId - 1)});
     address += size;
   }
   return exported;
@@ -74,6 +74,9 @@ Extension Samples::extension() {
   extension.exports = {
       {number(), number(), number(), static_cast<std::uint32_t>(number(UINT32_MAX))}};
   extension.gpu_exports = {gpu_export(true), gpu_export(false)};
+  for (std::byte& byte : extension.process.emplace())
+    byte = static_cast<std::byte>(number(255));
+  extension.why_not_exported = text(60);
   base::Place& place = extension.place.emplace();
   for (std::byte& byte : place.boot) byte = static_cast<std::byte>(number(255));
   place.pid_namespace = number();

@@ -62,20 +62,26 @@ MemoryChunk chunk_at(const Driver& driver, CuDevicePointer address,
 
 Export export_of(const Attributes& attributes) noexcept {
   if (attributes.is_managed != 0) return Export::kNone;
+  // A pool may be exported as a whole, but not an allocation of it.
+  if (attributes.pool != nullptr) return Export::kNone;
   if (attributes.is_ipc_capable != 0) return Export::kIpcHandle;
   return (attributes.handle_types & kCuHandlePosixFd) != 0 ? Export::kFiles
                                                            : Export::kNone;
 }
 
 std::string why_not_exported(const Attributes& attributes) {
-  if (attributes.is_managed != 0) return "managed memory, which cannot be exported";
+  if (attributes.is_managed != 0)
+    return "managed memory, which cannot be exported; expose a buffer of cudaMalloc";
   if (attributes.pool != nullptr)
-    return "memory of a pool (cudaMallocAsync), which cannot be exported; allocate it "
-           "by cudaMalloc";
+    return "memory of a pool (cudaMallocAsync), which cannot be exported; take "
+           "PYTORCH_CUDA_ALLOC_CONF=backend:native, or expose a buffer of cudaMalloc";
   if (attributes.handle_types != 0)
-    return "memory that is exported by other handles than file descriptors only";
-  return "mapped memory that was made without handles for export (or was imported "
-         "itself); let its allocator ask for CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR";
+    return "mapped memory (cuMemMap) that is exported by other handles than file "
+           "descriptors only; expose a buffer of cudaMalloc";
+  return "mapped memory (cuMemMap) that was made without handles for export, or was "
+         "imported itself; let its allocator ask for "
+         "CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, as torch's expandable segments "
+         "do, or expose a buffer of cudaMalloc";
 }
 
 [[noreturn]] void refuse(CuDevicePointer address, std::uint64_t size,
@@ -119,12 +125,15 @@ std::optional<DeviceAllocation> find_allocation(const Driver& driver,
   return result;
 }
 
+bool is_unchanged(const Driver& driver, const MemoryChunk& chunk) {
+  const Attributes now = attributes_of(driver, chunk.start);
+  return is_of_gpu(now) && now.buffer_id == chunk.buffer_id;
+}
+
 bool is_unchanged(const Driver& driver, const DeviceAllocation& allocation) {
-  return std::all_of(allocation.chunks.begin(), allocation.chunks.end(),
-                     [&](const MemoryChunk& chunk) {
-                       const Attributes now = attributes_of(driver, chunk.start);
-                       return is_of_gpu(now) && now.buffer_id == chunk.buffer_id;
-                     });
+  return std::all_of(
+      allocation.chunks.begin(), allocation.chunks.end(),
+      [&](const MemoryChunk& chunk) { return is_unchanged(driver, chunk); });
 }
 
 CuIpcHandle export_handle(const Driver& driver, const DeviceAllocation& allocation) {
@@ -134,23 +143,20 @@ CuIpcHandle export_handle(const Driver& driver, const DeviceAllocation& allocati
   return handle;
 }
 
-std::vector<base::UniqueFd> export_files(const Driver& driver,
-                                         const DeviceAllocation& allocation) {
-  std::vector<base::UniqueFd> files;
-  files.reserve(allocation.chunks.size());
-  for (const MemoryChunk& chunk : allocation.chunks) {
-    constexpr const char* kAttempt = "exporting GPU memory by a file descriptor";
-    CuAllocation retained = 0;
-    // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    auto* const address = reinterpret_cast<void*>(chunk.start);
-    driver.check(driver.functions.mem_retain_allocation(&retained, address), kAttempt);
-    const Allocation held(driver, retained);
-    int fd = -1;
-    driver.check(driver.functions.mem_export(&fd, retained, kCuHandlePosixFd, 0),
-                 kAttempt);
-    files.emplace_back(fd);
-  }
-  return files;
+base::UniqueFd export_file(const Driver& driver, const MemoryChunk& chunk) {
+  constexpr const char* kAttempt = "exporting GPU memory by a file descriptor";
+  if (!is_unchanged(driver, chunk)) return {};
+  CuAllocation retained = 0;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
+  auto* const address = reinterpret_cast<void*>(chunk.start);
+  driver.check(driver.functions.mem_retain_allocation(&retained, address), kAttempt);
+  const Allocation held(driver, retained);
+  // If the address still is that memory's, so was it when the handle was taken.
+  if (!is_unchanged(driver, chunk)) return {};
+  int fd = -1;
+  driver.check(driver.functions.mem_export(&fd, retained, kCuHandlePosixFd, 0),
+               kAttempt);
+  return base::UniqueFd(fd);
 }
 
 }  // namespace nixl_connect::paths::cuda

@@ -34,7 +34,8 @@ struct DeviceAllocation {
 
   CuDevice device = 0;
   Export exported_by = Export::kNone;
-  std::string why_not;              // if by none: "memory of a pool (...) ..."
+  // If by none: "memory of a pool (...) ...", with what would help.
+  std::string why_not;
   std::vector<MemoryChunk> chunks;  // at least one; together they hold the range
 
   CuDevicePointer start() const noexcept { return chunks.front().start; }
@@ -52,12 +53,12 @@ std::optional<DeviceAllocation> find_allocation(const Driver& driver,
 
 // Whether the memory is still what it was: its owner may have freed it meanwhile, and
 // been given other memory under the same address.
+bool is_unchanged(const Driver& driver, const MemoryChunk& chunk);
 bool is_unchanged(const Driver& driver, const DeviceAllocation& allocation);
 
 // Of memory that is exported so. They throw as Driver::check().
 CuIpcHandle export_handle(const Driver& driver, const DeviceAllocation& allocation);
-// In the order of the chunks.
-std::vector<base::UniqueFd> export_files(const Driver& driver,
-                                         const DeviceAllocation& allocation);
+// None (-1) if the memory there is not that of the chunk any more.
+base::UniqueFd export_file(const Driver& driver, const MemoryChunk& chunk);
 
 }  // namespace nixl_connect::paths::cuda

@@ -18,6 +18,7 @@
 #include "paths/cuda/kernel_choice.h"
 #include "paths/cuda/pace.h"
 #include "paths/cuda/pinned_maps.h"
+#include "paths/local/exposures.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -27,14 +28,17 @@ struct StartedCopy {
   std::shared_ptr<DeviceCopy> copy;
   std::vector<Imports::Mapping> held;   // until its work is done
   std::vector<PinnedMaps::Pin> pinned;  // the same
+  local::ExposureHold exposure;         // the same
   KernelChoice kernel;                  // that copies pages
   CopyWork::HostSide host_side = CopyWork::HostSide::kNone;
   CopyBatches batches;
   unsigned under_way = 0;  // batches
 
-  bool wants_more() const noexcept {
-    return !batches.is_empty() && !copy->was_stopped() && !copy->failure();
+  // It was told to stop, has failed, or may touch the memory no more.
+  bool is_over() const noexcept {
+    return copy->was_stopped() || copy->failure() || exposure.is_over();
   }
+  bool wants_more() const noexcept { return !batches.is_empty() && !is_over(); }
 };
 
 class CopyStream {

@@ -13,6 +13,23 @@ namespace nixl_connect::paths::cuda {
 using Cause = CopyFailure::Cause;
 using HostSide = CopyWork::HostSide;
 
+namespace {
+
+CopyFailure lease_over() {
+  return {Cause::kLeaseOver, ErrorKind::kCancelled,
+          "the exposing side ended the operation before all bytes were moved; ask it "
+          "for new metadata"};
+}
+
+// While the copy has it.
+local::ExposureHold hold(const std::shared_ptr<const local::Exposure>& exposure) {
+  if (exposure->try_hold()) return local::ExposureHold(exposure);
+  const CopyFailure failure = lease_over();
+  throw CopyRefused(failure.cause, failure.kind, failure.message);
+}
+
+}  // namespace
+
 DeviceCopies::DeviceCopies(const Driver& driver, const DeviceFacts& facts,
                            PinnedMaps& pinned_maps, const void* kernel_image)
     : driver_(driver),
@@ -85,7 +102,7 @@ bool DeviceCopies::admit() {
     const std::shared_ptr<DeviceCopy> copy = each.copy->copy;
     try {
       if (poison_) copy->fail(*poison_);
-      const bool is_over = copy->was_stopped() || copy->failure();
+      const bool is_over = each.copy->is_over();
       const CurrentContext current(driver_, context_.get());
       if (!is_over && !each.points.have_come()) {
         waiting_.push_back(std::move(each));
@@ -95,7 +112,7 @@ bool DeviceCopies::admit() {
       copy->fail(failure());
     }
     has_changed = true;
-    if (copy->was_stopped() || copy->failure())
+    if (each.copy->is_over())
       end(std::move(each.copy));
     else
       each.stream->add(std::move(each.copy));
@@ -106,14 +123,19 @@ bool DeviceCopies::admit() {
 void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
   for (const CuDevice peer : work.peers) reach(peer);
   started.held = open_foreign(*imports_, work.foreign);
-  translate(work.ranges, work.foreign_side, started.held);
-  std::vector<std::uint64_t> walls;
+  if (work.ranges.empty()) return started.copy->set_opened(std::move(started.held));
+  if (work.exposure) started.exposure = hold(work.exposure);
+  if (work.foreign_side != CopyWork::Foreign::kNone)
+    work.ranges = translated(std::move(work.ranges), work.foreign_side, started.held);
+  for (const Imports::Mapping& each : started.held)
+    work.walls.push_back(each->here(each->foreign_start()));
   for (const HostMap& map : work.host_maps) {
     started.pinned.push_back(pinned_maps_.pin(map, facts_));
-    walls.push_back(started.pinned.back()->start());
+    work.walls.push_back(started.pinned.back()->start());
   }
   started.host_side = work.host_side;
-  KeptPages ranges = merged(std::move(work.ranges), walls);
+  std::sort(work.walls.begin(), work.walls.end());
+  KeptPages ranges = merged(std::move(work.ranges), work.walls);
   const bool has_host_side = work.host_side != HostSide::kNone;
   const std::uint64_t least_engine_bytes =
       has_host_side ? kLeastHostEngineBytes : kLeastEngineBytes;
@@ -296,6 +318,9 @@ void DeviceCopies::poison(const CopyFailure& failure) {
 
 // What it held is closed here.
 void DeviceCopies::end(std::unique_ptr<StartedCopy> copy) {
+  if (!copy->batches.is_empty() && copy->exposure.is_over() &&
+      !copy->copy->was_stopped())
+    copy->copy->fail(lease_over());
   ended_.push_back(copy->tag);
 }
 

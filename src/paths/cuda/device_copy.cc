@@ -10,6 +10,7 @@ namespace nixl_connect::paths::cuda {
 DeviceCopy::DeviceCopy(CopyWork work, std::atomic<std::uint64_t>& progress)
     : work_(std::move(work)),
       device_(work_.device),
+      holds_exposure_(work_.exposure != nullptr),
       bytes_(sum_up(work_.ranges).bytes),
       pins_host_memory_(!work_.host_maps.empty()),
       progress_(progress) {}

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,6 +19,10 @@
 #include "paths/cuda/kernel_choice.h"
 #include "paths/cuda/page_shares.h"
 #include "paths/cuda/stream_points.h"
+
+namespace nixl_connect::paths::local {
+class Exposure;
+}
 
 namespace nixl_connect::paths::cuda {
 
@@ -34,9 +39,13 @@ struct CopyWork {
     ForeignMemory memory;
     // Of each chunk, unless the memory has a handle or is open from before.
     std::vector<base::UniqueFd> files;
+    // If it is known to be open.
+    std::shared_ptr<const ForeignMapping> opened;
   };
 
-  KeptPages ranges;     // of which each target is apart from everything else
+  // Of which each target is apart from everything else. None: the foreign memory is
+  // opened, and that is all.
+  KeptPages ranges;
   CuDevice device = 0;  // the GPU that copies
   Foreign foreign_side = Foreign::kNone;
   std::vector<ForeignPart> foreign;
@@ -50,6 +59,14 @@ struct CopyWork {
   enum class HostSide { kNone, kSources, kTargets };
   HostSide host_side = HostSide::kNone;
   std::vector<HostMap> host_maps;
+
+  // Where allocations of this process's memory begin. Ranges that meet there are not
+  // made one, since a copy engine takes no two allocations at a time. In any order.
+  std::vector<std::uint64_t> walls{};
+
+  // Of a peer in this process: what it has exposed, which is held while the GPU has any
+  // of the ranges, and left alone once its lease is over.
+  std::shared_ptr<const local::Exposure> exposure{};
 
   // Nothing is copied before streams have come by these points.
   std::vector<StreamPointPtr> after{};
@@ -70,6 +87,7 @@ struct CopyFailure {
     kFilesMissing,  // it is not open yet, so the files of its chunks are needed
     kNotPinned,     // memory of the host: another path may do it
     kNotAsSaid,     // it is smaller than its owner says, or ranges lie outside of it
+    kLeaseOver,     // of the exposure
     kPoisoned,      // this process can use the GPU no more
     kDriver,        // anything else
   };
@@ -112,6 +130,13 @@ class DeviceCopy {
   const std::optional<CopyFailure>& failure() const noexcept { return failure_; }
   std::uint64_t bytes_moved() const noexcept { return bytes_moved_; }
 
+  // What a copy without ranges has opened, in the order of CopyWork::foreign.
+  using Opened = std::vector<std::shared_ptr<const ForeignMapping>>;
+  const Opened& opened() const noexcept { return opened_; }
+
+  // No byte was moved without it.
+  bool holds_exposure() const noexcept { return holds_exposure_; }
+
   CuDevice device() const noexcept { return device_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
   bool pins_host_memory() const noexcept { return pins_host_memory_; }
@@ -120,16 +145,19 @@ class DeviceCopy {
   CopyWork take_work() noexcept { return std::move(work_); }
   void add_moved(std::uint64_t bytes) noexcept;
   void fail(CopyFailure failure);
+  void set_opened(Opened opened) { opened_ = std::move(opened); }
 
  private:
   CopyWork work_;
   const CuDevice device_;
+  const bool holds_exposure_;
   const std::uint64_t bytes_;
   const bool pins_host_memory_;
   std::atomic<std::uint64_t>& progress_;
   std::atomic<bool> was_stopped_{false};
   std::uint64_t bytes_moved_ = 0;
   std::optional<CopyFailure> failure_;
+  Opened opened_;
 };
 
 }  // namespace nixl_connect::paths::cuda

@@ -10,6 +10,10 @@ namespace {
 using Cause = CopyFailure::Cause;
 
 Imports::Mapping open(Imports& imports, const CopyWork::ForeignPart& part) {
+  if (part.opened) {
+    imports.find(part.memory);  // which is to stay open
+    return part.opened;
+  }
   if (part.files.empty() && !part.memory.handle) {
     if (Imports::Mapping mapping = imports.find(part.memory)) return mapping;
     throw CopyRefused(Cause::kFilesMissing, ErrorKind::kUnsupported,
@@ -28,10 +32,40 @@ Imports::Mapping open(Imports& imports, const CopyWork::ForeignPart& part) {
   }
 }
 
-bool holds(const ForeignMapping& mapping, CuDevicePointer address, std::uint64_t size) {
-  const std::uint64_t offset = address - mapping.foreign_start();
-  return offset <= mapping.size() && size <= mapping.size() - offset;
-}
+// Finds the mapping in which an address lies, by what its owner calls it.
+class Finder {
+ public:
+  explicit Finder(std::span<const Imports::Mapping> mappings) {
+    sorted_.reserve(mappings.size());
+    for (const Imports::Mapping& each : mappings) sorted_.push_back(each.get());
+    std::sort(sorted_.begin(), sorted_.end(), [](const auto* a, const auto* b) {
+      return a->foreign_start() < b->foreign_start();
+    });
+  }
+
+  const ForeignMapping& find(CuDevicePointer address) {
+    if (last_ != nullptr && holds(*last_, address)) return *last_;
+    auto found =
+        std::upper_bound(sorted_.begin(), sorted_.end(), address,
+                         [](CuDevicePointer wanted, const ForeignMapping* each) {
+                           return wanted < each->foreign_start();
+                         });
+    // They overlap only if their owner says what cannot be.
+    while (found != sorted_.begin())
+      if (holds(**--found, address)) return *(last_ = *found);
+    throw CopyRefused(Cause::kNotAsSaid, ErrorKind::kInvalidArgument,
+                      "some of the bytes lie outside of the GPU memory that the other "
+                      "process has named");
+  }
+
+ private:
+  static bool holds(const ForeignMapping& mapping, CuDevicePointer address) {
+    return address - mapping.foreign_start() < mapping.size();
+  }
+
+  std::vector<const ForeignMapping*> sorted_;
+  const ForeignMapping* last_ = nullptr;
+};
 
 }  // namespace
 
@@ -43,26 +77,33 @@ std::vector<Imports::Mapping> open_foreign(
   return mappings;
 }
 
-void translate(std::span<Page> ranges, CopyWork::Foreign side,
-               std::span<const Imports::Mapping> mappings) {
-  if (side == CopyWork::Foreign::kNone) return;
-  auto mapping = mappings.end();
-  for (Page& range : ranges) {
-    std::uint64_t& address =
-        side == CopyWork::Foreign::kSources ? range.source : range.target;
-    const auto is_behind = [&](const Imports::Mapping& each) {
-      return holds(*each, address, range.size);
-    };
-    // Mostly that of the range before.
-    if (mapping == mappings.end() || !is_behind(*mapping))
-      mapping = std::find_if(mappings.begin(), mappings.end(), is_behind);
-    if (mapping == mappings.end())
-      throw CopyRefused(Cause::kNotAsSaid, ErrorKind::kInvalidArgument,
-                        std::to_string(range.size) +
-                            " bytes lie outside of the GPU memory that the other "
-                            "process has named");
-    address = (*mapping)->here(address);
+KeptPages translated(KeptPages ranges, CopyWork::Foreign side,
+                     std::span<const Imports::Mapping> mappings) {
+  Finder finder(mappings);
+  KeptPages result;
+  bool is_any_cut = false;  // and so `result` in use
+  for (auto range = ranges.begin(); range != ranges.end(); ++range) {
+    Page& rest = *range;
+    std::uint64_t& foreign =
+        side == CopyWork::Foreign::kSources ? rest.source : rest.target;
+    while (rest.size > 0) {
+      const ForeignMapping& mapping = finder.find(foreign);
+      const std::uint64_t left = mapping.size() - (foreign - mapping.foreign_start());
+      if (rest.size <= left) {
+        foreign = mapping.here(foreign);
+        break;
+      }
+      if (!is_any_cut) result.assign(ranges.begin(), range);
+      is_any_cut = true;
+      Page part{rest.source, rest.target, left};
+      (side == CopyWork::Foreign::kSources ? part.source : part.target) =
+          mapping.here(foreign);
+      result.push_back(part);
+      rest = {rest.source + left, rest.target + left, rest.size - left};
+    }
+    if (is_any_cut) result.push_back(rest);
   }
+  return is_any_cut ? std::move(result) : std::move(ranges);
 }
 
 }  // namespace nixl_connect::paths::cuda

@@ -16,9 +16,10 @@ namespace nixl_connect::paths::cuda {
 std::vector<Imports::Mapping> open_foreign(
     Imports& imports, std::span<const CopyWork::ForeignPart> parts);
 
-// Makes the addresses of that side those of this process. Throws
-// CopyRefused(kNotAsSaid) for a range that is not wholly within one of the mappings.
-void translate(std::span<Page> ranges, CopyWork::Foreign side,
-               std::span<const Imports::Mapping> mappings);
+// The ranges with the addresses of that side made those of this process; one that
+// reaches from one mapping into the next is cut there. Throws CopyRefused(kNotAsSaid)
+// for bytes that are in none of them.
+KeptPages translated(KeptPages ranges, CopyWork::Foreign side,
+                     std::span<const Imports::Mapping> mappings);
 
 }  // namespace nixl_connect::paths::cuda

@@ -48,19 +48,15 @@ Imports::Mapping Imports::open(const ForeignMemory& memory,
 }
 
 void Imports::drop(const Instance& owner) {
-  for (auto kept = kept_.begin(); kept != kept_.end();) {
-    const auto next = std::next(kept);
-    if (kept->first.owner == owner) erase(kept);
-    kept = next;
-  }
+  auto kept = kept_.lower_bound({owner, {}});
+  while (kept != kept_.end() && kept->first.owner == owner) erase(kept++);
 }
 
 void Imports::drop_what_was_at(const ForeignMemory& memory) {
-  for (auto kept = kept_.begin(); kept != kept_.end();) {
+  auto kept = kept_.lower_bound({memory.owner, {}});
+  while (kept != kept_.end() && kept->first.owner == memory.owner) {
     const auto next = std::next(kept);
-    if (kept->first.owner == memory.owner &&
-        contradict(kept->second.chunks, memory.chunks))
-      erase(kept);
+    if (contradict(kept->second.chunks, memory.chunks)) erase(kept);
     kept = next;
   }
 }

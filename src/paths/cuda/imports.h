@@ -21,8 +21,9 @@ namespace nixl_connect::paths::cuda {
 
 class Imports {
  public:
-  // At most so many are kept, besides those that somebody holds.
-  static constexpr std::size_t kMostKept = 256;
+  // At most so many are kept, besides those that somebody holds: 40 GiB of torch's
+  // expandable segments, which come in chunks of 20 MiB.
+  static constexpr std::size_t kMostKept = 2048;
 
   Imports(const Driver& driver, CuDevice device, std::size_t most_kept = kMostKept)
       : driver_(driver), device_(device), most_kept_(most_kept) {}

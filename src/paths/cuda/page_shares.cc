@@ -55,7 +55,7 @@ std::vector<ShareStart> share_out(std::span<const Page> pages, std::uint64_t byt
 
 KeptPages merged(KeptPages pages, std::span<const std::uint64_t> walls) {
   const auto is_wall = [&](std::uint64_t address) {
-    return std::find(walls.begin(), walls.end(), address) != walls.end();
+    return std::binary_search(walls.begin(), walls.end(), address);
   };
   const auto follow = [&](const Page& page, const Page& before) {
     return before.source + before.size == page.source &&

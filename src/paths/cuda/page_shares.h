@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/kept_blocks.h"
+#include "paths/cuda/abi.h"
 #include "paths/cuda/page_copy_arguments.h"
 
 namespace nixl_connect::paths::cuda {
@@ -48,7 +49,7 @@ std::vector<ShareStart> share_out(std::span<const Page> pages, std::uint64_t byt
                                   std::uint32_t chunk_shift, std::uint32_t workers);
 
 // Neighbours on both sides are made one page, unless one of them begins at an address
-// of `walls` there; empty ones are dropped.
+// of `walls`, which are sorted; empty ones are dropped.
 KeptPages merged(KeptPages pages, std::span<const std::uint64_t> walls = {});
 
 }  // namespace nixl_connect::paths::cuda

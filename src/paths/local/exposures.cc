@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 namespace nixl_connect::paths::local {
 namespace {
@@ -47,8 +48,9 @@ void Exposure::end() {
   const std::unique_lock lock(mutex_);
 }
 
-void expose(std::uint64_t token, std::span<const Descriptor> descriptors) {
-  auto exposure = std::make_shared<Exposure>(descriptors);
+void expose(std::uint64_t token, std::span<const Descriptor> descriptors,
+            std::function<void()> released) {
+  auto exposure = std::make_shared<Exposure>(descriptors, std::move(released));
   const std::lock_guard lock(known().mutex);
   known().by_token.emplace(token, std::move(exposure));
 }

@@ -56,7 +56,8 @@ TEST_F(Allocations, SideBySideAreExportedByAFileEach) {
   EXPECT_EQ(found->start(), segment.start() + Segment::kChunk);
   EXPECT_EQ(found->size(), 2 * Segment::kChunk);
   EXPECT_NE(found->chunks[0].buffer_id, found->chunks[1].buffer_id);
-  EXPECT_EQ(export_files(session.driver, *found).size(), 2U);
+  for (const MemoryChunk& chunk : found->chunks)
+    EXPECT_GE(export_file(session.driver, chunk).get(), 0);
   expect_refused(segment.start(), segment.size() + 1, "no memory of a GPU");
 }
 
@@ -87,13 +88,26 @@ TEST_F(Allocations, AreKnownFromOthersUnderTheSameAddress) {
   EXPECT_FALSE(is_unchanged(session.driver, *found));
 }
 
+TEST_F(Allocations, ThatAreOthersNowAreNotExported) {
+  const Session session;
+  CuDevicePointer start = 0;
+  std::vector<MemoryChunk> chunks;
+  {
+    const Segment segment(session.driver, 0, 1, kCuHandlePosixFd);
+    start = segment.start();
+    chunks = find_allocation(session.driver, start, 1)->chunks;
+  }
+  EXPECT_EQ(export_file(session.driver, chunks[0]).get(), -1);
+  EXPECT_EQ(stand_in::calls("cuMemExportToShareableHandle"), 0U);
+}
+
 TEST_F(Allocations, TellWhatFailedAtTheExport) {
   const Session session;
   const Segment segment(session.driver, 0, 1, kCuHandlePosixFd);
   const auto found = find_allocation(session.driver, segment.start(), 1);
   stand_in::fail("cuMemExportToShareableHandle", kCuNotSupported);
   try {
-    export_files(session.driver, *found);
+    export_file(session.driver, found->chunks[0]);
     FAIL() << "exported";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);

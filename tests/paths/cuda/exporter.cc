@@ -69,8 +69,10 @@ void export_memory(const Channel& test) {
     const bool has_handle = made.exported_by == DeviceAllocation::Export::kIpcHandle;
     answer.u8(has_handle ? 1 : 0);
     if (has_handle) answer.raw(export_handle(session.driver, made).bytes);
-    files =
-        has_handle ? std::vector<base::UniqueFd>{} : export_files(session.driver, made);
+    files.clear();
+    if (!has_handle)
+      for (const MemoryChunk& chunk : made.chunks)
+        files.push_back(export_file(session.driver, chunk));
     for (std::size_t i = 0; i < made.chunks.size(); ++i) {
       answer.u64(made.chunks[i].start);
       answer.u64(made.chunks[i].size);

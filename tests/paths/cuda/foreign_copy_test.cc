@@ -100,6 +100,39 @@ TEST_F(ForeignCopies, FindTheMemoryOfEachRange) {
   EXPECT_EQ(session_.read(local_.get() + kStride, kRange), bytes_of(2, kRange));
 }
 
+// Each is a mapping of its own, somewhere else.
+TEST_F(ForeignCopies, CutRangesAtTheBordersOfTheirChunks) {
+  auto exported = exporter_.map(3, 30);
+  CopyWork opening{.device = 1};
+  for (std::size_t i = 0; i < 3; ++i) {
+    auto& part = opening.foreign.emplace_back();
+    part.memory.owner = exported.memory.owner;
+    part.memory.chunks = {exported.memory.chunks[2 - i]};
+    part.files.push_back(std::move(exported.files[2 - i]));
+  }
+  const auto opened = owner_.copy(std::move(opening));
+  EXPECT_TRUE(opened->is_complete());
+  ASSERT_EQ(opened->opened().size(), 3U);
+
+  constexpr std::size_t kReach = Segment::kChunk + 20;
+  const DeviceMemory target = allocate(session_.driver, kReach);
+  session_.fill(target.get(), 0, kReach);
+  CopyWork copy{.device = 1, .foreign_side = Foreign::kSources};
+  copy.ranges = {{exported.memory.chunks[1].start - 10, target.get(), kReach}};
+  for (const auto& mapping : opened->opened()) {
+    auto& part = copy.foreign.emplace_back();
+    part.memory.owner = exported.memory.owner;
+    part.memory.chunks = {{mapping->foreign_start(), mapping->size(), 0}};
+    part.opened = mapping;
+  }
+  EXPECT_TRUE(owner_.copy(std::move(copy))->is_complete());
+  auto expected = bytes_of(31, kReach);
+  std::fill_n(expected.begin(), 10, std::byte{30});
+  std::fill_n(expected.end() - 10, 10, std::byte{32});
+  EXPECT_EQ(session_.read(target.get(), kReach), expected);
+  EXPECT_EQ(stand_in::calls("cuMemMap"), 3U);
+}
+
 TEST_F(ForeignCopies, AskForFilesThatAreNeeded) {
   auto exported = exporter_.map(1, 3);
   auto files = std::move(exported.files);

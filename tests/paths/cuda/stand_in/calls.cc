@@ -23,6 +23,7 @@ struct Calls {
   std::condition_variable called;
   std::map<std::string, unsigned, std::less<>> counts;
   std::map<std::string, Failure, std::less<>> failures;
+  std::string held;  // the function whose calls do not go on
 };
 
 Calls& all_calls() {
@@ -49,9 +50,10 @@ bool gives_back(std::string_view symbol) {
 
 CuResult begin_call(const char* symbol) {
   Calls& calls = all_calls();
-  const std::lock_guard lock(calls.mutex);
+  std::unique_lock lock(calls.mutex);
   ++calls.counts[symbol];
   calls.called.notify_all();
+  calls.called.wait(lock, [&] { return calls.held != symbol; });
   if (const auto failure = calls.failures.find(symbol);
       failure != calls.failures.end()) {
     if (failure->second.spared-- == 0) {
@@ -88,7 +90,17 @@ void fail(std::string_view function, CuResult result, unsigned spared) {
   calls.failures.insert_or_assign(std::string(function), Failure{result, spared});
 }
 
+void hold_calls(std::string_view function) {
+  Calls& calls = all_calls();
+  const std::lock_guard lock(calls.mutex);
+  calls.held = function;
+  calls.called.notify_all();
+}
+
+void release_calls() { hold_calls(""); }
+
 void reset() {
+  release_calls();
   // What streams still have would otherwise be done in the next test.
   for (CuDevice device = 0; device < kDevices; ++device)
     poison(device, kCuLaunchFailed);

@@ -35,6 +35,10 @@ struct Launch {
 };
 Launch last_launch();
 
+// Until release_calls(), those who call that function wait in it.
+void hold_calls(std::string_view function);
+void release_calls();
+
 // As a kernel that goes wrong does: all that uses the device's context fails from now
 // on, and what waits in its streams is not done.
 void poison(CuDevice device, CuResult result);
