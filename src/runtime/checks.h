@@ -10,6 +10,7 @@
 #include "nixl_connect/descriptor.h"
 #include "nixl_connect/metadata.h"
 #include "runtime/remote_agent.h"
+#include "runtime/remote_ranges.h"
 
 namespace nixl_connect::runtime {
 

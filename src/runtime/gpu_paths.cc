@@ -25,35 +25,27 @@ using paths::cuda::CopyRoute;
 using paths::cuda::CopyWork;
 using paths::cuda::ForeignMemory;
 
-Facts::Memory kind_of(std::size_t on_gpus, std::size_t all) {
-  if (on_gpus == 0) return Facts::Memory::kHost;
-  return on_gpus == all ? Facts::Memory::kGpu : Facts::Memory::kMixed;
-}
-
 // The GPU of the local memory, which is one; none for memory of the host.
 std::optional<int> local_gpu(const Movement& movement) {
   if (movement.device.kind() != DeviceKind::kCuda) return std::nullopt;
   return movement.device.id();
 }
 
-Facts::Memory remote_kind(std::span<const RemoteRange> ranges, Facts::Memory of_none) {
-  std::size_t all = 0;
-  std::size_t on_gpus = 0;
-  for (const RemoteRange& range : ranges) {
-    if (range.size == 0) continue;
-    ++all;
-    if (range.is_of_gpu()) ++on_gpus;
-  }
-  if (all == 0) return of_none;
-  return kind_of(on_gpus, all);
+Facts::Memory remote_kind(const RemoteRanges& ranges, Facts::Memory of_none) {
+  const auto places = ranges.places();
+  if (places.empty()) return of_none;
+  const auto on_gpus = std::count_if(places.begin(), places.end(),
+                                     [](const auto& each) { return each.is_of_gpu(); });
+  if (on_gpus == 0) return Facts::Memory::kHost;
+  return on_gpus == std::ssize(places) ? Facts::Memory::kGpu : Facts::Memory::kMixed;
 }
 
 bool has_other_gpus(const Movement& movement, int gpu) {
-  return std::any_of(
-      movement.remote.begin(), movement.remote.end(), [gpu](const RemoteRange& range) {
-        return range.is_of_gpu() &&
-               range.region->device_id != static_cast<std::uint64_t>(gpu);
-      });
+  const auto places = movement.remote.places();
+  return std::any_of(places.begin(), places.end(), [gpu](const RemoteRange& range) {
+    return range.is_of_gpu() &&
+           range.region->device_id != static_cast<std::uint64_t>(gpu);
+  });
 }
 
 // Each export in which a range lies, once, and how much of the ranges they hold.
@@ -73,14 +65,12 @@ Needed needed_by(const Movement& movement) {
   Needed needed;
   bool has_some = false;
   bool lacks_some = false;
-  const wire::GpuExport* last = nullptr;
-  for (const RemoteRange& range : movement.remote) {
-    if (range.size == 0) continue;
+  for (const RemoteRange& range : movement.remote.places()) {
     const wire::GpuExport* const each = range.gpu_export;
     (each != nullptr ? has_some : lacks_some) = true;
     auto& all = needed.exports;
-    if (each == nullptr || each == std::exchange(last, each)) continue;
-    if (std::find(all.begin(), all.end(), each) == all.end()) all.push_back(each);
+    if (each != nullptr && std::find(all.begin(), all.end(), each) == all.end())
+      all.push_back(each);
   }
   if (has_some)
     needed.exported = lacks_some ? Facts::Exported::kSome : Facts::Exported::kAll;
@@ -104,7 +94,7 @@ void add_chunks(const RemoteRange& range, std::vector<const wire::GpuChunk*>& ch
 std::vector<std::uint64_t> walls_of(const Movement& movement, bool is_own) {
   std::vector<std::uint64_t> walls(movement.walls.begin(), movement.walls.end());
   if (!is_own) return walls;
-  for (const RemoteRange& range : movement.remote) {
+  for (const RemoteRange& range : movement.remote.places()) {
     if (!range.is_of_gpu()) continue;
     const std::uint64_t start = range.gpu_export != nullptr
                                     ? range.gpu_export->chunks.front().address
@@ -145,9 +135,9 @@ void wait_for_owner(const Movement& movement, bool is_own, CopyWork& work) {
   }
 }
 
-// And other GPUs of this process, in whose memory some of them are.
-void add_ranges(const Movement& movement, bool is_own, CopyWork& work) {
+void add_ranges(const Movement& movement, CopyWork& work) {
   const bool is_read = movement.kind == OperationKind::kRead;
+  work.ranges.reserve(movement.local.size());
   for (std::size_t i = 0; i < movement.local.size(); ++i) {
     const LocalRange& local = movement.local[i];
     const RemoteRange& remote = movement.remote[i];
@@ -156,7 +146,13 @@ void add_ranges(const Movement& movement, bool is_own, CopyWork& work) {
       work.ranges.push_back({remote.address, local.ptr(), local.size()});
     else
       work.ranges.push_back({local.ptr(), remote.address, local.size()});
-    if (!is_own || !remote.is_of_gpu()) continue;
+  }
+}
+
+// Other GPUs of this process, in whose memory some of the ranges are.
+void add_peers(const Movement& movement, CopyWork& work) {
+  for (const RemoteRange& remote : movement.remote.places()) {
+    if (!remote.is_of_gpu()) continue;
     const auto device = static_cast<paths::cuda::CuDevice>(remote.region->device_id);
     auto& peers = work.peers;
     if (device != work.device &&
@@ -170,6 +166,11 @@ void add_ranges(const Movement& movement, bool is_own, CopyWork& work) {
 GpuPaths::Files GpuPaths::files_behind(const Movement& movement) const {
   Files files{copying_gpu(movement, false), {}};
   auto& chunks = files.chunks;
+  const auto places = movement.remote.places();
+  if (std::none_of(places.begin(), places.end(), [](const RemoteRange& each) {
+        return each.gpu_export != nullptr && !each.gpu_export->handle;
+      }))
+    return files;
   for (const RemoteRange& range : movement.remote)
     if (range.size > 0 && range.gpu_export != nullptr && !range.gpu_export->handle)
       add_chunks(range, chunks);
@@ -222,10 +223,11 @@ void GpuPaths::add_facts(const Movement& movement, const Peer& peer,
 // That of the local memory, or else that of the peer's, if this process sees it.
 int GpuPaths::copying_gpu(const Movement& movement, bool is_own) const {
   if (const auto local = local_gpu(movement)) return *local;
-  const auto found = std::find_if(
-      movement.remote.begin(), movement.remote.end(),
-      [](const RemoteRange& range) { return range.size > 0 && range.is_of_gpu(); });
-  if (is_own && found != movement.remote.end())
+  const auto places = movement.remote.places();
+  const auto found =
+      std::find_if(places.begin(), places.end(),
+                   [](const RemoteRange& range) { return range.is_of_gpu(); });
+  if (is_own && found != places.end())
     return static_cast<int>(found->region->device_id);
   const Needed needed = needed_by(movement);
   if (needed.exports.empty()) return 0;
@@ -242,7 +244,8 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
   work.may_use_kernels = rules.may_use_sm;
   work.max_blocks = rules.max_blocks;
   work.device = copying_gpu(movement, is_own);
-  add_ranges(movement, is_own, work);
+  add_ranges(movement, work);
+  if (is_own) add_peers(movement, work);
   if (movement.after) work.after.push_back(movement.after);
   wait_for_owner(movement, is_own, work);
   work.route =

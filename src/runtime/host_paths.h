@@ -15,6 +15,7 @@
 #include "paths/host/copy.h"
 #include "runtime/operation_memory.h"
 #include "runtime/remote_agent.h"
+#include "runtime/remote_ranges.h"
 
 namespace nixl_connect::paths::cuda {
 class StreamPoint;
@@ -32,7 +33,7 @@ struct Movement {
   Device device;  // of the local memory
   std::span<const LocalRange> local;
   const RemoteAgent& agent;
-  std::span<const RemoteRange> remote;  // as many
+  const RemoteRanges& remote;  // as many
   std::shared_ptr<const paths::cuda::StreamPoint>
       after{};  // null: it may begin at once
   // Where allocations of GPUs begin among the local memory.

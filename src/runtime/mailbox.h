@@ -17,6 +17,7 @@
 #include "nixl_connect/plan.h"
 #include "runtime/registrations.h"
 #include "runtime/remote_agent.h"
+#include "runtime/remote_ranges.h"
 
 namespace nixl_connect::paths::cuda {
 class StreamPoint;

@@ -11,7 +11,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/kept_blocks.h"
 #include "nixl_connect/metadata.h"
 #include "wire/nixl_blob.h"
 
@@ -56,20 +55,6 @@ class RemoteAgent {
   Marks of_host_;
   Marks of_gpus_;
 };
-
-// A range of the peer's memory; what it points to belongs to the RemoteAgent.
-struct RemoteRange {
-  std::uint64_t address = 0;
-  std::uint64_t size = 0;
-  const wire::Region* region = nullptr;         // null for an empty range
-  const wire::GpuExport* gpu_export = nullptr;  // in which it lies, if in any
-
-  bool is_of_gpu() const noexcept {
-    return region != nullptr && region->memory == wire::MemoryType::kVram;
-  }
-};
-
-using RemoteRanges = base::KeptVector<RemoteRange>;
 
 class RemoteAgents {
  public:

@@ -14,6 +14,7 @@
 #include "runtime/operation_state.h"
 #include "runtime/registrations.h"
 #include "runtime/remote_agent.h"
+#include "runtime/remote_ranges.h"
 
 namespace nixl_connect::paths::cuda {
 class DeviceCopy;

@@ -12,6 +12,7 @@
 
 #include "runtime/remote_agent.h"
 #include "runtime/remote_memory.h"
+#include "runtime/remote_ranges.h"
 
 namespace nixl_connect::runtime {
 
