@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "nixl_connect/error.h"
+#include "paths/ucx/packed_key.h"
 
 namespace nixl_connect::paths::ucx {
 namespace {
@@ -18,8 +19,6 @@ bool is_readable(base::BytesView address) {
   return !address.empty() &&
          (std::to_integer<unsigned>(address[0]) & 0x0f) <= kNewestAddressVersion;
 }
-
-constexpr std::size_t kShortestKey = 9;  // map of memory domains, memory type
 
 // UCX takes neither keys nor addresses with a length, and would read past the end of
 // damaged ones. The filling is what UCX takes for the end of a list.
@@ -66,9 +65,8 @@ const RemoteKey& Endpoint::remote_key(base::BytesView packed) {
   if (const auto found = keys_.find(text); found != keys_.end()) return found->second;
   ucp_rkey_h key = nullptr;
   ucs_status_t status = UCS_ERR_INVALID_PARAM;
-  // UCX takes a memory type it does not know for one, and falls.
-  if (packed.size() >= kShortestKey &&
-      std::to_integer<unsigned>(packed[kShortestKey - 1]) < UCS_MEMORY_TYPE_LAST)
+  const auto kind = memory_kind_of(packed);
+  if (kind)
     status =
         functions_.ep_rkey_unpack(endpoint_, padded(packed, std::byte{0}).data(), &key);
   if (status != UCS_OK)
@@ -76,7 +74,7 @@ const RemoteKey& Endpoint::remote_key(base::BytesView packed) {
                 "UCX cannot use the peer's memory key of " +
                     std::to_string(packed.size()) +
                     " bytes: " + functions_.status_string(status));
-  return keys_.try_emplace(std::string(text), key, functions_).first->second;
+  return keys_.try_emplace(std::string(text), key, *kind, functions_).first->second;
 }
 
 void Endpoint::send(unsigned id, base::Bytes payload) {

@@ -18,12 +18,14 @@ namespace nixl_connect::paths::ucx {
 // A peer's key, unpacked for one endpoint and destroyed with it.
 class RemoteKey {
  public:
-  RemoteKey(ucp_rkey_h key, const Functions& functions)
-      : key_(key, functions.rkey_destroy) {}
+  RemoteKey(ucp_rkey_h key, MemoryKind kind, const Functions& functions)
+      : key_(key, functions.rkey_destroy), kind_(kind) {}
   ucp_rkey_h raw() const noexcept { return key_.get(); }
+  MemoryKind kind() const noexcept { return kind_; }
 
  private:
   std::unique_ptr<ucp_rkey, void (*)(ucp_rkey_h)> key_;
+  MemoryKind kind_;
 };
 
 class Endpoint {

@@ -77,6 +77,7 @@ Library make_library(void* handle) {
                                              ", and 1.19 or a later 1.x is needed");
   library.has_infiniband = has_module(library.directory, "ib");
   library.has_cma = has_module(library.directory, "cma");
+  library.has_cuda = has_module(library.directory, "cuda");
   library.fork_generation = base::fork_generation();
   return library;
 }

@@ -28,6 +28,7 @@ struct Library {
   unsigned minor = 0;
   bool has_infiniband = false;  // came with the module for RDMA devices
   bool has_cma = false;         // and with the one for cross-memory attach
+  bool has_cuda = false;        // and with the one for memory of GPUs
   std::uint64_t fork_generation = 0;
 
   // False in a child made by fork(), where nothing of UCX may be called.

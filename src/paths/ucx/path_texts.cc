@@ -27,9 +27,9 @@ std::string_view path_in(std::string_view words) {
 
 }  // namespace
 
-void PathTexts::note(Direction direction, std::uint64_t size,
+void PathTexts::note(Direction direction, MemoryKinds kinds, std::uint64_t size,
                      const Functions& functions, void* request) {
-  std::string& text = texts_[index(direction, size)];
+  std::string& text = texts_[index(direction, kinds, size)];
   if (!text.empty()) return;
   std::array<char, 512> words{};
   ucp_request_attr_t attributes{};

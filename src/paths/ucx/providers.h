@@ -16,7 +16,7 @@ std::vector<std::string> wheel_directories();
 // hash that a NIXL wheel gives to its own copy. Empty if there is none.
 std::string library_file(const std::string& directory, const std::string& name);
 
-// Whether the UCX in `directory` has that module, "ib" or "cma".
+// Whether the UCX in `directory` has that module, "ib", "cma" or "cuda".
 bool has_module(const std::string& directory, const std::string& name);
 
 }  // namespace nixl_connect::paths::ucx

@@ -27,11 +27,12 @@ std::vector<Range> merge(std::vector<Range> ranges) {
 
 }  // namespace
 
-Pieces::Pieces(std::vector<Range> ranges) : ranges_(merge(std::move(ranges))) {
+Pieces::Pieces(std::vector<Range> ranges, std::uint64_t limit)
+    : ranges_(merge(std::move(ranges))), limit_(limit) {
   for (const Range& range : ranges_) {
-    count_ += (range.size + kLargest - 1) / kLargest;
+    count_ += (range.size + limit_ - 1) / limit_;
     bytes_ += range.size;
-    largest_ = std::max(largest_, std::min(range.size, kLargest));
+    largest_ = std::max(largest_, std::min(range.size, limit_));
   }
 }
 
@@ -39,7 +40,7 @@ Range Pieces::take() noexcept {
   Range piece = ranges_[next_];
   piece.local += offset_;
   piece.remote += offset_;
-  piece.size = std::min(piece.size - offset_, kLargest);
+  piece.size = std::min(piece.size - offset_, limit_);
   offset_ += piece.size;
   if (offset_ == ranges_[next_].size) {
     offset_ = 0;

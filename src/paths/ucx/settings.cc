@@ -35,17 +35,32 @@ constexpr std::array kSettings{
 };
 
 constexpr std::array kHostOnly{
-    Setting{"TLS", "tcp,cma,self"},
     Setting{"MAX_RMA_RAILS", "1"},
 };
 
 // As genuine NIXL agents set them.
 constexpr std::array kWithInfiniband{
-    Setting{"TLS", "tcp,cma,self,rc"},
     Setting{"MAX_RMA_RAILS", "2"},
     Setting{"IB_PCI_RELAXED_ORDERING", "try"},
     Setting{"RC_FENCE", "none"},
 };
+
+// The same with memory of GPUs; all else stays as the lists above have it.
+constexpr std::array kWithGpus{
+    // Otherwise reads go through the CPU unless the driver proves where every link
+    // ends.
+    Setting{"CUDA_IPC_ENABLE_GET_ZCOPY", "on"},
+    // Trying for memory of other nodes costs a failed import each.
+    Setting{"CUDA_IPC_ENABLE_MNNVL", "n"},
+};
+
+// "tcp,cma,self,rc,cuda". One without tcp or rc could not connect.
+std::string transports(const Library& library, const ContextOptions& options) {
+  std::string text = options.cma ? "tcp,cma,self" : "tcp,self";
+  if (library.has_infiniband) text += ",rc";
+  if (options.gpus) text += ",cuda";
+  return text;
+}
 
 class Applier {
  public:
@@ -99,8 +114,9 @@ Config make_config(const Library& library, const ContextOptions& options) {
     for (const Setting& setting : kWithInfiniband) applier.apply(setting);
   else
     for (const Setting& setting : kHostOnly) applier.apply(setting);
-  if (!options.cma)
-    applier.apply({"TLS", library.has_infiniband ? "tcp,self,rc" : "tcp,self"});
+  if (options.gpus)
+    for (const Setting& setting : kWithGpus) applier.apply(setting);
+  applier.apply({"TLS", transports(library, options).c_str()});
   if (!options.network) {
     applier.apply_net_devices("lo");
   } else if (!options.net_devices.empty()) {

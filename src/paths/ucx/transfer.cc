@@ -9,7 +9,27 @@ namespace {
 
 // Under way at a time: enough to fill any path, little enough to end soon.
 constexpr std::size_t kMaxRequests = 128;
-constexpr std::uint64_t kMaxBytes = 4 * Pieces::kLargest;
+constexpr std::uint64_t kMaxPieces = 4;  // of the largest
+
+MemoryKinds kinds_of(const Range& range) noexcept {
+  const bool is_local_of_host =
+      range.registration == nullptr || range.registration->kind() == MemoryKind::kHost;
+  return {is_local_of_host ? MemoryKind::kHost : MemoryKind::kGpu, range.key->kind()};
+}
+
+std::uint64_t piece_limit(const std::vector<Range>& ranges) noexcept {
+  const bool are_of_gpus =
+      std::all_of(ranges.begin(), ranges.end(), [](const Range& range) {
+        const MemoryKinds kinds = kinds_of(range);
+        return kinds.local == MemoryKind::kGpu && kinds.remote == MemoryKind::kGpu;
+      });
+  return are_of_gpus ? Pieces::kLargestOfGpus : Pieces::kLargest;
+}
+
+Pieces pieces_of(std::vector<Range> ranges) {
+  const std::uint64_t limit = piece_limit(ranges);
+  return Pieces(std::move(ranges), limit);
+}
 
 }  // namespace
 
@@ -47,14 +67,14 @@ class Transfer::Run {
     return wants_flush_ && has_posted_ && !has_posted_flush_ && endpoint_.may_post();
   }
   bool has_room() const noexcept {
-    return requests_ < kMaxRequests && bytes_under_way_ < kMaxBytes;
+    return requests_ < kMaxRequests && bytes_under_way_ < kMaxPieces * pieces_.limit();
   }
 
   void go_on();
   void post_pieces();
   void post_piece(const Range& piece);
   void post_flush();
-  Slot& take_slot(std::uint64_t size, bool is_flush);
+  Slot& take_slot(const Range* piece);
   ucp_request_param_t parameters(Slot& slot) const noexcept;
   void posted(ucs_status_ptr_t request, Slot& slot) noexcept;
   void free_slot(Slot& slot, ucs_status_t status);
@@ -70,6 +90,7 @@ class Transfer::Run {
   const bool wants_flush_;
   std::function<void(TransferResult)> ended_;
 
+  const MemoryKinds kinds_;  // of its first range
   Pieces pieces_;
   std::unique_ptr<Slot[]> slots_;
   std::size_t slots_used_ = 0;  // of slots_, at least once
@@ -98,7 +119,8 @@ Transfer::Run::Run(Endpoint& endpoint, Direction direction, std::vector<Range> r
       direction_(direction),
       wants_flush_(flush),
       ended_(std::move(ended)),
-      pieces_(std::move(ranges)),
+      kinds_(ranges.empty() ? MemoryKinds{} : kinds_of(ranges.front())),
+      pieces_(pieces_of(std::move(ranges))),
       slots_(std::make_unique_for_overwrite<Slot[]>(
           std::min(pieces_.count(), kMaxRequests) + 1)) {}
 
@@ -139,7 +161,8 @@ void Transfer::Run::go_on() {
 void Transfer::Run::post_pieces() {
   std::size_t posted = 0;
   std::uint64_t bytes = 0;
-  while (!is_all_posted() && has_room() && posted < kMaxRequests && bytes < kMaxBytes) {
+  const std::uint64_t most = kMaxPieces * pieces_.limit();
+  while (!is_all_posted() && has_room() && posted < kMaxRequests && bytes < most) {
     const Range piece = pieces_.take();
     post_piece(piece);
     ++posted;
@@ -148,10 +171,15 @@ void Transfer::Run::post_pieces() {
 }
 
 void Transfer::Run::post_piece(const Range& piece) {
-  Slot& slot = take_slot(piece.size, false);
+  Slot& slot = take_slot(&piece);
   ucp_request_param_t params = parameters(slot);
-  params.op_attr_mask |= UCP_OP_ATTR_FIELD_MEMH;
-  params.memh = piece.registration->raw();
+  if (piece.registration != nullptr) {
+    params.op_attr_mask |= UCP_OP_ATTR_FIELD_MEMH;
+    params.memh = piece.registration->raw();
+  } else {
+    params.op_attr_mask |= UCP_OP_ATTR_FIELD_MEMORY_TYPE;
+    params.memory_type = UCS_MEMORY_TYPE_HOST;
+  }
   if (pieces_.count() > 1) params.op_attr_mask |= UCP_OP_ATTR_FLAG_MULTI_SEND;
   if (slot.is_probe) params.op_attr_mask |= UCP_OP_ATTR_FLAG_NO_IMM_CMPL;
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
@@ -167,18 +195,20 @@ void Transfer::Run::post_piece(const Range& piece) {
 
 void Transfer::Run::post_flush() {
   has_posted_flush_ = true;
-  Slot& slot = take_slot(0, true);
+  Slot& slot = take_slot(nullptr);
   const ucp_request_param_t params = parameters(slot);
   posted(functions_.ep_flush_nbx(endpoint_.raw(), &params), slot);
 }
 
-Transfer::Run::Slot& Transfer::Run::take_slot(std::uint64_t size, bool is_flush) {
+// Null: of the flush.
+Transfer::Run::Slot& Transfer::Run::take_slot(const Range* piece) {
   Slot* slot = free_slots_ != nullptr
                    ? std::exchange(free_slots_, free_slots_->next_free)
                    : &slots_[slots_used_++];
+  const std::uint64_t size = piece == nullptr ? 0 : piece->size;
   const bool is_probe =
-      !is_flush && endpoint_.path_texts().of(direction_, size).empty();
-  *slot = {this, nullptr, size, is_flush, is_probe};
+      piece != nullptr && endpoint_.path_texts().of(direction_, kinds_, size).empty();
+  *slot = {this, nullptr, size, piece == nullptr, is_probe};
   ++requests_;
   bytes_under_way_ += size;
   return *slot;
@@ -202,8 +232,8 @@ void Transfer::Run::request_ended(void* request, ucs_status_t status,
   auto& ended = *static_cast<Slot*>(slot);
   Run& run = *ended.run;
   if (ended.is_probe && status == UCS_OK)
-    run.endpoint_.path_texts().note(run.direction_, ended.size, run.functions_,
-                                    request);
+    run.endpoint_.path_texts().note(run.direction_, run.kinds_, ended.size,
+                                    run.functions_, request);
   run.functions_.request_free(request);
   run.free_slot(ended, status);
   run.go_on();
@@ -245,7 +275,7 @@ TransferResult Transfer::Run::result() {
   // Without a flush, puts that have left are known to have arrived only by their end.
   const bool is_certain = direction_ == Direction::kGet || is_flushed_ || !failure_;
   return {std::move(failure_), is_certain ? bytes_done_ : 0,
-          endpoint_.path_texts().of(direction_, pieces_.largest())};
+          endpoint_.path_texts().of(direction_, kinds_, pieces_.largest())};
 }
 
 Transfer::Transfer(Endpoint& endpoint, Direction direction, std::vector<Range> ranges,

@@ -21,11 +21,16 @@ constexpr std::size_t kMaxMessageBytes = 256 << 10;
               std::string(what) + ": " + functions.status_string(status));
 }
 
-ucp_worker_h make_worker(const Context& context) {
+// `event_fd` negative: one of its own.
+ucp_worker_h make_worker(const Context& context, int event_fd) {
   const Functions& functions = context.library().functions;
   ucp_worker_params_t params{};
   params.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
   params.thread_mode = UCS_THREAD_MODE_SERIALIZED;
+  if (event_fd >= 0) {
+    params.field_mask |= UCP_WORKER_PARAM_FIELD_EVENT_FD;
+    params.event_fd = event_fd;
+  }
   ucp_worker_h worker = nullptr;
   const ucs_status_t status = functions.worker_create(context.raw(), &params, &worker);
   if (status != UCS_OK) fail(functions, "UCX cannot make a worker", status);
@@ -45,11 +50,16 @@ base::Bytes query_address(const Functions& functions, ucp_worker_h worker) {
 
 }  // namespace
 
-Worker::Worker(const Context& context)
+Worker::Worker(const Context& context, const Worker* heard_by)
     : context_(context),
       functions_(context.library().functions),
-      worker_(make_worker(context), functions_.worker_destroy),
+      worker_(make_worker(context, heard_by == nullptr ? -1 : heard_by->event_fd()),
+              functions_.worker_destroy),
       address_(query_address(functions_, worker_.get())) {
+  if (heard_by != nullptr) {
+    event_fd_ = heard_by->event_fd();
+    return;
+  }
   const ucs_status_t status = functions_.worker_get_efd(worker_.get(), &event_fd_);
   if (status != UCS_OK) fail(functions_, "UCX gives no event descriptor", status);
 }

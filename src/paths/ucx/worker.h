@@ -24,7 +24,11 @@ class Worker {
   using MessageHandler = std::function<void(base::BytesView payload)>;
 
   // Throws Error(kNoResources) with UCX's own words. The context outlives the worker.
-  explicit Worker(const Context& context);
+  explicit Worker(const Context& context) : Worker(context, nullptr) {}
+
+  // What happens to this one is to be heard on the event descriptor of the other one,
+  // which outlives it.
+  Worker(const Context& context, const Worker& heard_by) : Worker(context, &heard_by) {}
 
   // Closes every endpoint by force and progresses until no request is left, for at most
   // a second; transfers end in here. What does not end by then is left alive for good,
@@ -72,6 +76,8 @@ class Worker {
   void deliver(std::function<void()> delivery) { due_.push_back(std::move(delivery)); }
 
  private:
+  Worker(const Context& context, const Worker* heard_by);
+
   struct Route {
     Worker& worker;
     MessageHandler handler;  // null while the worker is being destroyed

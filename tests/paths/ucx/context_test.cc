@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <net/if.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <string>
@@ -81,6 +82,34 @@ TEST(Context, RefusesNetworkDevicesThatAreNotThere) {
     EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
     EXPECT_NE(std::string(error.what()).find("\"eht0\""), std::string::npos);
   }
+}
+
+// The reason why a context for memory of GPUs is refused; empty if it is not.
+std::string why_without_gpus() {
+  try {
+    const Context context(library_under_test(), {.gpus = true});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+    return error.what();
+  }
+  return {};
+}
+
+TEST(Context, ForMemoryOfGpusSaysWhatUcxLacks) {
+  const Variable transports("UCX_TLS", "tcp,cma,self");
+  const std::string why = why_without_gpus();
+  const bool has_module = library_under_test().has_cuda;
+  EXPECT_NE(why.find(has_module ? "told to do without CUDA (UCX_TLS=tcp,cma,self)"
+                                : "has no module for CUDA"),
+            std::string::npos)
+      << why;
+}
+
+TEST(Context, ForMemoryOfGpusNeedsADriver) {
+  if (::access("/dev/nvidiactl", F_OK) == 0) GTEST_SKIP() << "this host has one";
+  if (!library_under_test().has_cuda) GTEST_SKIP() << "this UCX could not use it";
+  const std::string why = why_without_gpus();
+  EXPECT_NE(why.find("there is no libcuda.so.1"), std::string::npos) << why;
 }
 
 }  // namespace

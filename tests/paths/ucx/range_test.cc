@@ -47,6 +47,15 @@ TEST(Pieces, StayApartIfNeighboursUnderDifferentRegistrationsOrKeys) {
   EXPECT_EQ(Pieces({first, second}).count(), 2U);
 }
 
+TEST(Pieces, HaveTheLimitThatTheyAreGiven) {
+  const std::uint64_t size = 3 * Pieces::kLargestOfGpus / 2;
+  Pieces pieces({range(100, 900, size)}, Pieces::kLargestOfGpus);
+  EXPECT_EQ(pieces.count(), 2U);
+  EXPECT_EQ(pieces.limit(), Pieces::kLargestOfGpus);
+  EXPECT_EQ(pieces.take().size, Pieces::kLargestOfGpus);
+  EXPECT_EQ(pieces.take().size, size - Pieces::kLargestOfGpus);
+}
+
 TEST(Pieces, CoverALargeRangeOnceAndInOrder) {
   Pieces pieces({range(1 << 20, 1 << 10, 2 * kLargest + 5)});
   ASSERT_EQ(pieces.count(), 3U);

@@ -38,6 +38,42 @@ TEST(Sleep, EndsWithAnIncomingMessage) {
   EXPECT_EQ(messages, 1);
 }
 
+// Of another context, for other memory, say.
+TEST(Sleep, EndsWithAMessageToAWorkerThatIsHeardByThisOne) {
+  Peer peer;
+  Session session;
+  const Context other(library_under_test(), {});
+  Worker heard(other, session.worker);
+  EXPECT_EQ(heard.event_fd(), session.worker.event_fd());
+  EXPECT_NE(heard.address(), session.worker.address());
+  int messages = 0;
+  heard.on_message(20, [&](base::BytesView) { ++messages; });
+  arm(session.worker);
+  arm(heard);
+  EXPECT_FALSE(is_readable(session.worker.event_fd(), 0));
+
+  peer.send(heard.address(), 20, base::Bytes(8));
+  while (messages == 0) {
+    ASSERT_TRUE(is_readable(session.worker.event_fd(), kPatienceMs));
+    arm(session.worker);
+    arm(heard);
+  }
+  EXPECT_EQ(messages, 1);
+}
+
+TEST(Sleep, GoesOnWhenAWorkerThatWasHeardHasEnded) {
+  Peer peer;
+  Session session;
+  const Context other(library_under_test(), {});
+  { const Worker heard(other, session.worker); }
+  int messages = 0;
+  session.worker.on_message(20, [&](base::BytesView) { ++messages; });
+  arm(session.worker);
+  EXPECT_FALSE(is_readable(session.worker.event_fd(), 0));
+  peer.send(session.worker.address(), 20, base::Bytes(8));
+  session.run_until([&] { return messages == 1; });
+}
+
 TEST(Sleep, IsRefusedWhileACallbackIsDue) {
   Session session;
   Endpoint& endpoint = session.worker.connect(session.worker.address(), nullptr);

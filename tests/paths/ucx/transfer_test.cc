@@ -111,6 +111,20 @@ TEST(Transfer, PutsThousandsOfScatteredRanges) {
   EXPECT_TRUE(pair.remote_matches(9));
 }
 
+TEST(Transfer, TakesMemoryOfTheHostThatIsNotRegistered) {
+  constexpr std::uint64_t kSize = 5 << 20;
+  Pair pair(kSize, 7);
+  Range range = pair.range(0, 0, kSize);
+  range.registration = nullptr;
+  auto result = pair.run(Direction::kGet, {range}, false);
+  ASSERT_FALSE(result.failure) << *result.failure;
+  EXPECT_TRUE(matches(pair.local(), 7));
+  fill(pair.local(), 8);
+  result = pair.run(Direction::kPut, {range}, true);
+  ASSERT_FALSE(result.failure) << *result.failure;
+  EXPECT_TRUE(pair.remote_matches(8));
+}
+
 TEST(Transfer, TellsItsPath) {
   Pair pair(1 << 20, 7);
   for (const std::uint64_t size : {std::uint64_t{64}, std::uint64_t{1} << 20}) {
