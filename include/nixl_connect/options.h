@@ -177,8 +177,9 @@ struct OperationOptions {
   // A stream of the GPU that has the memory, in its primary context; not for other
   // memory. What the stream was given before the call comes first, and neither the
   // call nor the stream waits: exposed memory is touched by peers, and a transfer
-  // begins, when the stream has come by. None: the memory is ready now. Not a stream
-  // that is being captured into a graph.
+  // begins, when the stream has come by. With a NIXL agent, which knows no streams, the
+  // call does wait. None: the memory is ready now. Not a stream that is being captured
+  // into a graph.
   std::optional<CudaStream> stream{};
 };
 

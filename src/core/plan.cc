@@ -35,10 +35,12 @@ Obstacle obstacle_of_same_memory(const Facts& facts) {
              : Obstacle::kNone;
 }
 
+// A process opens an allocation of another one once: by cuda.peer between Connectors,
+// so not by UCX.
 Obstacle obstacle_of_ucx(const Facts& facts) {
-  return is_all(Memory::kHost, facts) || facts.gpus.are_known_to_ucx
-             ? Obstacle::kNone
-             : Obstacle::kUnknownToUcx;
+  if (is_all(Memory::kHost, facts)) return Obstacle::kNone;
+  if (facts.is_ours) return Obstacle::kOnlyToAgents;
+  return facts.gpus.are_known_to_ucx ? Obstacle::kNone : Obstacle::kUnknownToUcx;
 }
 
 // What stands against every path of one host.
@@ -203,10 +205,18 @@ Facts::Gpus::Cause cause_of(Obstacle obstacle, const Facts::Gpus& gpus) {
       return gpus.why_refused;
     case Obstacle::kStagingRefused:
       return gpus.why_staging_refused;
+    case Obstacle::kUnknownToUcx:
+      return gpus.why_unknown_to_ucx;
     default:
       return nullptr;
   }
 }
+
+// Of H200s on NVLink, as measured with a genuine NIXL agent.
+constexpr PathCosts kUcxBetweenGpus{15'000, 6'000, 377, 377};
+
+// Messages, which the CPU copies to and from the GPU: where one side is the host's.
+constexpr PathCosts kUcxThroughTheCpu{50'000, 20'000, 0.5, 0.5};
 
 Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_sm,
                          const Costs& costs) {
@@ -218,9 +228,9 @@ Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_
     work.threads = 1;
     if (!may_use_sm) of_path.range_ns = std::max(of_path.range_ns, kEngineRangeNs);
   }
-  // UCX has to ask the GPU as well; its own figures are of host memory.
+  // The figures of the path are of memory of the host.
   if (path == Path::kUcx && !is_all(Memory::kHost, facts))
-    of_path.start_ns += costs.of(Path::kCudaPeer).start_ns;
+    of_path = is_all(Memory::kGpu, facts) ? kUcxBetweenGpus : kUcxThroughTheCpu;
   return predict(work, of_path);
 }
 
@@ -252,6 +262,7 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   for (const Path path : {Path::kCudaPeer, Path::kCudaStaged})
     if (auto cause = cause_of(verdict(path).obstacle, facts.gpus))
       choice.gpu_cause = std::move(cause);
+  choice.ucx_cause = cause_of(verdict(Path::kUcx).obstacle, facts.gpus);
   if (!rules.ordered.empty()) {
     const auto first =
         std::find_if(rules.ordered.begin(), rules.ordered.end(), is_usable);

@@ -71,6 +71,7 @@ struct Facts {
     bool is_staging_refused = false;  // the host's memory could not be pinned
     Cause why_staging_refused;
     bool are_known_to_ucx = false;  // this process's UCX can carry their memory
+    Cause why_unknown_to_ucx;
 
     bool operator==(const Gpus&) const = default;
   };
@@ -114,6 +115,7 @@ enum class Obstacle : std::uint8_t {
   kMixedMemory,
   kPlainMemory,  // of the host, which is to be pinned
   kStagingRefused,
+  kOnlyToAgents,
 };
 
 // Whether it is the user's own: the path itself could carry the bytes.
@@ -135,6 +137,7 @@ struct Choice {
   bool is_neighbour = false;  // the peer is one of ours on this host
   std::shared_ptr<const base::Refusal> cma_refusal;  // as in Facts
   Facts::Gpus::Cause gpu_cause;  // of what stands against paths of GPUs
+  Facts::Gpus::Cause ucx_cause;  // and against ucx
 };
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,

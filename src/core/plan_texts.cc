@@ -70,7 +70,12 @@ Texts texts_of_gpus(Obstacle obstacle) {
               "(PYTORCH_CUDA_ALLOC_CONF=expandable_segments:False)"};
     case Obstacle::kUnknownToUcx:
       return {"the UCX of this process does not carry memory of GPUs",
-              "use one that has CUDA, as libucx-cu12 and libucx-cu13 have"};
+              "let the process have the driver, and a UCX that has CUDA, as "
+              "libucx-cu12 and libucx-cu13 have, with cuda in UCX_TLS if that is set"};
+    case Obstacle::kOnlyToAgents:
+      return {"it carries memory of GPUs to and from NIXL agents only",
+              "let both processes be of one host, or copy it to and from the host's "
+              "memory apart"};
     default:
       return {};
   }
@@ -189,6 +194,8 @@ PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules
     estimate.obstacle = verdict.obstacle == Obstacle::kNoDriver
                             ? *choice.gpu_cause
                             : estimate.obstacle + ": " + *choice.gpu_cause;
+  if (path == Path::kUcx && choice.ucx_cause)
+    estimate.obstacle += ": " + *choice.ucx_cause;
   // Where all of one host is forbidden, nothing was tried.
   if (!estimate.is_usable() && (!is_of_options(verdict.obstacle) ||
                                 verdict.obstacle == Obstacle::kHostForbidden))

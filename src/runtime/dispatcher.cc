@@ -96,6 +96,9 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
                 fetches_.drop_all_of(peer);
                 core_.peer_lost(peer, failure, time_);
               },
+              [this](paths::ucx::Endpoint& endpoint) {
+                gpu_closing_.add(endpoint, time_);
+              },
               [this](core::PeerId peer) {
                 tracing_permission_.went(peer);
                 forget_gpu_memory_of(peer);
@@ -106,7 +109,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
         gpu_thread().add(tag, std::move(copy));
       }),
       fetches_(outbox_, gpu_files_, resources.options.drain_timeout),
-      gpu_paths_(resources.gpus, gpu_files_),
+      gpu_paths_(resources.gpus, resources.gpu_ucx, gpu_files_),
       host_paths_({resources.is_host_forbidden, copy_threads(resources.options)},
                   resources.costs, fetches_, gpu_paths_),
       wake_(std::move(wake)),
@@ -121,13 +124,19 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
 }
 
 Dispatcher::~Dispatcher() {
+  const GpuUcx::Current current(resources_.gpu_ucx);
   peers_.drop_all("this Connector was closed");
-  // The worker may outlive this object, and still hear of peers.
+  gpu_closing_.close_all();
+  // The workers may outlive this object, and still hear of peers.
+  if (gpu_worker_ != nullptr)
+    gpu_worker_->on_message(wire::kNotificationMessageId, nullptr);
   worker_.on_message(wire::kNotificationMessageId, nullptr);
   worker_.on_message(wire::kControlMessageId, nullptr);
 }
 
 bool Dispatcher::turn() {
+  adopt_gpu_worker();
+  const GpuUcx::Current current(resources_.gpu_ucx);
   time_ = now();
   bool is_active = take_mail();
   // What users ask for is worth spinning on. What peers tell is not, unless a user
@@ -139,7 +148,8 @@ bool Dispatcher::turn() {
   if (take_ended_gpu_copies() || did_help) is_active = is_worth_spinning = true;
   heard_message_ = false;
   const bool did_hear_locally = listen_to_local_peers();
-  if (worker_.progress() || did_hear_locally) {
+  const bool did_progress_gpus = progress_gpu_worker();
+  if (worker_.progress() || did_hear_locally || did_progress_gpus) {
     is_active = true;
     if (!heard_message_ || initiating_ > 0 || kHasCoresToSpare)
       is_worth_spinning = true;

@@ -18,6 +18,7 @@
 #include "paths/ucx/worker.h"
 #include "runtime/deliveries.h"
 #include "runtime/fetches.h"
+#include "runtime/gpu_closing.h"
 #include "runtime/gpu_files.h"
 #include "runtime/gpu_paths.h"
 #include "runtime/host_paths.h"
@@ -62,8 +63,8 @@ class Dispatcher {
   core::Time next_deadline() const {
     const core::Time of_stopped =
         stopped_gpu_copies_.empty() ? core::kNever : stopped_gpu_copies_.front().first;
-    return std::min(
-        {core_.next_deadline(), close_deadline_, fetches_.next_deadline(), of_stopped});
+    return std::min({core_.next_deadline(), close_deadline_, fetches_.next_deadline(),
+                     gpu_closing_.deadline(), of_stopped});
   }
   // Transfers are under way, so that a turn may take long.
   bool is_moving() const noexcept { return initiating_ > 0; }
@@ -77,7 +78,7 @@ class Dispatcher {
   // Nothing is left to do, and UCX's event, a local one or `wake` will tell of more.
   bool arm() {
     return !copies_.has_ended() && !have_gpu_copies_ended() &&
-           !(channels_ && channels_->is_due()) && worker_.arm();
+           !(channels_ && channels_->is_due()) && worker_.arm() && arm_gpu_worker();
   }
 
   // Some of what is to be done comes with further turns only; no event will ask for it.
@@ -115,6 +116,11 @@ class Dispatcher {
   }
 
   bool take_mail();
+  void adopt_gpu_worker();
+  bool progress_gpu_worker();
+  bool close_gpu_endpoints();
+  void end_poisoned_transfers(core::PeerId peer);
+  bool arm_gpu_worker();
 
   // Requests.
   void handle(ExposeRequest& request);
@@ -187,6 +193,9 @@ class Dispatcher {
   void transfer_ended(core::OperationId operation, paths::ucx::TransferResult end);
   void finish(std::shared_ptr<OperationState> state, const core::Outcome& outcome);
   paths::ucx::Endpoint& endpoint(const Running& running);
+  void start_ucx_transfer(core::OperationId operation, Running& running,
+                          paths::ucx::Endpoint& to);
+  void start_gpu_ucx_transfer(core::OperationId operation, Running& running);
   Peer& connect(const RemoteAgent& agent);
   void greet(Peer& peer, const wire::Extension& extension);
 
@@ -197,6 +206,8 @@ class Dispatcher {
   Mailbox& mailbox_;
   Deliveries& deliveries_;
   paths::ucx::Worker& worker_;
+  paths::ucx::Worker* gpu_worker_ = nullptr;  // for memory of GPUs; null: not yet
+  GpuClosing gpu_closing_;
   core::Engine core_;
   LeaseChecks lease_checks_;
   const std::unique_ptr<LocalChannels> channels_;  // null: there are none

@@ -48,7 +48,7 @@ bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
 }
 
 void Dispatcher::carry_out(const core::StopTransfer& command) {
-  if (fetches_.drop(command.operation))
+  if (fetches_.drop(command.operation) || gpu_closing_.drop(command.operation))
     return core_.transfer_ended(command.operation,
                                 core::Failure{ErrorKind::kCancelled, "stopped"}, 0, {},
                                 time_);
@@ -100,6 +100,7 @@ void Dispatcher::carry_out(const core::DropPeer& command) {
   // A copy of this process's own comes to its end without the peer.
   if (is_under_way(command.peer, &Running::transfer))
     peers_.drop(command.peer, "it did not answer in time");
+  end_poisoned_transfers(command.peer);
 }
 
 void Dispatcher::carry_out(const core::Succeed& command) {
@@ -169,18 +170,26 @@ void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
     running.closed.paths.add(running.path);
     choose_again(running);
   }
+  if (has_gpu_memory(movement_of(running)))
+    return start_gpu_ucx_transfer(operation, running);
   paths::ucx::Endpoint& to = endpoint(running);
-  const OperationMemory& memory = running.state->memory();
-  const std::span<const LocalRange> local = memory.ranges();
   if (running.registrations.is_empty())
-    running.registrations = resources_.registrations.acquire(memory.descriptors());
+    running.registrations =
+        resources_.registrations.acquire(running.state->memory().descriptors());
+  start_ucx_transfer(operation, running, to);
+}
+
+void Dispatcher::start_ucx_transfer(core::OperationId operation, Running& running,
+                                    paths::ucx::Endpoint& to) {
+  const std::span<const LocalRange> local = running.state->memory().ranges();
   std::vector<paths::ucx::Range> ranges;
   ranges.reserve(local.size());
   for (std::size_t i = 0; i < local.size(); ++i) {
     if (local[i].size() == 0) continue;
-    ranges.push_back({local[i].ptr(), running.remote[i].address, local[i].size(),
-                      running.registrations[i],
-                      &to.remote_key(running.remote[i].region->rkey)});
+    ranges.push_back(
+        {local[i].ptr(), running.remote[i].address, local[i].size(),
+         running.registrations.is_empty() ? nullptr : running.registrations[i],
+         &to.remote_key(running.remote[i].region->rkey)});
   }
   const bool is_read = running.state->identity().kind == OperationKind::kRead;
   // A genuine agent wants its notification only behind a flush, whatever came before.

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Copies between GPUs, or to and from them, which a thread of their own carries out.
+// Copies between GPUs, or to and from them, which a thread of their own carries out;
+// and what of their memory goes by UCX, between this process and NIXL agents.
+#include "nixl_connect/error.h"
 #include "paths/cuda/copy_thread.h"
+#include "paths/ucx/transfer.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
+#include "wire/notification.h"
 
 namespace nixl_connect::runtime {
 
@@ -126,6 +130,72 @@ bool Dispatcher::is_met(const wire::ProcessId& process, core::PeerId but) {
     if (peer.id != but && !peer.is_lost && peer.owner() == process) is_any = true;
   });
   return is_any;
+}
+
+// Once it is there.
+void Dispatcher::adopt_gpu_worker() {
+  if (gpu_worker_ != nullptr) return;
+  gpu_worker_ = resources_.gpu_ucx.worker();
+  if (gpu_worker_ != nullptr)
+    gpu_worker_->on_message(
+        wire::kNotificationMessageId,
+        [this](base::BytesView payload) { notification_arrived(payload); });
+}
+
+bool Dispatcher::progress_gpu_worker() {
+  if (gpu_worker_ == nullptr) return false;
+  const bool did_progress = gpu_worker_->progress();
+  return close_gpu_endpoints() || did_progress;
+}
+
+bool Dispatcher::close_gpu_endpoints() {
+  if (gpu_closing_.is_empty()) return false;
+  const bool are_others_copying =
+      std::any_of(running_.begin(), running_.end(), [&](const auto& each) {
+        return each.second.transfer && each.second.is_gpu_transfer &&
+               peers_.find(each.second.peer) != nullptr;
+      });
+  if (are_others_copying && time_ < gpu_closing_.deadline()) return false;
+  for (const core::OperationId operation : gpu_closing_.close_all()) start(operation);
+  return true;
+}
+
+// A copy of a GPU whose context has failed never ends, and UCX does not tell: the peer
+// was waited for in vain. Nothing can touch that memory any more.
+void Dispatcher::end_poisoned_transfers(core::PeerId peer) {
+  if (!is_under_way(peer, &Running::transfer)) return;
+  const std::string why = resources_.gpu_ucx.why_failed();
+  if (why.empty()) return;
+  for (auto& [operation, running] : running_) {
+    if (running.peer != peer || !running.transfer || !running.is_gpu_transfer) continue;
+    running.transfer.reset();
+    core_.transfer_ended(operation, core::Failure{ErrorKind::kInternal, "ucx: " + why},
+                         0, {}, time_);
+  }
+  peers_.see_if_left(peer);
+}
+
+bool Dispatcher::arm_gpu_worker() {
+  if (gpu_worker_ == nullptr) return resources_.gpu_ucx.worker() == nullptr;
+  const GpuUcx::Current current(resources_.gpu_ucx);
+  return gpu_worker_->arm();
+}
+
+// Keys are unpacked for the GPU whose context is current, which is that of the local
+// memory.
+void Dispatcher::start_gpu_ucx_transfer(core::OperationId operation, Running& running) {
+  adopt_gpu_worker();
+  Peer* const peer = peers_.find(running.peer);
+  if (peer == nullptr || gpu_worker_ == nullptr)
+    throw Error(ErrorKind::kDisconnected,
+                "peer " + running.agent->name() + " is gone; ask it for new metadata");
+  if (!gpu_closing_.is_empty()) return gpu_closing_.hold(operation);
+  running.is_gpu_transfer = true;
+  const Device device = running.state->memory().device();
+  const GpuUcx::Current current = device.kind() == DeviceKind::kCuda
+                                      ? GpuUcx::Current(resources_.gpu_ucx, device.id())
+                                      : GpuUcx::Current(resources_.gpu_ucx);
+  start_ucx_transfer(operation, running, peers_.gpu_endpoint(*peer, *gpu_worker_));
 }
 
 // What copies still use stays until they have ended.

@@ -6,6 +6,7 @@
 #include <array>
 #include <climits>
 #include <future>
+#include <utility>
 
 #include "base/log.h"
 #include "base/process_identity.h"
@@ -16,6 +17,7 @@
 #include "runtime/driver.h"
 #include "runtime/exports.h"
 #include "runtime/gpu_exports.h"
+#include "runtime/gpu_paths.h"
 #include "runtime/operation_state.h"
 #include "runtime/resources.h"
 #include "runtime/stream_order.h"
@@ -104,7 +106,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
     throw Error(ErrorKind::kInvalidArgument,
                 "only memory that is exposed for reading can stay open");
   driver_->mailbox().check_usable();
-  RegistrationHold hold = resources_->registrations.acquire(descriptors);
+  RegistrationHold hold = acquire(descriptors);
   const wire::LeaseRecord lease = resources_->leases.grant();
   try {
     return expose(kind, descriptors, options, std::move(hold), lease);
@@ -130,7 +132,9 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   exposure.stays_open = options.stays_open;
 
   wire::AgentMetadata agent = resources_->registrations.describe(descriptors, hold);
-  agent.connection = resources_->worker_address;
+  const bool has_gpu_keys = Registrations::have_gpu_keys(hold);
+  agent.connection =
+      has_gpu_keys ? resources_->gpu_ucx.address() : resources_->worker_address;
   agent.extension = wire::Extension{resources_->instance,
                                     std::string(version()),
                                     resources_->context.library().version,
@@ -140,6 +144,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                     base::place_of_this_process()};
   if (descriptors[0].device().kind() == DeviceKind::kCuda)
     describe_gpu_memory(resources_->gpus, hold, *agent.extension);
+  if (has_gpu_keys) agent.extension->connection = resources_->worker_address;
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
@@ -172,21 +177,43 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
     paths::host::prepare(descriptors);
   auto agent = remote_agents_.load(remote.nixl_metadata);
   auto ranges = resolve(remote, *agent);
-  // For a peer of ours, only if UCX is to carry the bytes after all.
+  // For a peer of ours, only if UCX is to carry the bytes after all. Memory of the host
+  // is not registered for that of GPUs.
   RegistrationHold hold;
-  if (!agent->extension()) hold = resources_->registrations.acquire(descriptors);
+  if (!agent->extension() && (is_of_gpu || !has_gpu_memory(ranges)))
+    hold = acquire(descriptors);
   std::vector<std::uint64_t> walls;
   if (agent->extension() && is_of_gpu) walls = resources_->gpus.check(descriptors);
+  auto point = point_of(resources_->gpus, descriptors, options);
+  if (!agent->extension()) await_point(std::exchange(point, nullptr));
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{++last_operation_, kind, remote.notification_key,
                                agent->name()},
       descriptors, driver_);
   state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
-  driver_->begin(
-      BeginRequest{state, std::move(hold), std::move(agent), std::move(ranges),
-                   std::move(rules), deadline(options), core::Path::kUcx,
-                   point_of(resources_->gpus, descriptors, options), std::move(walls)});
+  driver_->begin(BeginRequest{state, std::move(hold), std::move(agent),
+                              std::move(ranges), std::move(rules), deadline(options),
+                              core::Path::kUcx, std::move(point), std::move(walls)});
   return state;
+}
+
+// UCX knows no streams.
+void Engine::await_point(paths::cuda::StreamPointPtr point) const {
+  if (!point || point->has_come()) return;
+  if (driver_->is_progress_thread())
+    throw Error(ErrorKind::kInvalidArgument,
+                "a transfer from or to a NIXL agent waits for the stream, which inside "
+                "a completion callback may be waiting for this thread; begin it on "
+                "another thread");
+  point->await();
+}
+
+RegistrationHold Engine::acquire(std::span<const Descriptor> descriptors) {
+  RegistrationHold hold = resources_->registrations.acquire(descriptors);
+  // It is to be progressed from now on.
+  if (resources_->gpu_ucx.worker() != nullptr && !is_gpu_worker_told_.exchange(true))
+    driver_->ring();
+  return hold;
 }
 
 Plan Engine::explain(const RdmaMetadata& remote,

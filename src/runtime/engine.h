@@ -12,6 +12,7 @@
 
 #include "core/requests.h"
 #include "nixl_connect/connector.h"
+#include "paths/cuda/stream_points.h"
 #include "runtime/progress_thread.h"
 #include "runtime/remote_agent.h"
 
@@ -51,6 +52,8 @@ class Engine {
                                          RegistrationHold hold,
                                          const wire::LeaseRecord& lease);
   core::Time deadline(const OperationOptions& options) const;
+  void await_point(paths::cuda::StreamPointPtr point) const;
+  RegistrationHold acquire(std::span<const Descriptor> descriptors);
 
   const std::string name_;
   const std::string hostname_;
@@ -58,6 +61,7 @@ class Engine {
   const std::shared_ptr<Driver> driver_;
   RemoteAgents remote_agents_;
   std::atomic<core::OperationId> last_operation_{0};
+  std::atomic<bool> is_gpu_worker_told_{false};  // to the driver
 
   std::mutex close_mutex_;
   ProgressThread thread_;  // guarded by close_mutex_

@@ -13,6 +13,7 @@
 #include "paths/cuda/stream_points.h"
 #include "paths/local/exposures.h"
 #include "runtime/gpu_files.h"
+#include "runtime/gpu_ucx.h"
 #include "runtime/gpus.h"
 #include "runtime/host_paths.h"
 #include "runtime/peers.h"
@@ -185,6 +186,21 @@ bool GpuPaths::are_all_open(const Movement& movement) const {
   return std::all_of(files.chunks.begin(), files.chunks.end(), [&](const auto* each) {
     return files_.find({owner, files.device, *each}) != nullptr;
   });
+}
+
+bool has_gpu_memory(std::span<const RemoteRange> remote) {
+  return std::any_of(remote.begin(), remote.end(),
+                     [](const RemoteRange& each) { return each.is_of_gpu(); });
+}
+
+bool has_gpu_memory(const Movement& movement) {
+  return local_gpu(movement) || has_gpu_memory(movement.remote);
+}
+
+void GpuPaths::add_facts_of_ucx(const Movement& movement, Facts& facts) const {
+  if (!has_gpu_memory(movement)) return;
+  facts.gpus.are_known_to_ucx = gpu_ucx_.open(local_gpu(movement));
+  if (!facts.gpus.are_known_to_ucx) facts.gpus.why_unknown_to_ucx = gpu_ucx_.why_not();
 }
 
 void GpuPaths::add_facts(const Movement& movement, const Peer& peer,

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/plan.h"
@@ -21,16 +22,28 @@ struct CopyWork;
 namespace nixl_connect::runtime {
 
 class GpuFiles;
+class GpuUcx;
 class Gpus;
 struct Movement;
 struct Peer;
+struct RemoteRange;
+
+// Whether any of the peer's memory is of a GPU.
+bool has_gpu_memory(std::span<const RemoteRange> remote);
+
+// The same of both sides.
+bool has_gpu_memory(const Movement& movement);
 
 class GpuPaths {
  public:
-  GpuPaths(Gpus& gpus, const GpuFiles& files) : gpus_(gpus), files_(files) {}
+  GpuPaths(Gpus& gpus, GpuUcx& gpu_ucx, const GpuFiles& files)
+      : gpus_(gpus), gpu_ucx_(gpu_ucx), files_(files) {}
 
   // Adds what is known of the memory's kinds, and if there is any of GPUs, of these.
   void add_facts(const Movement& movement, const Peer& peer, core::Facts& facts) const;
+
+  // Adds whether UCX can carry it. The peer is a NIXL agent.
+  void add_facts_of_ucx(const Movement& movement, core::Facts& facts) const;
 
   // On one side at least all memory is of GPUs. Null if the peer's cannot be opened,
   // files, which are to be open already, among it; if it is in this process, and
@@ -55,6 +68,7 @@ class GpuPaths {
   bool add_host_side(const Movement& movement, Peer& peer, paths::cuda::CopyWork& work);
 
   Gpus& gpus_;
+  GpuUcx& gpu_ucx_;
   const GpuFiles& files_;
   HostSides host_sides_;
 };

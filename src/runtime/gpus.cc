@@ -117,6 +117,18 @@ std::optional<int> Gpus::number_of(const wire::GpuUuid& gpu) {
   return found->device;
 }
 
+paths::cuda::CuContext Gpus::context_of(std::optional<int> number) {
+  const std::lock_guard lock(mutex_);
+  if (!number && !contexts_.empty()) return contexts_.begin()->second.get();
+  const paths::cuda::CuDevice device = number.value_or(0);
+  auto found = contexts_.find(device);
+  if (found == contexts_.end())
+    found =
+        contexts_.emplace(device, paths::cuda::PrimaryContext(*opened_.driver, device))
+            .first;
+  return found->second.get();
+}
+
 bool Gpus::can_reach(int number, const wire::GpuUuid& other) {
   const std::optional<int> found = number_of(other);
   if (!found) return true;

@@ -57,6 +57,10 @@ class Gpus {
   // driver.
   std::optional<int> number_of(const wire::GpuUuid& gpu);
 
+  // The primary context of a GPU, from then on kept; without a number of any, rather
+  // one that is kept already. There is a driver. Throws what PrimaryContext throws.
+  paths::cuda::CuContext context_of(std::optional<int> number);
+
   // Whether kernels of the GPU with that number reach memory of the other one. One that
   // this process does not see it may reach. There is a driver.
   bool can_reach(int number, const wire::GpuUuid& other);

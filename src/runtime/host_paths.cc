@@ -153,6 +153,7 @@ Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   const auto& extension = movement.agent.extension();
   facts.is_host_forbidden = settings_.is_host_forbidden;
   facts.is_ours = extension.has_value();
+  if (!facts.is_ours) gpu_paths_.add_facts_of_ucx(movement, facts);
   if (settings_.is_host_forbidden || !facts.is_ours) return facts;
   if (is_own) {
     facts.where = Facts::Where::kThisProcess;

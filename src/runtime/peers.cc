@@ -101,6 +101,14 @@ paths::ucx::Endpoint& Peers::endpoint(Peer& peer) {
   return *peer.endpoint;
 }
 
+paths::ucx::Endpoint& Peers::gpu_endpoint(Peer& peer, paths::ucx::Worker& worker) {
+  if (peer.gpu_endpoint == nullptr)
+    peer.gpu_endpoint = &worker.connect(
+        peer.connection,
+        [this, id = peer.id](const std::string& cause) { drop(id, cause); });
+  return *peer.gpu_endpoint;
+}
+
 Peer* Peers::find(core::PeerId id) {
   Peer* const peer = find_even_lost(id);
   return peer == nullptr || peer->is_lost ? nullptr : peer;
@@ -124,6 +132,8 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   base::log_info("peer " + peer->agent + " is gone: " + reason);
   if (auto* const endpoint = std::exchange(peer->endpoint, nullptr))
     worker_.close(*endpoint);
+  if (auto* const endpoint = std::exchange(peer->gpu_endpoint, nullptr))
+    handlers_.close_gpu_endpoint(*endpoint);
   handlers_.lost(
       id, {ErrorKind::kDisconnected,
            "peer " + peer->agent + " is gone, or its memory is (" + reason + ")", id});

@@ -30,10 +30,12 @@ struct Peer {
   std::optional<wire::ProcessId> process_id;  // if it has told
   base::Bytes connection;                     // its worker address; tells peers apart
   paths::ucx::Endpoint* endpoint = nullptr;   // null until it is needed
-  LocalChannel* channel = nullptr;            // to one of ours on this host
-  RemoteLeases leases;                        // of a peer of ours on this host
-  RemoteMemory memory;                        // the same
-  bool is_cma_tried = false;                  // the kernel was asked
+  // The same for memory of GPUs, of another worker; to NIXL agents only.
+  paths::ucx::Endpoint* gpu_endpoint = nullptr;
+  LocalChannel* channel = nullptr;  // to one of ours on this host
+  RemoteLeases leases;              // of a peer of ours on this host
+  RemoteMemory memory;              // the same
+  bool is_cma_tried = false;        // the kernel was asked
   // Why the kernel refuses host.cma; null if it does not.
   std::shared_ptr<const base::Refusal> cma_refusal;
   bool is_slowness_told = false;  // that it is on this host, but uses UCX
@@ -71,6 +73,8 @@ class Peers {
     // The peer has been granted access to ours.
     std::function<bool(core::PeerId)> is_held_by;
     std::function<void(core::PeerId, const core::Failure&)> lost;
+    // Its endpoint for memory of GPUs is to be closed.
+    std::function<void(paths::ucx::Endpoint&)> close_gpu_endpoint;
     // It cannot touch our memory any more. Once, behind `lost`.
     std::function<void(core::PeerId)> left;
   };
@@ -91,6 +95,9 @@ class Peers {
   // Its endpoint, connected in the background if it has none yet. Throws what
   // Worker::connect throws, and a peer that has no local channel is lost then.
   paths::ucx::Endpoint& endpoint(Peer& peer);
+
+  // The same on the worker for memory of GPUs, which outlives the peers.
+  paths::ucx::Endpoint& gpu_endpoint(Peer& peer, paths::ucx::Worker& worker);
 
   // Null if the peer is not known, or is lost.
   Peer* find(core::PeerId peer);

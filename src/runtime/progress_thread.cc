@@ -22,6 +22,7 @@ void run_to_the_end(std::shared_ptr<Resources> resources,
   const bool is_quiet = driver->run();
   if (is_quiet) {
     driver->destroy_dispatcher();
+    resources->gpu_ucx.close();
     resources->worker.reset();
     return;
   }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/registrations.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
 #include "base/log.h"
+#include "runtime/gpu_ucx.h"
 #include "runtime/gpus.h"
 
 namespace nixl_connect::runtime {
@@ -37,21 +39,26 @@ RegistrationHold::~RegistrationHold() {
 }
 
 Registrations::Registrations(const paths::ucx::Context& context, Gpus& gpus,
-                             std::string agent_base_name)
-    : context_(context), gpus_(gpus), agent_base_name_(std::move(agent_base_name)) {}
+                             GpuUcx& gpu_ucx, std::string agent_base_name)
+    : context_(context),
+      gpus_(gpus),
+      gpu_ucx_(gpu_ucx),
+      agent_{agent_base_name},
+      gpu_agent_{std::move(agent_base_name) + "-gpu"} {}
 
 RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors) {
   std::vector<HeldRegistration> held;
   held.reserve(descriptors.size());
   // The driver may take its time, and others wait for the lock.
-  const auto allocations = gpu_allocations_of(descriptors);
+  const std::vector<GpuMemory> gpu_memory = gpu_memory_of(descriptors);
+  const GpuMemory of_host;
   const std::lock_guard lock(mutex_);
   try {
     for (std::size_t i = 0; i < descriptors.size(); ++i)
-      held.push_back(descriptors[i].size() == 0
-                         ? HeldRegistration{}
-                         : acquire(descriptors[i],
-                                   allocations.empty() ? nullptr : allocations[i]));
+      held.push_back(
+          descriptors[i].size() == 0
+              ? HeldRegistration{}
+              : acquire(descriptors[i], gpu_memory.empty() ? of_host : gpu_memory[i]));
   } catch (...) {
     release_locked(held);
     throw;
@@ -60,28 +67,33 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
 }
 
 // None for memory of the host.
-std::vector<Registrations::GpuAllocation> Registrations::gpu_allocations_of(
+std::vector<Registrations::GpuMemory> Registrations::gpu_memory_of(
     std::span<const Descriptor> descriptors) const {
-  std::vector<GpuAllocation> allocations;
+  std::vector<GpuMemory> memory;
   if (descriptors.empty() || descriptors[0].device().kind() != DeviceKind::kCuda)
-    return allocations;
-  allocations.reserve(descriptors.size());
-  GpuAllocation last;
+    return memory;
+  memory.reserve(descriptors.size());
+  GpuMemory last;
   for (const Descriptor& each : descriptors) {
-    if (each.size() > 0) last = gpus_.allocation_of(each, last);
-    allocations.push_back(last);
+    const DeviceAllocation* const before = last.allocation.get();
+    if (each.size() > 0) last.allocation = gpus_.allocation_of(each, last.allocation);
+    if (last.allocation.get() != before)
+      last.by_ucx = gpu_ucx_.open(each.device().id())
+                        ? gpu_ucx_.registration_of(*last.allocation)
+                        : nullptr;
+    memory.push_back(last);
   }
-  return allocations;
+  return memory;
 }
 
 HeldRegistration Registrations::acquire(const Descriptor& descriptor,
-                                        GpuAllocation gpu_allocation) {
+                                        const GpuMemory& gpu_memory) {
   const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
   if (is_new) {
     try {
       sweep_now_and_then();
       Registered& made = registered_[id];
-      if (!gpu_allocation)
+      if (!gpu_memory.allocation)
         made.by_ucx = std::make_unique<const paths::ucx::Registration>(
             context_, descriptor.ptr(), descriptor.size());
     } catch (...) {
@@ -92,60 +104,72 @@ HeldRegistration Registrations::acquire(const Descriptor& descriptor,
   }
   Registered& found = registered_.at(id);
   // It may be other memory than an operation on its way to its end still has.
-  found.gpu_allocation = gpu_allocation;
-  return {id, found.by_ucx.get(), std::move(gpu_allocation)};
+  found.gpu_memory = gpu_memory;
+  return {id, gpu_memory.allocation ? gpu_memory.by_ucx.get() : found.by_ucx.get(),
+          gpu_memory.allocation, gpu_memory.by_ucx};
 }
 
 wire::AgentMetadata Registrations::describe(std::span<const Descriptor> descriptors,
                                             const RegistrationHold& hold) {
   wire::AgentMetadata agent;
-  bool has_gpus = false;
+  const bool has_gpu_keys = have_gpu_keys(hold);
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
     const Descriptor& each = descriptors[i];
-    if (hold[i] != nullptr)
+    if (each.size() == 0) continue;
+    if (hold.gpu_allocation(i) == nullptr) {
       agent.regions.push_back({wire::MemoryType::kDram, each.ptr(), each.size(), 0,
                                hold[i]->packed_rkey()});
-    if (hold.gpu_allocation(i) == nullptr) continue;
-    has_gpus = true;
-    agent.regions.push_back({wire::MemoryType::kVram,
-                             each.ptr(),
-                             each.size(),
+      continue;
+    }
+    agent.regions.push_back({wire::MemoryType::kVram, each.ptr(), each.size(),
                              static_cast<std::uint64_t>(each.device().id()),
-                             {}});
+                             has_gpu_keys ? hold[i]->packed_rkey() : base::Bytes()});
   }
   const std::lock_guard lock(mutex_);
-  if (!note_keys(descriptors, hold)) {
-    ++epoch_;
-    emitted_.new_name();
+  Agent& ours = has_gpu_keys ? gpu_agent_ : agent_;
+  if (!note_keys(ours, agent.regions)) {
+    ++ours.epoch;
+    ours.emitted.new_name();
     base::log_info(
         "memory was registered anew at an address that peers may know; they "
         "are told a fresh agent name");
     // More ranges than are remembered: then each operation gets a name of its own.
-    (void)note_keys(descriptors, hold);
+    (void)note_keys(ours, agent.regions);
   }
-  agent.agent = agent_name_locked();
-  // Genuine agents drop one of whose keys they cannot make use: not that of the host's
-  // memory.
-  if (has_gpus) agent.agent += "-gpu";
+  agent.agent = ours.name();
   return agent;
 }
 
-bool Registrations::note_keys(std::span<const Descriptor> descriptors,
-                              const RegistrationHold& hold) {
-  for (std::size_t i = 0; i < descriptors.size(); ++i)
-    if (hold[i] != nullptr &&
-        !emitted_.note(range_of(descriptors[i]), hash_of(hold[i]->packed_rkey())))
+// Those without a key are not for the peers that would mind.
+bool Registrations::note_keys(Agent& agent, std::span<const wire::Region> regions) {
+  return std::all_of(regions.begin(), regions.end(), [&](const wire::Region& region) {
+    const Device device =
+        region.memory == wire::MemoryType::kDram
+            ? Device()
+            : Device(DeviceKind::kCuda, static_cast<int>(region.device_id));
+    return region.rkey.empty() ||
+           agent.emitted.note({region.address, region.size, device},
+                              hash_of(region.rkey));
+  });
+}
+
+// UCX 1.22 makes a key of the first chunk only where there are several.
+bool Registrations::have_gpu_keys(const RegistrationHold& hold) {
+  bool has_some = false;
+  for (std::size_t i = 0; i < hold.size(); ++i) {
+    const DeviceAllocation* const allocation = hold.gpu_allocation(i);
+    if (allocation == nullptr) continue;
+    if (allocation->chunks.size() > 1 || hold[i] == nullptr ||
+        hold[i]->packed_rkey().empty())
       return false;
-  return true;
+    has_some = true;
+  }
+  return has_some;
 }
 
 std::string Registrations::agent_name() const {
   const std::lock_guard lock(mutex_);
-  return agent_name_locked();
-}
-
-std::string Registrations::agent_name_locked() const {
-  return agent_base_name_ + "-" + std::to_string(epoch_);
+  return agent_.name();
 }
 
 void Registrations::release(std::span<const HeldRegistration> held) noexcept {

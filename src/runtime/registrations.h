@@ -25,14 +25,17 @@ struct DeviceAllocation;
 namespace nixl_connect::runtime {
 
 class Gpus;
+class GpuUcx;
 class Registrations;
 
 // One descriptor's registration; none for an empty descriptor.
 struct HeldRegistration {
   core::RegistrationId id = 0;
-  const paths::ucx::Registration* registration = nullptr;  // of memory of the host
+  // Of a GPU's memory: of all its allocation, and null if it is not for UCX.
+  const paths::ucx::Registration* registration = nullptr;
   // Of that of a GPU.
   std::shared_ptr<const paths::cuda::DeviceAllocation> gpu_allocation{};
+  std::shared_ptr<const paths::ucx::Registration> gpu_registration{};
 };
 
 // One operation's use of its descriptors' registrations, in their order. Released by
@@ -62,11 +65,12 @@ class RegistrationHold {
 
 class Registrations {
  public:
-  Registrations(const paths::ucx::Context& context, Gpus& gpus,
+  Registrations(const paths::ucx::Context& context, Gpus& gpus, GpuUcx& gpu_ucx,
                 std::string agent_base_name);
 
-  // Registers what is not registered yet; all or nothing. Throws what
-  // paths::ucx::Registration and Gpus::allocation_of() throw.
+  // Registers what is not registered yet; all or nothing. Memory of GPUs for UCX only
+  // if that carries it at all. Throws what paths::ucx::Registration,
+  // Gpus::allocation_of() and GpuUcx::registration_of() throw.
   RegistrationHold acquire(std::span<const Descriptor> descriptors);
 
   // The regions as peers need them, and the agent name that they may safely be handed
@@ -75,43 +79,56 @@ class Registrations {
   wire::AgentMetadata describe(std::span<const Descriptor> descriptors,
                                const RegistrationHold& hold);
 
+  // Whether NIXL agents can reach all of that memory, which is of a GPU.
+  static bool have_gpu_keys(const RegistrationHold& hold);
+
   std::string agent_name() const;
 
   // For RegistrationHold.
   void release(std::span<const HeldRegistration> held) noexcept;
 
  private:
-  using GpuAllocation = std::shared_ptr<const paths::cuda::DeviceAllocation>;
+  struct GpuMemory {
+    std::shared_ptr<const paths::cuda::DeviceAllocation> allocation;
+    std::shared_ptr<const paths::ucx::Registration> by_ucx;
+  };
+  struct Registered {
+    std::unique_ptr<const paths::ucx::Registration> by_ucx;  // memory of the host
+    GpuMemory gpu_memory;
+  };
 
-  std::vector<GpuAllocation> gpu_allocations_of(
-      std::span<const Descriptor> descriptors) const;
+  // An agent of this Connector, as peers know it.
+  struct Agent {
+    std::string name() const { return base_name + "-" + std::to_string(epoch); }
+
+    std::string base_name;
+    core::EmittedKeys emitted{};
+    std::uint64_t epoch = 1;
+  };
+
+  std::vector<GpuMemory> gpu_memory_of(std::span<const Descriptor> descriptors) const;
 
   // All with mutex_ held.
-  HeldRegistration acquire(const Descriptor& descriptor, GpuAllocation gpu_allocation);
+  HeldRegistration acquire(const Descriptor& descriptor, const GpuMemory& gpu_memory);
   void release_locked(std::span<const HeldRegistration> held) noexcept;
   void sweep_now_and_then();
   void forget(std::span<const core::RegistrationId> ids);
-  bool note_keys(std::span<const Descriptor> descriptors, const RegistrationHold& hold);
-  std::string agent_name_locked() const;
+  static bool note_keys(Agent& agent, std::span<const wire::Region> regions);
 
   // Registrations kept between operations: enough for some lists of thousands.
   static constexpr std::size_t kMaxIdle = 16'384;
 
   const paths::ucx::Context& context_;
   Gpus& gpus_;
-  const std::string agent_base_name_;
+  GpuUcx& gpu_ucx_;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   core::RegistrationTable table_{kMaxIdle};
   std::size_t registered_since_sweep_ = 0;
-  core::EmittedKeys emitted_;
-  struct Registered {
-    std::unique_ptr<const paths::ucx::Registration> by_ucx;
-    GpuAllocation gpu_allocation;
-  };
   std::unordered_map<core::RegistrationId, Registered> registered_;
-  std::uint64_t epoch_ = 1;
+  Agent agent_;
+  Agent gpu_agent_;  // of memory of GPUs: it has another worker
 };
 
 }  // namespace nixl_connect::runtime

@@ -25,7 +25,11 @@ class RemoteAgent {
   RemoteAgent& operator=(const RemoteAgent&) = delete;
 
   const std::string& name() const noexcept { return metadata_.agent; }
-  const base::Bytes& connection() const noexcept { return *metadata_.connection; }
+  // By which the process of a peer of ours is known, whatever its memory is.
+  const base::Bytes& connection() const noexcept {
+    const auto& ours = metadata_.extension;
+    return ours && !ours->connection.empty() ? ours->connection : *metadata_.connection;
+  }
   // Of a peer of ours; none for a genuine NIXL agent.
   const std::optional<wire::Extension>& extension() const noexcept {
     return metadata_.extension;

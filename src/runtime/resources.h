@@ -17,6 +17,7 @@
 #include "paths/ucx/context.h"
 #include "paths/ucx/worker.h"
 #include "runtime/costs_file.h"
+#include "runtime/gpu_ucx.h"
 #include "runtime/gpus.h"
 #include "runtime/lease_words.h"
 #include "runtime/registrations.h"
@@ -33,12 +34,16 @@ inline wire::InstanceId random_instance() {
 struct Resources {
   Resources(const ConnectorOptions& chosen, std::string agent_base_name)
       : options(chosen),
-        context(paths::ucx::open_library(options.ucx_directory),
-                {options.net_devices, options.network,
-                 options.allow_ptrace || yama_scope != 1}),
+        context(paths::ucx::open_library(options.ucx_directory), ucx_options(false)),
         gpus(options.cuda_driver),
-        registrations(context, gpus, std::move(agent_base_name)),
+        gpu_ucx(context.library(), ucx_options(true), gpus, worker),
+        registrations(context, gpus, gpu_ucx, std::move(agent_base_name)),
         leases(context, instance) {}
+
+  paths::ucx::ContextOptions ucx_options(bool gpus_too) const {
+    return {options.net_devices, options.network,
+            options.allow_ptrace || yama_scope != 1, gpus_too};
+  }
 
   const ConnectorOptions options;
   const std::optional<int> yama_scope = base::yama_scope();
@@ -48,6 +53,7 @@ struct Resources {
   const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;
   Gpus gpus;
+  GpuUcx gpu_ucx;
   Registrations registrations;
   LeaseWords leases;
   // Used by whoever has the turn, and destroyed by the progress thread at its end: a

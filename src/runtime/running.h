@@ -49,6 +49,7 @@ struct Running {
   // Exposing side.
   std::shared_ptr<const paths::local::Exposure> exposure;
   bool is_lease_checked = false;
+  bool is_gpu_transfer = false;  // of `transfer`, if it is there
 };
 
 }  // namespace nixl_connect::runtime

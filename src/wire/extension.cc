@@ -27,17 +27,18 @@ enum FieldType : std::uint16_t {
   kOrderedGpuExports = 10,
   kProcess = 11,
   kWhyNotExported = 12,
+  kConnection = 13,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kExportBytes = 3 * 8 + 4;
 constexpr std::size_t kPlaceBytes = sizeof(base::Place::boot) + 8 + 8 + 4;
-static_assert(12 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
+static_assert(13 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
                   kMaxWordRkeyBytes + 2 * kMaxVersionBytes + 2 * 4 + 8 +
                   kMaxExports * kExportBytes + kPlaceBytes + kReadyEventBytes +
                   kMaxGpuExportsBytes + sizeof(ProcessId) + kMaxWhyNotBytes +
-                  kCrcBytes <=
+                  kMaxConnectionBytes + kCrcBytes <=
               kMaxExtensionBytes);
 
 std::uint32_t crc_of(base::BytesView bytes) {
@@ -60,6 +61,8 @@ const char* defect_of(const Extension& extension) {
   if (extension.exports.size() > kMaxExports) return "there are too many exports";
   if (!is_text(extension.why_not_exported, kMaxWhyNotBytes))
     return "why memory is not exported is told at too great length, or not in UTF-8";
+  if (extension.connection.size() > kMaxConnectionBytes)
+    return "the worker address is too long";
   return defect_of(extension.gpu_exports);
 }
 
@@ -129,6 +132,7 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
   if (extension.process) add(kProcess, *extension.process);
   if (!extension.why_not_exported.empty())
     add(kWhyNotExported, base::as_view(extension.why_not_exported));
+  if (!extension.connection.empty()) add(kConnection, extension.connection);
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -222,6 +226,9 @@ class Assembly {
         return fill(value, extension_.process.emplace());
       case kWhyNotExported:
         extension_.why_not_exported = base::as_text(value);
+        return true;
+      case kConnection:
+        extension_.connection = value;
         return true;
       default:
         return true;

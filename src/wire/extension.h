@@ -73,6 +73,7 @@ struct Extension {
   // None: the memory is ready. A peer that does not know of it gets no GPU exports.
   std::optional<ReadyEvent> ready{};
   std::optional<ProcessId> process{};
+  base::Bytes connection{};  // the worker address for peers of ours, if it is another
   std::string why_not_exported{};  // some memory of GPUs; for people
 
   // Whose the memory of GPUs is. A peer that does not tell its process counts as one.
@@ -85,6 +86,7 @@ constexpr std::string_view kExtensionTag = "nxcx1";
 constexpr std::size_t kMaxVersionBytes = 64;
 constexpr std::size_t kMaxWhyNotBytes = 512;
 constexpr std::size_t kMaxWordRkeyBytes = 2048;
+constexpr std::size_t kMaxConnectionBytes = 4096;
 constexpr std::size_t kMaxExports = 32;
 constexpr std::size_t kMaxExtensionBytes = 64 << 10;  // these limits keep it below
 
@@ -106,6 +108,7 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //                   memory is to be waited for
 //  11 process       16 bytes; left out where there is no memory of GPUs
 //  12 why some memory of GPUs is not exported   UTF-8; left out if empty
+//  13 connection    a worker address; left out if empty
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8, GPU exports
 // with a defect and what is longer than its limit above.
 base::Bytes encode(const Extension& extension);

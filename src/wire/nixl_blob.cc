@@ -15,6 +15,7 @@ namespace nixl_connect::wire {
 namespace {
 
 constexpr std::string_view kBackend = "UCX";
+constexpr std::string_view kKeylessBackend = "nixl-connect";
 constexpr std::string_view kNoTag;
 
 constexpr std::size_t kRegionHeadBytes = 3 * 8;  // of a descriptor, before its rkey
@@ -32,14 +33,14 @@ void check_agent(const std::string& agent) {
                     defect + "; choose another worker_id");
 }
 
-void add_section(RecordWriter& records, MemoryType memory,
+void add_section(RecordWriter& records, MemoryType memory, bool is_keyless,
                  std::vector<const Region*>& regions) {
   std::stable_sort(regions.begin(), regions.end(),
                    [](const Region* a, const Region* b) {
                      return std::tie(a->device_id, a->address, a->size) <
                             std::tie(b->device_id, b->address, b->size);
                    });
-  records.add("bknd", kBackend);
+  records.add("bknd", is_keyless ? kKeylessBackend : kBackend);
   records.add("nixlDList", "nixlSDList");
   base::Writer type;
   type.u32(static_cast<std::uint32_t>(memory));
@@ -95,16 +96,20 @@ Region read_region(RecordReader& reader, MemoryType memory) {
 }
 
 void read_section(RecordReader& reader, std::vector<Region>& regions) {
-  const bool is_ours = base::as_text(reader.read("bknd")) == kBackend;
+  const std::string_view backend = base::as_text(reader.read("bknd"));
+  const bool is_keyless = backend == kKeylessBackend;
+  const bool is_ours = backend == kBackend || is_keyless;
   reader.expect("nixlDList", "nixlSDList");
   const std::uint32_t type = *base::Reader(reader.read("t", 4)).u32();
   const bool is_known = type <= static_cast<std::uint32_t>(MemoryType::kFile);
   const std::uint64_t count = reader.read_count("n");
   for (std::uint64_t i = 0; i < count; ++i) {
-    if (is_ours && is_known)
-      regions.push_back(read_region(reader, static_cast<MemoryType>(type)));
-    else
+    if (!is_ours || !is_known) {
       reader.read(kNoTag);
+      continue;
+    }
+    regions.push_back(read_region(reader, static_cast<MemoryType>(type)));
+    if (is_keyless) regions.back().rkey.clear();
   }
 }
 
@@ -124,9 +129,9 @@ std::optional<Extension> read_extension(base::BytesView rest) {
 
 base::Bytes encode(const AgentMetadata& metadata) {
   check_agent(metadata.agent);
-  std::map<MemoryType, std::vector<const Region*>> sections;
+  std::map<std::pair<MemoryType, bool>, std::vector<const Region*>> sections;
   for (const Region& region : metadata.regions)
-    sections[region.memory].push_back(&region);
+    sections[{region.memory, region.rkey.empty()}].push_back(&region);
 
   RecordWriter records;
   records.add("Agent", metadata.agent);
@@ -137,7 +142,8 @@ base::Bytes encode(const AgentMetadata& metadata) {
   }
   records.add(kNoTag, "MemSection");
   records.add_u64("nixlSecElms", sections.size());
-  for (auto& [memory, regions] : sections) add_section(records, memory, regions);
+  for (auto& [kind, regions] : sections)
+    add_section(records, kind.first, kind.second, regions);
   if (metadata.extension) records.add(kExtensionTag, encode(*metadata.extension));
   return std::move(records).take();
 }

@@ -23,7 +23,9 @@ enum class MemoryType : std::int32_t {
   kFile = 4
 };
 
-// One reachable range of a peer's memory, with the key that the UCX backend needs.
+// One reachable range of a peer's memory, with the key that the UCX backend needs. One
+// without a key is for peers of ours, which reach it by other paths: genuine agents,
+// which would take the key for one, are told of another backend and skip it.
 struct Region {
   MemoryType memory = MemoryType::kDram;
   std::uint64_t address = 0;
@@ -37,8 +39,8 @@ struct Region {
 struct AgentMetadata {
   std::string agent;                      // never empty
   std::optional<base::Bytes> connection;  // UCX worker address; none in a partial blob
-  std::vector<Region> regions;            // of the UCX backend
-  std::optional<Extension> extension;     // present: the peer is one of ours
+  std::vector<Region> regions;
+  std::optional<Extension> extension;  // present: the peer is one of ours
 
   bool operator==(const AgentMetadata&) const = default;
 };
@@ -47,11 +49,11 @@ struct AgentMetadata {
 // genuine agents send them. Throws Error(kInvalidArgument) for an empty agent name.
 base::Bytes encode(const AgentMetadata& metadata);
 
-// Connections and sections of other backends are skipped. An extension that is damaged
-// or of another version counts as absent. Throws Error(kInvalidArgument) naming the tag
-// found and the tag expected, or the length that reaches outside the blob; throws
-// Error(kUnsupported) if there are connections but none of UCX. Memory used is at most
-// a small multiple of the blob.
+// Connections and sections of further backends are skipped. An extension that is
+// damaged or of another version counts as absent. Throws Error(kInvalidArgument) naming
+// the tag found and the tag expected, or the length that reaches outside the blob;
+// throws Error(kUnsupported) if there are connections but none of UCX. Memory used is
+// at most a small multiple of the blob.
 AgentMetadata decode(base::BytesView blob);
 
 }  // namespace nixl_connect::wire

@@ -31,16 +31,22 @@ Facts gpu_neighbour() {
   return facts;
 }
 
-// With what stands against the other paths, whoever the peer is.
+Facts nixl_agent() {
+  Facts facts;
+  facts.local_memory = facts.remote_memory = Memory::kGpu;
+  facts.gpus.are_known_to_ucx = true;
+  return facts;
+}
+
+// With what stands against the other paths where the peer is one of ours.
 std::array<Obstacle, kPaths> gpu_obstacles(Obstacle cuda_peer) {
-  return {kGpuMemory, kGpuMemory, kGpuMemory, cuda_peer, kGpuMemory, kUnknownToUcx};
+  return {kGpuMemory, kGpuMemory, kGpuMemory, cuda_peer, kGpuMemory, kOnlyToAgents};
 }
 
 const std::vector<Case> kGpuCases{
     {"another process of this host", [](Facts&) {}, gpu_obstacles(kNone)},
-    {"a UCX that knows GPUs",
-     [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
-     {kGpuMemory, kGpuMemory, kGpuMemory, kNone, kGpuMemory, kNone}},
+    {"a UCX that knows GPUs", [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
+     gpu_obstacles(kNone)},
     {"this process, where nothing has to be opened",
      [](Facts& facts) {
        facts.where = Where::kThisProcess;
@@ -62,9 +68,30 @@ const std::vector<Case> kGpuCases{
     {"memory of both kinds",
      [](Facts& facts) { facts.local_memory = facts.remote_memory = Memory::kMixed; },
      {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
-      kUnknownToUcx}},
-    {"a NIXL agent", [](Facts& facts) { facts.is_ours = false; },
-     gpu_obstacles(kGenuine)},
+      kOnlyToAgents}},
+    {"a NIXL agent",
+     [](Facts& facts) { facts = nixl_agent(); },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kGenuine, kGpuMemory, kNone}},
+    {"a NIXL agent, from the host to a GPU",
+     [](Facts& facts) {
+       facts = nixl_agent();
+       facts.local_memory = Memory::kHost;
+     },
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kGenuine,
+      kNone}},
+    {"a NIXL agent, from a GPU to memory of both kinds",
+     [](Facts& facts) {
+       facts = nixl_agent();
+       facts.remote_memory = Memory::kMixed;
+     },
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
+      kNone}},
+    {"a NIXL agent, and a UCX that knows no GPUs",
+     [](Facts& facts) {
+       facts = nixl_agent();
+       facts.gpus.are_known_to_ucx = false;
+     },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kGenuine, kGpuMemory, kUnknownToUcx}},
     {"another host", [](Facts& facts) { facts.where = Where::kElsewhere; },
      gpu_obstacles(kAnotherHost)},
     {"all of one host forbidden", [](Facts& facts) { facts.is_host_forbidden = true; },
@@ -144,10 +171,40 @@ TEST(Planner, TakesThePathOfGpusForTheirMemoryOnly) {
     facts.gpus.are_known_to_ucx = true;
     EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kCudaPeer);
     facts.gpus.are_in_reach = false;
+    EXPECT_EQ(choose(work, facts, {}, {}).path, std::nullopt);
+  }
+}
+
+TEST(Planner, TakesUcxForMemoryOfGpusOfNixlAgentsOnly) {
+  for (const Work& work : {kSmall, kLarge, kScattered}) {
+    Facts facts = nixl_agent();
+    EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
+    facts.local_memory = Memory::kHost;
     EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
     facts.gpus.are_known_to_ucx = false;
     EXPECT_EQ(choose(work, facts, {}, {}).path, std::nullopt);
   }
+}
+
+TEST(Planner, PredictsUcxBetweenGpusAndThroughTheCpuApart) {
+  const auto predicted = [](Memory local, Memory remote) {
+    Facts facts = nixl_agent();
+    facts.local_memory = local;
+    facts.remote_memory = remote;
+    return choose(kLarge, facts, {}, {}).verdicts[index_of(Path::kUcx)].prediction;
+  };
+  EXPECT_NEAR(predicted(Memory::kGpu, Memory::kGpu).gbps, 377, 1);
+  for (const auto& [local, remote] :
+       {std::pair{Memory::kHost, Memory::kGpu}, std::pair{Memory::kGpu, Memory::kHost},
+        std::pair{Memory::kGpu, Memory::kMixed}})
+    EXPECT_NEAR(predicted(local, remote).gbps, 0.5, 0.01);
+  PathRules rules;
+  rules.min_gbps = 1;
+  Facts facts = nixl_agent();
+  EXPECT_EQ(choose(kLarge, facts, rules, {}).path, Path::kUcx);
+  facts.local_memory = Memory::kHost;
+  EXPECT_EQ(choose(kLarge, facts, rules, {}).verdicts[index_of(Path::kUcx)].obstacle,
+            kTooSlow);
 }
 
 TEST(Planner, PredictsForGpusWhateverTheThreads) {
@@ -235,6 +292,22 @@ TEST(TextOfAPlan, TellsWhyAGpuIsNotReached) {
     EXPECT_NE(text.find(words), std::string::npos) << text;
 }
 
+TEST(TextOfAPlan, TellsWhyUcxKnowsNoGpus) {
+  Facts facts = nixl_agent();
+  facts.gpus.are_known_to_ucx = false;
+  const auto told = [&] {
+    return why_none(to_plan(choose(kLarge, facts, {}, {}), {}));
+  };
+  EXPECT_NE(told().find("ucx: the UCX of this process does not carry memory of GPUs ("),
+            std::string::npos)
+      << told();
+  facts.gpus.why_unknown_to_ucx = std::make_shared<const std::string>("it is old");
+  EXPECT_NE(told().find("does not carry memory of GPUs: it is old ("),
+            std::string::npos)
+      << told();
+  EXPECT_EQ(told().find("cuda.peer: it is old"), std::string::npos) << told();
+}
+
 TEST(TextOfAPlan, HasWordsForEachObstacleOfGpus) {
   for (const Case& each : kGpuCases) {
     Facts facts = gpu_neighbour();
@@ -253,22 +326,13 @@ TEST(TextOfAPlan, HasWordsForEachObstacleOfGpus) {
   }
 }
 
-TEST(OnlyUcx, IsLeftForMemoryOfGpusWhereThePathOfGpusCannotBeUsed) {
+TEST(OnlyUcx, IsNeverLeftForMemoryOfGpus) {
   Facts facts = gpu_neighbour();
   facts.gpus.are_known_to_ucx = true;
   EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
   facts.gpus.exported = Exported::kNone;
-  const Choice choice = choose(kLarge, facts, {}, {});
-  EXPECT_TRUE(is_only_ucx_left(choice, {}));
-  const std::string why = why_only_ucx(to_plan(choice, {}));
-  EXPECT_EQ(why.find("cuda.peer: the peer's memory cannot be opened"), 0U) << why;
-  facts = gpu_neighbour();
-  facts.gpus.are_known_to_ucx = true;
-  PathRules rules;
-  rules.forbidden.add(Path::kCudaPeer);
-  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, rules, {}), rules));
-  facts.remote_memory = Memory::kHost;  // which the options do not say
-  EXPECT_TRUE(is_only_ucx_left(choose(kLarge, facts, rules, {}), rules));
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
+  EXPECT_FALSE(is_only_ucx_left(choose(kLarge, nixl_agent(), {}, {}), {}));
 }
 
 }  // namespace

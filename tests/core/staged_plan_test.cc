@@ -44,16 +44,15 @@ Facts with_gpu_of_peer() {
 // With what stands against the other paths.
 std::array<Obstacle, kPaths> staged_obstacles(Obstacle cuda_staged) {
   return {kSomeGpuMemory,  kSomeGpuMemory, kSomeGpuMemory,
-          kSomeHostMemory, cuda_staged,    kUnknownToUcx};
+          kSomeHostMemory, cuda_staged,    kOnlyToAgents};
 }
 
 // Without a word of genuine peers and other hosts, where no path is even for the memory
 // that it is for.
 const std::vector<Case> kStagedCases{
     {"another process of this host", [](Facts&) {}, staged_obstacles(kNone)},
-    {"a UCX that knows GPUs",
-     [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
-     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kNone, kNone}},
+    {"a UCX that knows GPUs", [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
+     staged_obstacles(kNone)},
     {"this process, where nothing has to be opened",
      [](Facts& facts) {
        facts.where = Where::kThisProcess;
@@ -67,7 +66,8 @@ const std::vector<Case> kStagedCases{
      [](Facts& facts) { facts.where = Where::kThisProcess; },
      staged_obstacles(kNotExposed)},
     {"a NIXL agent", [](Facts& facts) { facts.is_ours = false; },
-     staged_obstacles(kGenuine)},
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kGenuine,
+      kUnknownToUcx}},
     {"another host", [](Facts& facts) { facts.where = Where::kElsewhere; },
      staged_obstacles(kAnotherHost)},
     {"all of one host forbidden", [](Facts& facts) { facts.is_host_forbidden = true; },
@@ -123,7 +123,7 @@ const std::vector<Case> kPeersHostCases{
     {"memory of both kinds",
      [](Facts& facts) { facts.remote_memory = Memory::kMixed; },
      {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
-      kUnknownToUcx}},
+      kOnlyToAgents}},
 };
 
 const std::vector<Case> kPeersGpuCases{
@@ -181,8 +181,6 @@ TEST(StagedPlan, IsTakenForWhatItIsFor) {
       facts.gpus.are_known_to_ucx = true;
       EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kCudaStaged);
       facts.gpus.is_staging_refused = true;
-      EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
-      facts.gpus.are_known_to_ucx = false;
       EXPECT_EQ(choose(work, facts, {}, {}).path, std::nullopt);
     }
   }
@@ -233,8 +231,7 @@ TEST(StagedPlan, IsNoAnswerToOptionsThatForbidIt) {
   PathRules rules;
   rules.forbidden.add(Path::kCudaStaged);
   EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, rules, {}), rules));
-  facts.exported = Exported::kNone;
-  EXPECT_TRUE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
+  EXPECT_EQ(choose(kLarge, facts, rules, {}).path, std::nullopt);
 }
 
 }  // namespace

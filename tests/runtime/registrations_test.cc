@@ -7,6 +7,7 @@
 
 #include "nixl_connect/options.h"
 #include "paths/ucx/library.h"
+#include "runtime/gpu_ucx.h"
 #include "runtime/gpus.h"
 
 namespace nixl_connect::runtime {
@@ -21,7 +22,9 @@ class RegistrationCache : public ::testing::Test {
   paths::ucx::Context context_{
       paths::ucx::open_library(ConnectorOptions::from_environment().ucx_directory), {}};
   Gpus gpus_{""};
-  Registrations registrations_{context_, gpus_, "agent"};
+  std::unique_ptr<paths::ucx::Worker> worker_;
+  GpuUcx gpu_ucx_{context_.library(), {.gpus = true}, gpus_, worker_};
+  Registrations registrations_{context_, gpus_, gpu_ucx_, "agent"};
   std::shared_ptr<std::vector<char>> memory_ =
       std::make_shared<std::vector<char>>(4096);
   Descriptor owned_{memory_->data(), memory_->size(), {}, memory_};

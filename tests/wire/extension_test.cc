@@ -37,6 +37,7 @@ TEST(Extension, SurvivesTheRoundTrip) {
       ready.gpu.fill(static_cast<std::byte>(i));
       ready.handle.fill(static_cast<std::byte>(i / 2));
     }
+    if (i % 11 == 0) extension.connection.clear();
     const base::Bytes data = encode(extension);
     EXPECT_LE(data.size(), kMaxExtensionBytes);
     EXPECT_EQ(decode_extension(data), extension);
@@ -163,6 +164,17 @@ TEST(Extension, NamesAWholeProcessOrNone) {
   }
 }
 
+TEST(Extension, HasTheConnectionForPeersOfOurs) {
+  Extension extension;
+  extension.lease.token = 1;
+  const std::string without = base::to_hex(fields_of(extension));
+  extension.connection = {std::byte{0xab}, std::byte{0xcd}};
+  EXPECT_EQ(base::to_hex(fields_of(extension)), without + "0d0002000000abcd");
+  extension.connection.assign(kMaxConnectionBytes + 1, std::byte{1});
+  expect_error(ErrorKind::kInvalidArgument, "worker address is too long",
+               [&] { encode(extension); });
+}
+
 TEST(Extension, NamesExportsUpToALimit) {
   Extension extension = Samples(7).extension();
   extension.exports.clear();
@@ -235,6 +247,7 @@ TEST(Extension, WithAllThatItMayHoldIsNotTooLarge) {
   extension.ucx_version.assign(kMaxVersionBytes, '1');
   extension.why_not_exported.assign(kMaxWhyNotBytes, '1');
   extension.exports.assign(kMaxExports, {1, 2, 3, 4});
+  extension.connection.assign(kMaxConnectionBytes, std::byte{8});
   extension.gpu_exports.assign(kMaxGpuExports - 1, exported_by_handle());
   extension.gpu_exports.push_back(
       exported_by_files(kMaxGpuChunks - (kMaxGpuExports - 1)));

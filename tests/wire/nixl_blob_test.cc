@@ -92,13 +92,36 @@ TEST(NixlBlob, SurvivesTheRoundTripWithAnythingInIt) {
   for (int i = 0; i < 500; ++i) {
     AgentMetadata agent = samples.agent();
     const AgentMetadata decoded = decode(encode(agent));
-    std::sort(agent.regions.begin(), agent.regions.end(),
-              [](const auto& a, const auto& b) {
-                return std::tie(a.memory, a.device_id, a.address, a.size) <
-                       std::tie(b.memory, b.device_id, b.address, b.size);
-              });
+    std::sort(
+        agent.regions.begin(), agent.regions.end(), [](const auto& a, const auto& b) {
+          return std::tuple(a.memory, a.rkey.empty(), a.device_id, a.address, a.size) <
+                 std::tuple(b.memory, b.rkey.empty(), b.device_id, b.address, b.size);
+        });
     EXPECT_EQ(decoded, agent);
   }
+}
+
+// As far as a genuine agent knows, which would otherwise read a key that is not there.
+TEST(NixlBlob, HasRegionsWithoutAKeyUnderABackendOfItsOwn) {
+  AgentMetadata agent;
+  agent.agent = "far";
+  const Region with_key{MemoryType::kVram, 0x1000, 16, 1, bytes_of("key")};
+  const Region without_key{MemoryType::kVram, 0x2000, 16, 0, {}};
+  agent.regions = {with_key, without_key};
+  const base::Bytes blob = encode(agent);
+  EXPECT_EQ(decode(blob), agent);
+
+  RecordWriter records = agent_head(2);
+  for (const Region& region : agent.regions) {
+    add_section_head(records, region.rkey.empty() ? "nixl-connect" : "UCX", 1, 1);
+    base::Writer descriptor;
+    descriptor.u64(region.address);
+    descriptor.u64(region.size);
+    descriptor.u64(region.device_id);
+    descriptor.raw(region.rkey);
+    records.add("", descriptor.bytes());
+  }
+  EXPECT_EQ(base::to_hex(std::move(records).take()), base::to_hex(blob));
 }
 
 TEST(NixlBlob, RefusesAgentNamesThatPeersCannotTake) {

@@ -83,6 +83,7 @@ Extension Samples::extension() {
   place.network_namespace = number();
   place.user = static_cast<std::uint32_t>(number(UINT32_MAX));
   for (std::byte& byte : extension.instance) byte = static_cast<std::byte>(number(255));
+  extension.connection = bytes(60);
   extension.library_version = text(10);
   extension.ucx_version = text(10);
   extension.lease = lease();

@@ -16,6 +16,8 @@ namespace {
 // The functions are taken as they were in this version of CUDA.
 constexpr int kNeededVersion = 12000;
 
+constexpr const char* kSystemFile = "libcuda.so.1";
+
 using GetFunction = CuResult (*)(const char* symbol, void** function, int version,
                                  std::uint64_t flags, int* status);
 
@@ -127,6 +129,16 @@ void Driver::fail(CuResult result, std::string_view attempt) const {
   throw DriverError(kind_of(result), message, result);
 }
 
+bool Driver::is_of_system() const noexcept {
+  if (file == kSystemFile) return true;
+  void* const system = ::dlopen(kSystemFile, RTLD_LAZY | RTLD_NOLOAD);
+  if (system == nullptr) return false;
+  void* const own = ::dlopen(file.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  if (own != nullptr) ::dlclose(own);
+  ::dlclose(system);
+  return own == system;
+}
+
 bool Driver::is_of_this_process() const noexcept {
   return fork_generation == base::fork_generation();
 }
@@ -150,7 +162,7 @@ OpenedDriver open_driver(const std::string& file) {
   // Guarded by mutex; what is in it is constant. Never destroyed: threads that outlive
   // main() may use it.
   static auto& openings = *new std::map<std::string, Opening>;
-  const std::string name = file.empty() ? "libcuda.so.1" : file;
+  const std::string name = file.empty() ? kSystemFile : file;
   const std::lock_guard lock(mutex);
   auto found = openings.find(name);
   if (found == openings.end()) found = openings.emplace(name, open(name)).first;

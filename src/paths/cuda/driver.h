@@ -52,6 +52,9 @@ struct Driver {
   // "CUDA_ERROR_OUT_OF_MEMORY (2), out of memory"
   std::string describe(CuResult result) const;
 
+  // Whether it is the one that other libraries of this process find.
+  bool is_of_system() const noexcept;
+
   // False in a child made by fork(), where nothing of CUDA may be called.
   bool is_of_this_process() const noexcept;
 };

@@ -50,8 +50,6 @@ constexpr std::array kWithGpus{
     // Otherwise reads go through the CPU unless the driver proves where every link
     // ends.
     Setting{"CUDA_IPC_ENABLE_GET_ZCOPY", "on"},
-    // Trying for memory of other nodes costs a failed import each.
-    Setting{"CUDA_IPC_ENABLE_MNNVL", "n"},
 };
 
 // "tcp,cma,self,rc,cuda". One without tcp or rc could not connect.
