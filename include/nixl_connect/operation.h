@@ -125,8 +125,9 @@ class PassiveOperation : public Operation {
   using Operation::Operation;
 
   // What the peer needs. The same at each call; `hex_encode` chooses the older of the
-  // two text forms. Waits for the stream of the operation's options where peers could
-  // not: if UCX leads to the memory of the GPU, or its events have no handles.
+  // two text forms. Waits for the stream of the operation's options if
+  // ConnectorOptions::wait_for_streams says so, or the GPU's events have no handles;
+  // not from a completion callback then, for whose end the stream may be waiting.
   RdmaMetadata metadata(bool hex_encode = false) const;
 };
 

@@ -96,6 +96,12 @@ struct ConnectorOptions {
   // scopes. Environment: NIXL_CONNECT_PTRACE=off.
   bool allow_ptrace = true;
 
+  // Whether metadata of memory of a GPU waits for the stream of its operation
+  // (OperationOptions), so that NIXL agents can be given it, which know no streams.
+  // False: nobody waits, and until the stream has come by they find no such memory in
+  // it. Environment: NIXL_CONNECT_WAIT_FOR_STREAMS=on.
+  bool wait_for_streams = false;
+
   // The next four say which paths (plan.h names them) may be taken; "host" stands for
   // all of one host, which are all but ucx. Of those left, an operation takes the one
   // that is predicted to be the fastest. If it can take none, it ends ERRORED,

@@ -43,7 +43,9 @@ class Connector(AsyncClosing):
     threads copy at once on one host, by default one for each core but one, at most 8;
     `advise_huge_pages` False asks for no huge pages where the target of a large read
     was never touched; `allow_ptrace` False keeps other processes of this user out of
-    the memory of this one where the kernel asks (kernel.yama.ptrace_scope 1). `paths`,
+    the memory of this one where the kernel asks (kernel.yama.ptrace_scope 1);
+    `wait_for_streams` True: metadata of a GPU's memory waits for its stream, for peers
+    with genuine NIXL. `paths`,
     `require`, `forbid`, `min_gbps`: which paths every operation may take, and `sm`,
     `max_blocks`: what of a GPU, see begin_read(); `costs_file`: what paths cost on this
     machine, as ``nixl-connect doctor --calibrate`` writes it, or ``""`` for usual
@@ -76,6 +78,7 @@ class Connector(AsyncClosing):
         copy_threads: int | None = None,
         advise_huge_pages: bool | None = None,
         allow_ptrace: bool | None = None,
+        wait_for_streams: bool | None = None,
         paths: Sequence[str] | None = None,
         require: str | None = None,
         forbid: Sequence[str] | None = None,
@@ -105,6 +108,7 @@ class Connector(AsyncClosing):
             copy_threads=copy_threads,
             advise_huge_pages=advise_huge_pages,
             allow_ptrace=allow_ptrace,
+            wait_for_streams=wait_for_streams,
             rules=PathRules(paths, require, forbid, min_gbps, sm, max_blocks),
             costs_file=costs_file,
         )

@@ -130,6 +130,7 @@ class Connector:
         copy_threads: int | None,
         advise_huge_pages: bool | None,
         allow_ptrace: bool | None,
+        wait_for_streams: bool | None,
         rules: tuple[
             Sequence[str] | None,
             str | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from importlib.util import find_spec
 
 from . import _native
@@ -33,6 +34,7 @@ def open_connector(name: str, options: Options) -> _native.Connector:
             copy_threads=copy_threads(options.copy_threads),
             advise_huge_pages=options.advise_huge_pages,
             allow_ptrace=options.allow_ptrace,
+            wait_for_streams=_wait_for_streams(options.wait_for_streams),
             rules=options.rules.native(),
             costs_file=_file_name(options.costs_file),
             log_level=library_level(),
@@ -44,6 +46,14 @@ def open_connector(name: str, options: Options) -> _native.Connector:
                 "pip install 'nixl-connect[cu13]'"
             ) from error
         raise
+
+
+def _wait_for_streams(wanted: bool | None) -> bool | None:
+    """Programs for dynamo.nixl_connect know no streams either, and have peers with the
+    genuine one."""
+    if wanted is not None or os.environ.get("NIXL_CONNECT_WAIT_FOR_STREAMS"):
+        return wanted
+    return True if "dynamo.nixl_connect" in sys.modules else None
 
 
 def _scaled(seconds: float | None, units: float) -> int | None:

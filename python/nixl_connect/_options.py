@@ -25,6 +25,7 @@ class Options:
     copy_threads: int | None
     advise_huge_pages: bool | None
     allow_ptrace: bool | None
+    wait_for_streams: bool | None
     rules: PathRules
     costs_file: str | os.PathLike[str] | None
 
@@ -44,6 +45,7 @@ class Options:
             check_count(self.copy_threads, "copy_threads", 1024)
         _check_type("advise_huge_pages", self.advise_huge_pages, bool, "True or False")
         _check_type("allow_ptrace", self.allow_ptrace, bool, "True or False")
+        _check_type("wait_for_streams", self.wait_for_streams, bool, "True or False")
         _check_type(
             "costs_file", self.costs_file, (str, os.PathLike), "the name of a file"
         )

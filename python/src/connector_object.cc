@@ -91,8 +91,9 @@ void open(ConnectorObject* self, std::optional<std::string> worker_id,
           std::optional<std::int64_t> spin_us,
           std::optional<std::int64_t> drain_timeout_ms,
           std::optional<unsigned> copy_threads, std::optional<bool> advise_huge_pages,
-          std::optional<bool> allow_ptrace, std::optional<PathRules> rules,
-          std::optional<std::string> costs_file, std::optional<int> log_level) {
+          std::optional<bool> allow_ptrace, std::optional<bool> wait_for_streams,
+          std::optional<PathRules> rules, std::optional<std::string> costs_file,
+          std::optional<int> log_level) {
   ConnectorOptions options = ConnectorOptions::from_environment();
   options.worker_id = std::move(worker_id);
   options.timeout = duration_of(timeout_ns);
@@ -106,6 +107,7 @@ void open(ConnectorObject* self, std::optional<std::string> worker_id,
   if (copy_threads) options.copy_threads = *copy_threads;
   if (advise_huge_pages) options.advise_huge_pages = *advise_huge_pages;
   if (allow_ptrace) options.allow_ptrace = *allow_ptrace;
+  if (wait_for_streams) options.wait_for_streams = *wait_for_streams;
   apply(std::move(rules), options);
   if (costs_file) options.costs_file = *std::move(costs_file);
   if (log_level) options.log_level = static_cast<LogLevel>(*log_level);
@@ -193,8 +195,9 @@ void bind_connector(nb::module_& module) {
            "timeout_ns"_a.none(), "ucx_directory"_a.none(), "cuda_driver"_a.none(),
            "net_devices"_a.none(), "network"_a.none(), "spin_us"_a.none(),
            "drain_timeout_ms"_a.none(), "copy_threads"_a.none(),
-           "advise_huge_pages"_a.none(), "allow_ptrace"_a.none(), "rules"_a.none(),
-           "costs_file"_a.none(), "log_level"_a.none())
+           "advise_huge_pages"_a.none(), "allow_ptrace"_a.none(),
+           "wait_for_streams"_a.none(), "rules"_a.none(), "costs_file"_a.none(),
+           "log_level"_a.none())
       .def("create", &create, "kind"_a, "memory"_a, "timeout_ns"_a.none(),
            "readers"_a = 1, "stays_open"_a = false, "stream"_a = nb::none())
       .def("begin", &begin, "kind"_a, "remote"_a, "memory"_a, "timeout_ns"_a.none(),

@@ -119,6 +119,7 @@ ConnectorOptions ConnectorOptions::from_environment() {
   read_copy_threads(options);
   read_switch("NIXL_CONNECT_HUGE_PAGES", options.advise_huge_pages);
   read_switch("NIXL_CONNECT_PTRACE", options.allow_ptrace);
+  read_switch("NIXL_CONNECT_WAIT_FOR_STREAMS", options.wait_for_streams);
   options.paths = read_list("NIXL_CONNECT_PATHS");
   options.require = variable("NIXL_CONNECT_REQUIRE");
   options.forbid = read_list("NIXL_CONNECT_FORBID");

@@ -150,7 +150,8 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
       descriptors, driver_);
   state->set_exposed(std::move(agent),
-                     readiness_of(resources_->gpus, descriptors, options));
+                     readiness_of(resources_->gpus, descriptors, options,
+                                  resources_->options.wait_for_streams));
   state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
   paths::local::expose(lease.token, state->memory().descriptors(),
                        [driver = std::weak_ptr(driver_)] {

@@ -20,10 +20,12 @@ namespace nixl_connect::runtime {
 struct Readiness {
   std::shared_ptr<const paths::cuda::StreamPoint> point;  // null: at once
   wire::GpuUuid gpu{};                                    // of the stream
+  bool waits_for_agents = false;  // ConnectorOptions::wait_for_streams
 
-  // Puts into the metadata what peers wait for, unless that has come by now. If some of
-  // them could not, because the GPU's events have no handles or UCX leads to the memory
-  // as well, this waits itself. Throws as StreamPoint::has_come().
+  // Puts into the metadata what peers wait for, unless that has come by now. Waits
+  // itself if they could not, as the GPU's events have no handles, and for NIXL agents
+  // if it is to. Otherwise these lose the keys that lead to the memory. Throws as
+  // StreamPoint::has_come().
   void tell(wire::AgentMetadata& agent) const;
 };
 

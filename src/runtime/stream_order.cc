@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "base/log.h"
 #include "nixl_connect/error.h"
 #include "runtime/gpus.h"
 #include "wire/nixl_blob.h"
@@ -37,9 +39,17 @@ StreamPointPtr record(Gpus& gpus, const DeviceFacts* gpu,
   return record_point(*gpus.driver(), gpu->device, handle_of(*options.stream), reach);
 }
 
-// Who has it need not look at the event.
+// Who has the key need not look at the event.
 bool has_key(const wire::Region& region) {
   return region.memory == wire::MemoryType::kVram && !region.rkey.empty();
+}
+
+void take_keys(std::vector<wire::Region>& regions) {
+  for (wire::Region& region : regions)
+    if (has_key(region)) region.rkey.clear();
+  base::log_info(
+      "metadata of memory of a GPU, whose stream has not come by yet, is for "
+      "Connectors only: for NIXL agents synchronise before, or set wait_for_streams");
 }
 
 }  // namespace
@@ -58,13 +68,13 @@ StreamPointPtr point_of(Gpus& gpus, std::span<const Descriptor> descriptors,
 }
 
 Readiness readiness_of(Gpus& gpus, std::span<const Descriptor> descriptors,
-                       const OperationOptions& options) {
+                       const OperationOptions& options, bool waits_for_agents) {
   const DeviceFacts* const gpu = gpu_of(gpus, descriptors);
   if (gpu == nullptr) return {};
   return {record(gpus, gpu, options,
                  gpu->has_event_handles ? EventReach::kAllProcesses
                                         : EventReach::kThisProcess),
-          gpu->uuid.bytes};
+          gpu->uuid.bytes, waits_for_agents};
 }
 
 std::unique_ptr<StreamWaits> stream_waits_for(Gpus& gpus,
@@ -76,9 +86,10 @@ std::unique_ptr<StreamWaits> stream_waits_for(Gpus& gpus,
 
 void Readiness::tell(wire::AgentMetadata& agent) const {
   if (!point || point->has_come()) return;
-  if (!point->handle() ||
-      std::any_of(agent.regions.begin(), agent.regions.end(), has_key))
-    return point->await();
+  const bool is_for_agents =
+      std::any_of(agent.regions.begin(), agent.regions.end(), has_key);
+  if (!point->handle() || (is_for_agents && waits_for_agents)) return point->await();
+  if (is_for_agents) take_keys(agent.regions);
   agent.extension->ready = wire::ReadyEvent{gpu, point->handle()->bytes};
 }
 

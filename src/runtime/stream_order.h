@@ -32,7 +32,7 @@ paths::cuda::StreamPointPtr point_of(Gpus& gpus,
 
 // The same, of memory that is exposed.
 Readiness readiness_of(Gpus& gpus, std::span<const Descriptor> descriptors,
-                       const OperationOptions& options);
+                       const OperationOptions& options, bool waits_for_agents);
 
 // Streams that wait for the end of one operation. Thread-safe; calls of the driver are
 // made outside of the lock, as they may block.

@@ -36,6 +36,7 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   const Variable threads("NIXL_CONNECT_COPY_THREADS", "3");
   const Variable huge_pages("NIXL_CONNECT_HUGE_PAGES", "off");
   const Variable ptrace("NIXL_CONNECT_PTRACE", "off");
+  const Variable streams("NIXL_CONNECT_WAIT_FOR_STREAMS", "on");
   const Variable paths("NIXL_CONNECT_PATHS", "ucx,host.cma");
   const Variable require("NIXL_CONNECT_REQUIRE", "ucx");
   const Variable forbid("NIXL_CONNECT_FORBID", "host.cma,else");
@@ -51,6 +52,7 @@ TEST(Options, TakeEveryVariableFromTheEnvironment) {
   EXPECT_EQ(options.copy_threads, 3U);
   EXPECT_FALSE(options.advise_huge_pages);
   EXPECT_FALSE(options.allow_ptrace);
+  EXPECT_TRUE(options.wait_for_streams);
   EXPECT_EQ(options.paths, (std::vector<std::string>{"ucx", "host.cma"}));
   EXPECT_EQ(options.require, "ucx");
   EXPECT_EQ(options.forbid, (std::vector<std::string>{"host.cma", "else"}));

@@ -118,6 +118,7 @@ def test_indices_are_whole_numbers(indices: Any, error: type[Exception]) -> None
         ("copy_threads", 2**40, ValueError),
         ("advise_huge_pages", "off", TypeError),
         ("allow_ptrace", 1, TypeError),
+        ("wait_for_streams", 1, TypeError),
         ("forbid", "host.cma", TypeError),
         ("forbid", [5], TypeError),
     ],

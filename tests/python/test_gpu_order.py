@@ -11,6 +11,7 @@ from typing import Any
 import nixl_connect as nc
 import pytest
 from nixl_connect import Connector, Descriptor, Device
+from nixl_connect._opening import _wait_for_streams
 from nixl_connect._streams import stream_of, stream_to_wait
 from sides import SECONDS, memory, sent
 from stand_in import GpuMemory, StandIn
@@ -281,6 +282,19 @@ def test_no_stream_waits_for_a_readable_that_stays_open(
     readable = here.create_readable(Descriptor(stand_in.memory(SIZE)))
     with readable, pytest.raises(nc.InvalidArgument, match="stays open"):
         readable.wait_on(0)
+
+
+def test_programs_for_dynamo_have_metadata_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NIXL_CONNECT_WAIT_FOR_STREAMS", raising=False)
+    monkeypatch.delitem(sys.modules, "dynamo.nixl_connect", raising=False)
+    assert _wait_for_streams(None) is None
+    monkeypatch.setitem(sys.modules, "dynamo.nixl_connect", nc)
+    assert _wait_for_streams(None) is True
+    assert _wait_for_streams(False) is False
+    monkeypatch.setenv("NIXL_CONNECT_WAIT_FOR_STREAMS", "off")
+    assert _wait_for_streams(None) is None, "which the library reads"
 
 
 class FakeCupyDevice:

@@ -10,7 +10,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "nixl_connect/connector.h"
@@ -368,26 +367,34 @@ TEST_F(GpuOrder, IsKeptByTheOwnerWhereEventsHaveNoHandles) {
   expect_content(7);
 }
 
-TEST_F(GpuOrder, IsKeptByTheOwnerWhereUcxLeadsToTheMemoryAsWell) {
+TEST_F(GpuOrder, IsKeptOfNixlAgentsByTheKeysOrByWaiting) {
   gpu_.hold();
   const Session session(1);
-  const runtime::Readiness readiness{
+  runtime::Readiness readiness{
       paths::cuda::record_point(session.driver, 1,
                                 static_cast<CuStream>(gpu_.stream().handle),
                                 EventReach::kAllProcesses),
       {}};
   wire::AgentMetadata agent;
   agent.extension.emplace();
-  agent.regions.push_back({wire::MemoryType::kVram, 1, 2, 0, {}});
-  readiness.tell(agent);
-  EXPECT_TRUE(std::exchange(agent.extension->ready, std::nullopt));
-  agent.regions[0].rkey = base::Bytes(3);
+  agent.regions = {{wire::MemoryType::kVram, 1, 2, 0, base::Bytes(3)},
+                   {wire::MemoryType::kDram, 1, 2, 0, base::Bytes(4)}};
+  wire::AgentMetadata of_connectors = agent;
+  readiness.tell(of_connectors);
+  EXPECT_TRUE(of_connectors.extension->ready);
+  EXPECT_TRUE(of_connectors.regions[0].rkey.empty());
+  EXPECT_EQ(of_connectors.regions[1].rkey.size(), 4U);
+  readiness.waits_for_agents = true;
   auto told = std::async(std::launch::async, [&] { readiness.tell(agent); });
   expect_waiting();
   EXPECT_EQ(told.wait_for(milliseconds(0)), std::future_status::timeout);
   gpu_.release();
   told.get();
   EXPECT_FALSE(agent.extension->ready);
+  EXPECT_EQ(agent.regions[0].rkey.size(), 3U);
+  readiness.waits_for_agents = false;
+  readiness.tell(agent);
+  EXPECT_EQ(agent.regions[0].rkey.size(), 3U) << "it is ready";
 }
 
 // What a call throws.
