@@ -214,6 +214,19 @@ TEST_F(GpuFiles, AndHandlesAreKnownByTheProcessAndNotByItsConnector) {
   }
 }
 
+TEST_F(GpuFiles, AndHandlesAreSharedByTheConnectorsOfThisProcess) {
+  Connector other(with_stand_in());
+  for (int round = 0; round < 4; ++round) {
+    tell("allocate " + std::to_string(20 + round));
+    for (Connector* const each : {&other, &connector_}) {
+      auto read = each->begin_read(ask("expose 0"), memory_.at(0, kChunk));
+      ASSERT_EQ(finish(read), OperationStatus::kComplete) << round;
+      memory_.expect(memory_.at(0, kChunk), static_cast<unsigned char>(20 + round));
+    }
+  }
+  EXPECT_EQ(stand_in::calls("cuIpcOpenMemHandle"), 4U) << "each once";
+}
+
 TEST_F(GpuFiles, OfHundredsOfChunksAreReadAtOnce) {
   constexpr std::size_t kMany = 300;
   tell("map 300 1");

@@ -38,7 +38,7 @@ DeviceCopies::DeviceCopies(const Driver& driver, const DeviceFacts& facts,
       pinned_maps_(pinned_maps),
       kernel_image_(kernel_image),
       context_(driver, facts.device),
-      imports_(std::make_unique<Imports>(driver, facts.device)),
+      imports_(Imports::of_process(driver, facts.device)),
       foreign_points_(std::make_unique<ForeignPoints>(driver)) {}
 
 DeviceCopies::~DeviceCopies() {

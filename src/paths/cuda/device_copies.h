@@ -91,7 +91,7 @@ class DeviceCopies {
   PrimaryContext context_;
   std::map<CuDevice, PrimaryContext> peers_;  // that are reached
   std::unique_ptr<PageKernel> kernel_;        // made when first needed
-  std::unique_ptr<Imports> imports_;
+  std::shared_ptr<Imports> imports_;
   std::unique_ptr<ForeignPoints> foreign_points_;
   std::vector<Waiting> waiting_;  // the oldest first
   std::chrono::steady_clock::time_point last_admission_{};

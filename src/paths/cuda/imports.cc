@@ -28,7 +28,34 @@ Imports::Key Imports::key_of(const ForeignMemory& memory) {
   return key;
 }
 
+// Alive for as long as anybody has it.
+std::shared_ptr<Imports> Imports::of_process(const Driver& driver, CuDevice device) {
+  struct Known {
+    std::mutex mutex;
+    std::map<std::pair<const Driver*, CuDevice>, std::weak_ptr<Imports>> imports;
+  };
+  static Known& known = *new Known;
+  const std::lock_guard lock(known.mutex);
+  std::weak_ptr<Imports>& found = known.imports[{&driver, device}];
+  std::shared_ptr<Imports> imports = found.lock();
+  if (imports == nullptr) {
+    imports = std::make_shared<Imports>(driver, device);
+    found = imports;
+  }
+  return imports;
+}
+
+std::size_t Imports::size() const {
+  const std::lock_guard lock(mutex_);
+  return kept_.size();
+}
+
 Imports::Mapping Imports::find(const ForeignMemory& memory) {
+  const std::lock_guard lock(mutex_);
+  return find_locked(memory);
+}
+
+Imports::Mapping Imports::find_locked(const ForeignMemory& memory) {
   const auto found = kept_.find(key_of(memory));
   if (found == kept_.end()) return nullptr;
   uses_.splice(uses_.begin(), uses_, found->second.use);
@@ -37,7 +64,8 @@ Imports::Mapping Imports::find(const ForeignMemory& memory) {
 
 Imports::Mapping Imports::open(const ForeignMemory& memory,
                                std::span<const base::UniqueFd> files) {
-  if (Mapping mapping = find(memory)) return mapping;
+  const std::lock_guard lock(mutex_);
+  if (Mapping mapping = find_locked(memory)) return mapping;
   drop_what_was_at(memory);
   Mapping mapping = ForeignMapping::open(driver_, device_, memory, files);
   Key key = key_of(memory);
@@ -48,6 +76,7 @@ Imports::Mapping Imports::open(const ForeignMemory& memory,
 }
 
 void Imports::drop(const Instance& owner) {
+  const std::lock_guard lock(mutex_);
   auto kept = kept_.lower_bound({owner, {}});
   while (kept != kept_.end() && kept->first.owner == owner) erase(kept++);
 }

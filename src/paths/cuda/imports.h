@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The memory of other processes that one GPU of this one has open, kept for operations
-// to come, since to open it takes up to milliseconds. One thread, with the GPU's
-// context current on it.
+// to come, since to open it takes up to milliseconds. Any thread, with the GPU's
+// primary context current on it; whoever has it keeps that context.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -24,6 +25,10 @@ class Imports {
   // At most so many are kept, besides those that somebody holds: 40 GiB of torch's
   // expandable segments, which come in chunks of 20 MiB.
   static constexpr std::size_t kMostKept = 2048;
+
+  // What all Connectors of this process share: the driver opens no memory of a process
+  // at an address under which this one has other memory of it open.
+  static std::shared_ptr<Imports> of_process(const Driver& driver, CuDevice device);
 
   Imports(const Driver& driver, CuDevice device, std::size_t most_kept = kMostKept)
       : driver_(driver), device_(device), most_kept_(most_kept) {}
@@ -46,7 +51,7 @@ class Imports {
   // Of an owner that has gone. What operations hold stays until they are done.
   void drop(const Instance& owner);
 
-  std::size_t size() const noexcept { return kept_.size(); }
+  std::size_t size() const;
 
  private:
   // An address does not tell which memory it was, nor a buffer id whose.
@@ -65,12 +70,18 @@ class Imports {
   };
 
   static Key key_of(const ForeignMemory& memory);
+
+  // All with mutex_ held.
+  Mapping find_locked(const ForeignMemory& memory);
   void drop_what_was_at(const ForeignMemory& memory);
   void erase(std::map<Key, Kept>::iterator kept);
 
   const Driver& driver_;
   const CuDevice device_;
   const std::size_t most_kept_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
   std::map<Key, Kept> kept_;
   std::list<Key> uses_;  // the latest first
 };
