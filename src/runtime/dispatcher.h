@@ -195,6 +195,7 @@ class Dispatcher {
   paths::ucx::Endpoint& endpoint(const Running& running);
   void start_ucx_transfer(core::OperationId operation, Running& running,
                           paths::ucx::Endpoint& to);
+  static void check_registered(const Running& running);
   void start_gpu_ucx_transfer(core::OperationId operation, Running& running);
   Peer& connect(const RemoteAgent& agent);
   void greet(Peer& peer, const wire::Extension& extension);

@@ -181,6 +181,18 @@ bool Dispatcher::arm_gpu_worker() {
   return gpu_worker_->arm();
 }
 
+// Without that UCX would take local memory of a GPU for the host's.
+void Dispatcher::check_registered(const Running& running) {
+  const OperationMemory& memory = running.state->memory();
+  if (memory.device().kind() != DeviceKind::kCuda) return;
+  for (std::size_t i = 0; i < memory.ranges().size(); ++i)
+    if (memory.ranges()[i].size() > 0 &&
+        (running.registrations.is_empty() || running.registrations[i] == nullptr))
+      throw Error(ErrorKind::kUnsupported, "UCX cannot register memory of " +
+                                               to_string(memory.device()) +
+                                               "; the log says why");
+}
+
 // Keys are unpacked for the GPU whose context is current, which is that of the local
 // memory.
 void Dispatcher::start_gpu_ucx_transfer(core::OperationId operation, Running& running) {
@@ -189,6 +201,7 @@ void Dispatcher::start_gpu_ucx_transfer(core::OperationId operation, Running& ru
   if (peer == nullptr || gpu_worker_ == nullptr)
     throw Error(ErrorKind::kDisconnected,
                 "peer " + running.agent->name() + " is gone; ask it for new metadata");
+  check_registered(running);
   if (!gpu_closing_.is_empty()) return gpu_closing_.hold(operation);
   running.is_gpu_transfer = true;
   const Device device = running.state->memory().device();

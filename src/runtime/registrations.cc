@@ -78,12 +78,23 @@ std::vector<Registrations::GpuMemory> Registrations::gpu_memory_of(
     const DeviceAllocation* const before = last.allocation.get();
     if (each.size() > 0) last.allocation = gpus_.allocation_of(each, last.allocation);
     if (last.allocation.get() != before)
-      last.by_ucx = gpu_ucx_.open(each.device().id())
-                        ? gpu_ucx_.registration_of(*last.allocation)
-                        : nullptr;
+      last.by_ucx = registration_of(*last.allocation);
     memory.push_back(last);
   }
   return memory;
+}
+
+// Null if UCX carries no memory of GPUs, or not this: peers of ours do without.
+std::shared_ptr<const paths::ucx::Registration> Registrations::registration_of(
+    const DeviceAllocation& allocation) const {
+  if (!gpu_ucx_.open(allocation.device)) return nullptr;
+  try {
+    return gpu_ucx_.registration_of(allocation);
+  } catch (const Error& error) {
+    base::log_warning("NIXL agents cannot reach memory of cuda:" +
+                      std::to_string(allocation.device) + ": " + error.what());
+    return nullptr;
+  }
 }
 
 HeldRegistration Registrations::acquire(const Descriptor& descriptor,

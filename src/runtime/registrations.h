@@ -69,8 +69,8 @@ class Registrations {
                 std::string agent_base_name);
 
   // Registers what is not registered yet; all or nothing. Memory of GPUs for UCX only
-  // if that carries it at all. Throws what paths::ucx::Registration,
-  // Gpus::allocation_of() and GpuUcx::registration_of() throw.
+  // if that carries it. Throws what paths::ucx::Registration and Gpus::allocation_of()
+  // throw.
   RegistrationHold acquire(std::span<const Descriptor> descriptors);
 
   // The regions as peers need them, and the agent name that they may safely be handed
@@ -107,6 +107,9 @@ class Registrations {
   };
 
   std::vector<GpuMemory> gpu_memory_of(std::span<const Descriptor> descriptors) const;
+
+  std::shared_ptr<const paths::ucx::Registration> registration_of(
+      const paths::cuda::DeviceAllocation& allocation) const;
 
   // All with mutex_ held.
   HeldRegistration acquire(const Descriptor& descriptor, const GpuMemory& gpu_memory);
