@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "paths/cuda/foreign_ranges.h"
 #include "paths/cuda/page_shares.h"
+#include "paths/cuda/pinned_ranges.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -129,13 +130,12 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
     work.ranges = translated(std::move(work.ranges), work.foreign_side, started.held);
   for (const Imports::Mapping& each : started.held)
     work.walls.push_back(each->here(each->foreign_start()));
-  for (const HostMap& map : work.host_maps) {
-    started.pinned.push_back(pinned_maps_.pin(map, facts_));
-    work.walls.push_back(started.pinned.back()->start());
-  }
+  for (const HostMap& map : work.host_maps) work.walls.push_back(start_of(map));
   started.host_side = work.host_side;
   std::sort(work.walls.begin(), work.walls.end());
   KeptPages ranges = merged(std::move(work.ranges), work.walls);
+  started.pinned = pin_ranges(pinned_maps_, facts_, work.host_maps, work.host_side,
+                              ranges, *started.copy);
   const bool has_host_side = work.host_side != HostSide::kNone;
   const std::uint64_t least_engine_bytes =
       has_host_side ? kLeastHostEngineBytes : kLeastEngineBytes;

@@ -14,22 +14,21 @@ namespace nixl_connect::paths::cuda {
 namespace {
 
 RegisteredMemory pin_all(const Driver& driver, const DeviceFacts& device,
-                         CuContext context, const base::SharedMemory& memory) {
+                         CuContext context, std::span<std::byte> bytes) {
   const CurrentContext current(driver, context);
   const auto refuse = [&](ErrorKind kind, const std::string& cause) {
     throw CopyRefused(CopyFailure::Cause::kNotPinned, kind,
-                      "pinning " + std::to_string(memory.size()) +
+                      "pinning " + std::to_string(bytes.size()) +
                           " bytes of the host's memory for GPU " +
                           std::to_string(device.device) + " (" + device.name +
                           "): " + cause);
   };
   try {
-    RegisteredMemory registered = register_memory(driver, memory.data(), memory.size());
+    RegisteredMemory registered = register_memory(driver, bytes.data(), bytes.size());
     CuDevicePointer on_gpu = 0;
-    driver.check(
-        driver.functions.mem_host_get_device_pointer(&on_gpu, memory.data(), 0),
-        "finding pinned memory on the GPU");
-    if (on_gpu != reinterpret_cast<std::uintptr_t>(memory.data()))
+    driver.check(driver.functions.mem_host_get_device_pointer(&on_gpu, bytes.data(), 0),
+                 "finding pinned memory on the GPU");
+    if (on_gpu != reinterpret_cast<std::uintptr_t>(bytes.data()))
       refuse(ErrorKind::kUnsupported, "the GPU has it under another address");
     return registered;
   } catch (const DriverError& error) {
@@ -41,13 +40,15 @@ RegisteredMemory pin_all(const Driver& driver, const DeviceFacts& device,
 
 }  // namespace
 
-PinnedMap::PinnedMap(const Driver& driver, const DeviceFacts& device, HostMap map)
+PinnedPart::PinnedPart(const Driver& driver, const DeviceFacts& device, HostMap map,
+                       std::span<std::byte> bytes)
     : driver_(driver),
       map_(std::move(map)),
+      bytes_(bytes),
       context_(driver, device.device),
-      registered_(pin_all(driver, device, context_.get(), *map_.memory)) {}
+      registered_(pin_all(driver, device, context_.get(), bytes)) {}
 
-PinnedMap::~PinnedMap() {
+PinnedPart::~PinnedPart() {
   const Functions& functions = driver_.functions;
   CuContext context = context_.get();
   const bool is_current = functions.context_push(context) == kCuSuccess;
@@ -55,20 +56,20 @@ PinnedMap::~PinnedMap() {
   if (is_current) functions.context_pop(&context);
 }
 
-CuDevicePointer PinnedMap::start() const noexcept {
-  return reinterpret_cast<std::uintptr_t>(map_.memory->data());
-}
-
 // What is pinned stays in memory, so the page is gone from its file only if somebody
 // has cut it out.
-bool PinnedMap::is_given_back() const noexcept {
+bool PinnedPart::is_given_back() const noexcept {
   unsigned char is_there = 1;
-  return ::mincore(map_.memory->data(), 1, &is_there) == 0 && (is_there & 1U) == 0;
+  return ::mincore(bytes_.data(), 1, &is_there) == 0 && (is_there & 1U) == 0;
 }
 
-PinnedMaps::Pin PinnedMaps::pin(const HostMap& map, const DeviceFacts& device) {
+PinnedMaps::Pin PinnedMaps::pin(const HostMap& map, std::size_t offset,
+                                const DeviceFacts& device) {
+  const std::span<std::byte> all(map.memory->data(), map.memory->size());
+  const auto rest = all.subspan(offset / part_bytes_ * part_bytes_);
+  const auto bytes = rest.first(std::min(rest.size(), part_bytes_));
   const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Pin& each) {
-    return each->map().memory == map.memory;
+    return each->bytes().data() == bytes.data();
   });
   if (found != kept_.end()) {
     kept_.splice(kept_.begin(), kept_, found);
@@ -76,7 +77,7 @@ PinnedMaps::Pin PinnedMaps::pin(const HostMap& map, const DeviceFacts& device) {
   }
   std::erase_if(kept_, [](const Pin& each) { return each->is_given_back(); });
   while (!kept_.empty() && kept_.size() >= most_kept_) kept_.pop_back();
-  kept_.push_front(std::make_shared<const PinnedMap>(driver_, device, map));
+  kept_.push_front(std::make_shared<const PinnedPart>(driver_, device, map, bytes));
   return kept_.front();
 }
 

@@ -16,7 +16,7 @@ constexpr Instance kOwner{std::byte{1}};
 class PinnedMapsTest : public StandInTest {
  protected:
   PinnedMaps::Pin pin(const HostMap& map, CuDevice device = 0) {
-    return maps_.pin(map, devices_.at(static_cast<std::size_t>(device)));
+    return maps_.pin(map, 0, devices_.at(static_cast<std::size_t>(device)));
   }
   static unsigned pinned() { return stand_in::calls("cuMemHostRegister"); }
   static unsigned unpinned() { return stand_in::calls("cuMemHostUnregister"); }
@@ -30,11 +30,27 @@ TEST_F(PinnedMapsTest, PinEachMapOnceForAllGpus) {
   const HostArena arena(kSize);
   const HostMap map = arena.map();
   const auto first = pin(map, 0);
-  EXPECT_EQ(first->start(), reinterpret_cast<std::uintptr_t>(map.memory->data()));
+  EXPECT_EQ(first->bytes().data(), map.memory->data());
+  EXPECT_EQ(first->bytes().size(), kSize);
   EXPECT_EQ(pin(map, 1), first);
   EXPECT_EQ(pinned(), 1U);
   EXPECT_NE(pin(arena.map()), first) << "another map of the same memory";
   EXPECT_EQ(pinned(), 2U);
+}
+
+TEST_F(PinnedMapsTest, PinOnlyThePartsThatAreNeeded) {
+  constexpr std::size_t kPart = 8192;
+  PinnedMaps maps(driver_under_test(), 100, kPart);
+  const HostArena arena(kSize);
+  const HostMap map = arena.map();
+  const auto part_at = [&](std::size_t offset) {
+    return maps.pin(map, offset, devices_[0])->bytes();
+  };
+  EXPECT_EQ(part_at(kPart).data(), map.memory->data() + kPart);
+  EXPECT_EQ(part_at(2 * kPart - 1).size(), kPart);
+  EXPECT_EQ(maps.size(), 1U);
+  EXPECT_EQ(part_at(kSize - 1).size(), kSize % kPart);
+  EXPECT_EQ(maps.size(), 2U);
 }
 
 TEST_F(PinnedMapsTest, KeepTheLatestUsed) {
