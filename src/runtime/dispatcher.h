@@ -184,7 +184,6 @@ class Dispatcher {
   void gpu_copy_ended(core::OperationId operation);
   void stop_gpu_copy(core::OperationId operation, const Running& running);
   void release_streams_of_stuck();
-  void go_without_staging(core::OperationId operation, const std::string& why_not);
   void gpu_file_opened(core::OperationId tag);
   bool is_met(const wire::ProcessId& process, core::PeerId but);
   void forget_gpu_memory_of(core::PeerId peer);

@@ -137,8 +137,12 @@ void Dispatcher::copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.copy);
   peers_.see_if_left(running.peer);
-  if (copy->fault() == Fault::kRefused && !copy->was_stopped())
+  if (copy->fault() == Fault::kRefused && !copy->was_stopped()) {
+    // The kernel does not let this process touch that one, or not any more.
+    if (Peer* const peer = peers_.find(running.peer); peer != nullptr)
+      peer->set_cma_refused();
     return start_over(operation);
+  }
   std::string path(core::name_of(running.path));
   running.state->set_path(path);
   running.is_lease_checked = copy->checks_lease();
@@ -148,12 +152,16 @@ void Dispatcher::copy_ended(core::OperationId operation) {
                        std::move(path), time_);
 }
 
-// The kernel does not let this process touch that one, or not any more.
+// By another path: the one that was taken is closed after all.
 void Dispatcher::start_over(core::OperationId operation) {
   Running& running = running_.at(operation);
-  if (Peer* const peer = peers_.find(running.peer); peer != nullptr)
-    peer->set_cma_refused();
-  running.closed.paths.add(core::Path::kHostCma);
+  running.closed.paths.add(running.path);
+  try {
+    choose_again(running);
+  } catch (const Error& error) {
+    return core_.transfer_ended(operation, core::Failure{error.kind(), error.what()}, 0,
+                                {}, time_);
+  }
   carry_out(core::StartTransfer{operation});
 }
 

@@ -72,8 +72,11 @@ void Dispatcher::gpu_copy_ended(core::OperationId operation) {
   const auto copy = std::move(running.gpu_copy);
   peers_.see_if_left(running.peer);
   if (copy->failure() && copy->failure()->cause == CopyFailure::Cause::kNotPinned &&
-      !copy->was_stopped())
-    return go_without_staging(operation, copy->failure()->message);
+      !copy->was_stopped()) {
+    running.closed.why_not_staged =
+        std::make_shared<const std::string>(copy->failure()->message);
+    return start_over(operation);
+  }
   std::string path(core::name_of(running.path));
   running.state->set_path(path);
   running.is_lease_checked = copy->holds_exposure();
@@ -100,21 +103,6 @@ void Dispatcher::release_streams_of_stuck() {
       found->second.state->release_streams();
     stopped_gpu_copies_.pop_front();
   }
-}
-
-// Nothing has been moved yet.
-void Dispatcher::go_without_staging(core::OperationId operation,
-                                    const std::string& why_not) {
-  Running& running = running_.at(operation);
-  running.closed.paths.add(running.path);
-  running.closed.why_not_staged = std::make_shared<const std::string>(why_not);
-  try {
-    choose_again(running);
-  } catch (const Error& error) {
-    return core_.transfer_ended(operation, core::Failure{error.kind(), error.what()}, 0,
-                                {}, time_);
-  }
-  carry_out(core::StartTransfer{operation});
 }
 
 void Dispatcher::gpu_file_opened(core::OperationId tag) {
