@@ -44,6 +44,7 @@ enum CuResult : int {
   kCuLaunchFailed = 719,
   kCuNotPermitted = 800,
   kCuNotSupported = 801,
+  kCuCaptureUnsupported = 900,
   kCuUnknown = 999,
 };
 
@@ -77,6 +78,7 @@ enum CuHandleType : int { kCuHandleNone = 0, kCuHandlePosixFd = 1 };
 enum CuFunctionAttribute : int { kCuMaxDynamicSharedBytes = 8 };
 
 constexpr unsigned kCuStreamNonBlocking = 1;
+constexpr int kCuCaptureRelaxed = 2;
 constexpr unsigned kCuStreamWaitGreaterOrEqual = 0;  // of a count that wraps around
 constexpr unsigned kCuEventDisableTiming = 2;
 constexpr unsigned kCuEventInterprocess = 4;

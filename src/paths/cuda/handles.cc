@@ -12,13 +12,22 @@ PrimaryContext::PrimaryContext(const Driver& driver, CuDevice device) {
 }
 
 CurrentContext::CurrentContext(const Driver& driver, CuContext context)
-    : driver_(driver) {
+    : driver_(driver), beside_captures_(driver) {
   driver.check(driver.functions.context_push(context), "making a CUDA context current");
 }
 
 CurrentContext::~CurrentContext() {
   CuContext own = nullptr;
   driver_.functions.context_pop(&own);
+}
+
+BesideCaptures::BesideCaptures(const Driver& driver) noexcept
+    : driver_(driver), before_(kCuCaptureRelaxed) {
+  driver_.functions.thread_exchange_capture_mode(&before_);
+}
+
+BesideCaptures::~BesideCaptures() {
+  driver_.functions.thread_exchange_capture_mode(&before_);
 }
 
 Stream make_stream(const Driver& driver) {

@@ -64,7 +64,22 @@ class PrimaryContext {
   CuContext context_ = nullptr;
 };
 
-// Makes a context current on this thread, and at its end the one from before again.
+// While it lives, calls of this thread that ask or allocate neither fail because some
+// other thread captures a stream into a graph, nor spoil that capture.
+class BesideCaptures {
+ public:
+  explicit BesideCaptures(const Driver& driver) noexcept;
+  ~BesideCaptures();
+  BesideCaptures(const BesideCaptures&) = delete;
+  BesideCaptures& operator=(const BesideCaptures&) = delete;
+
+ private:
+  const Driver& driver_;
+  int before_;
+};
+
+// Makes a context current on this thread, and at its end the one from before again;
+// beside captures.
 class CurrentContext {
  public:
   CurrentContext(const Driver& driver, CuContext context);
@@ -74,6 +89,7 @@ class CurrentContext {
 
  private:
   const Driver& driver_;
+  const BesideCaptures beside_captures_;
 };
 
 // These are of the current context. They throw as Driver::check().

@@ -52,6 +52,7 @@ EXPECT_AGREE(context_push, cuCtxPushCurrent);
 EXPECT_AGREE(context_pop, cuCtxPopCurrent);
 EXPECT_AGREE(context_get_current, cuCtxGetCurrent);
 EXPECT_AGREE(context_enable_peer_access, cuCtxEnablePeerAccess);
+EXPECT_AGREE(thread_exchange_capture_mode, cuThreadExchangeStreamCaptureMode);
 EXPECT_AGREE(stream_create, cuStreamCreate);
 EXPECT_AGREE(stream_destroy, cuStreamDestroy);
 EXPECT_AGREE(stream_query, cuStreamQuery);
@@ -158,6 +159,8 @@ EXPECT_SAME(kCuHandleNone, CU_MEM_HANDLE_TYPE_NONE);
 EXPECT_SAME(kCuHandlePosixFd, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
 EXPECT_SAME(kCuMaxDynamicSharedBytes, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 
+EXPECT_SAME(kCuCaptureUnsupported, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+EXPECT_SAME(kCuCaptureRelaxed, CU_STREAM_CAPTURE_MODE_RELAXED);
 EXPECT_SAME(kCuStreamNonBlocking, CU_STREAM_NON_BLOCKING);
 EXPECT_SAME(kCuStreamWaitGreaterOrEqual, CU_STREAM_WAIT_VALUE_GEQ);
 EXPECT_SAME(kCuEventDisableTiming, CU_EVENT_DISABLE_TIMING);

@@ -226,6 +226,31 @@ TEST_F(CopiesInOrder, WaitForStreamsOfOtherProcesses) {
   EXPECT_EQ(stand_in::calls("cuIpcOpenEventHandle"), 2U);
 }
 
+// Of a graph, on another thread.
+TEST_F(CopiesInOrder, DoNotSpoilWhatIsCaptured) {
+  const Session session;
+  const Scattered scattered(session, 300, 2000);
+  Brake brake(session);
+  stand_in::begin_capture();
+  CopyWork work = scattered.work();
+  EndFlag flag;
+  // Which has said nothing about captures yet.
+  std::thread([&] {
+    work.after = {point_of(session)};
+    EXPECT_FALSE(work.after[0]->has_come());
+    flag = EndFlag(session.driver, 0);
+    flag.wait().put_on(session.stream());
+  }).join();
+  Owner owner;
+  owner.add(7, std::move(work));
+  brake.release();
+  EXPECT_EQ(owner.wait(), 7U);
+  EXPECT_TRUE(stand_in::end_capture());
+  flag.raise();
+  session.finish();
+  EXPECT_TRUE(scattered.has_arrived());
+}
+
 TEST_F(CopiesInOrder, SayThatAnEventCannotBeOpened) {
   const Session session;
   const DeviceMemory memory = allocate(session.driver, 1000);

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paths/cuda/stand_in/calls.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "paths/cuda/stand_in/contexts.h"
 #include "paths/cuda/stand_in/control.h"
+#include "paths/cuda/stand_in/functions.h"
 #include "paths/cuda/stand_in/streams.h"
 
 namespace nixl_connect::paths::cuda::stand_in {
@@ -35,7 +38,8 @@ Calls& all_calls() {
 bool needs_no_context(std::string_view symbol) {
   return symbol.starts_with("cuGetError") || symbol.starts_with("cuCtxP") ||
          symbol == "cuCtxGetCurrent" || symbol.starts_with("cuDevice") ||
-         symbol.starts_with("cuDriver") || symbol == "cuInit";
+         symbol.starts_with("cuDriver") || symbol.starts_with("cuThread") ||
+         symbol == "cuInit";
 }
 
 // Unlike the driver, which leaves it to the end of the process: the next test is not to
@@ -46,7 +50,28 @@ bool gives_back(std::string_view symbol) {
          symbol == "cuModuleUnload" || symbol == "cuIpcCloseMemHandle";
 }
 
+// Some of those that are "potentially unsafe" during a capture.
+bool spoils_captures(std::string_view symbol) {
+  return symbol == "cuEventQuery" || symbol == "cuStreamQuery" ||
+         symbol == "cuStreamSynchronize" || symbol == "cuMemAlloc" ||
+         symbol == "cuMemFree" || symbol == "cuMemHostRegister";
+}
+
+enum class Capture { kNone, kGoesOn, kIsSpoilt };
+
+std::atomic<Capture> capture{Capture::kNone};
+thread_local int capture_mode = 0;
+
 }  // namespace
+
+void begin_capture() { capture = Capture::kGoesOn; }
+bool end_capture() { return capture.exchange(Capture::kNone) == Capture::kGoesOn; }
+
+CuResult thread_exchange_capture_mode(int* mode) {
+  if (*mode < 0 || *mode > kCuCaptureRelaxed) return kCuInvalidValue;
+  std::swap(*mode, capture_mode);
+  return kCuSuccess;
+}
 
 CuResult begin_call(const char* symbol) {
   Calls& calls = all_calls();
@@ -61,6 +86,11 @@ CuResult begin_call(const char* symbol) {
       calls.failures.erase(failure);
       return result;
     }
+  }
+  if (capture != Capture::kNone && capture_mode != kCuCaptureRelaxed &&
+      spoils_captures(symbol)) {
+    capture = Capture::kIsSpoilt;
+    return kCuCaptureUnsupported;
   }
   const CuContext context = current_context();
   const bool is_exempt =
@@ -109,6 +139,7 @@ void reset() {
   set_peers(true);
   set_event_handles(true);
   set_loading_waits(false);
+  end_capture();
   for (CuDevice device = 0; device < kDevices; ++device) {
     poison(device, kCuSuccess);
     context_of(device)->peers = 0;

@@ -59,6 +59,11 @@ void set_event_handles(bool are_there);
 // does not, unless told otherwise.
 void set_loading_waits(bool does_wait);
 
+// As long as a stream is captured into a graph, calls that ask or allocate fail, and
+// spoil that, on threads that have not said otherwise. False: one has.
+void begin_capture();
+bool end_capture();
+
 // Memory as cudaMallocAsync has it, which cannot be exported. Freed by cuMemFree.
 CuDevicePointer allocate_from_pool(CuDevice device, std::size_t size);
 
