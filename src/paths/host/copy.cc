@@ -17,8 +17,12 @@ std::uint64_t sum(const Ranges& ranges) noexcept {
 
 }  // namespace
 
-Copy::Copy(Ranges ranges, std::atomic<std::uint64_t>& progress)
-    : ranges_(std::move(ranges)), bytes_(sum(ranges_)), progress_(progress) {}
+Copy::Copy(Ranges ranges, std::atomic<std::uint64_t>& progress,
+           std::uint64_t piece_bytes)
+    : ranges_(std::move(ranges)),
+      bytes_(sum(ranges_)),
+      piece_bytes_(piece_bytes),
+      progress_(progress) {}
 
 void Copy::prepare_target() noexcept {
   is_target_fresh_ = bytes_ >= kLeastFreshBytes && is_fresh(ranges_);
@@ -63,7 +67,7 @@ bool Copy::take(Piece& piece) noexcept {
 
 // Of the next piece. With the mutex, as the next two.
 std::uint64_t Copy::most_bytes() const noexcept {
-  if (!is_target_fresh_) return kPieceBytes;
+  if (!is_target_fresh_) return piece_bytes_;
   return kHugePageBytes - (ranges_[next_].local + offset_) % kHugePageBytes;
 }
 
@@ -78,7 +82,7 @@ bool Copy::is_all_taken() const noexcept {
 }
 
 std::size_t Copy::pieces() const noexcept {
-  return std::max((bytes_ + kPieceBytes - 1) / kPieceBytes,
+  return std::max((bytes_ + piece_bytes_ - 1) / piece_bytes_,
                   (ranges_.size() + kPieceRanges - 1) / kPieceRanges);
 }
 

@@ -11,8 +11,10 @@
 #include <cstdint>
 #include <mutex>
 #include <span>
+#include <string>
 
 #include "base/kept_blocks.h"
+#include "nixl_connect/error.h"
 
 namespace nixl_connect::paths::host {
 
@@ -31,6 +33,7 @@ enum class Fault {
   kRefused,       // the kernel does not let this process touch that one
   kLocalMemory,   // not mapped, or read-only though it is the target
   kRemoteMemory,  // the same at the peer
+  kGpu,           // a GPU or its driver; Copy::cause() says what
 };
 
 struct Moved {
@@ -49,9 +52,9 @@ class Copy {
   Copy& operator=(const Copy&) = delete;
   virtual ~Copy() = default;
 
-  // The local side is what will be written. If it was never touched, each piece gets
-  // its pages first, and none of its huge pages is filled by two threads, of which one
-  // would make it in vain. Before the first move_piece().
+  // The local side is memory of the host and will be written. If it was never touched,
+  // each piece gets its pages first, and none of its huge pages is filled by two
+  // threads, of which one would make it in vain. Before the first move_piece().
   void prepare_target() noexcept;
 
   // Whether a read that ends without a fault had its lease until its last byte was
@@ -76,6 +79,12 @@ class Copy {
     return bytes_moved_ == bytes_ && fault_ == Fault::kNone;
   }
   bool was_stopped() const noexcept { return was_stopped_; }
+  // Of Fault::kGpu.
+  struct Cause {
+    ErrorKind kind = ErrorKind::kInternal;
+    std::string text;
+  };
+  virtual Cause cause() const { return {}; }
 
   std::uint64_t bytes() const noexcept { return bytes_; }
   // About: there may be some more, or fewer. At least 1.
@@ -83,8 +92,9 @@ class Copy {
 
  protected:
   // At least one range, and none of them empty. `progress` gets the bytes moved so far;
-  // it and the memory stay until the end.
-  Copy(Ranges ranges, std::atomic<std::uint64_t>& progress);
+  // it and the memory stay until the end. A piece has `piece_bytes` at most.
+  Copy(Ranges ranges, std::atomic<std::uint64_t>& progress,
+       std::uint64_t piece_bytes = kPieceBytes);
 
  private:
   struct Piece {
@@ -102,6 +112,7 @@ class Copy {
 
   const Ranges ranges_;
   const std::uint64_t bytes_;
+  const std::uint64_t piece_bytes_;
   std::atomic<std::uint64_t>& progress_;
   bool is_target_fresh_ = false;
 

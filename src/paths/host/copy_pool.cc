@@ -9,8 +9,8 @@
 
 namespace nixl_connect::paths::host {
 
-CopyPool::CopyPool(unsigned threads, std::function<void()> ended)
-    : wanted_threads_(threads), ended_(std::move(ended)) {
+CopyPool::CopyPool(unsigned threads, std::function<void()> ended, Owner owner)
+    : wanted_threads_(threads), ended_(std::move(ended)), owner_(owner) {
   CPU_ZERO(&cores_);
   ::sched_getaffinity(0, sizeof cores_, &cores_);
 }
@@ -26,7 +26,12 @@ CopyPool::~CopyPool() {
 
 void CopyPool::add(Tag tag, std::shared_ptr<Copy> copy) {
   if (threads_.empty()) start_threads();
-  const std::size_t helpers = std::min(copy->pieces(), threads_.size() + 1) - 1;
+  const std::size_t owners = owner_ == Owner::kHelps ? 1 : 0;
+  if (threads_.size() + owners == 0)
+    throw Error(ErrorKind::kNoResources,
+                "copying: the system has no thread left to do it");
+  const std::size_t helpers =
+      std::min(copy->pieces(), threads_.size() + owners) - owners;
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back({tag, std::move(copy)});
@@ -36,8 +41,8 @@ void CopyPool::add(Tag tag, std::shared_ptr<Copy> copy) {
   for (std::size_t i = 0; i < helpers; ++i) wake_.notify_one();
 }
 
-// The owner, who may be any thread and bound to one core, does it all where the system
-// has no threads left.
+// The owner, who may be any thread and bound to one core, does it all (if it helps)
+// where the system has no threads left.
 void CopyPool::start_threads() {
   try {
     for (unsigned i = 0; i < wanted_threads_; ++i) {

@@ -3,7 +3,7 @@
 // Threads that move the pieces of copies, mostly those of the smallest, which is not to
 // wait for a large one, otherwise of the oldest. They are started when first needed and
 // sleep when there is nothing to move. One thread at a time owns the pool, adds copies,
-// helps and takes what has ended.
+// helps if it likes, and takes what has ended.
 #pragma once
 
 #include <sched.h>
@@ -26,16 +26,20 @@ class CopyPool {
  public:
   using Tag = std::uint64_t;
 
+  // kStaysAway: it never calls help(), since a piece may keep a thread waiting.
+  enum class Owner { kHelps, kStaysAway };
+
   // `threads` besides the owner, on the cores that the calling thread may use. They
   // call `ended` when has_ended().
-  CopyPool(unsigned threads, std::function<void()> ended);
+  CopyPool(unsigned threads, std::function<void()> ended, Owner owner = Owner::kHelps);
   // Waits for pieces under way, and leaves the rest.
   ~CopyPool();
   CopyPool(const CopyPool&) = delete;
   CopyPool& operator=(const CopyPool&) = delete;
 
   // The end that a thread of the pool, or help(), sees is told by take_ended(); the one
-  // that the owner's Copy::stop() sees is not.
+  // that the owner's Copy::stop() sees is not. Throws Error(kNoResources) if the owner
+  // stays away and the system has no thread left.
   void add(Tag tag, std::shared_ptr<Copy> copy);
 
   // Moves one piece, if there is one that nobody has taken.
@@ -59,6 +63,7 @@ class CopyPool {
 
   const unsigned wanted_threads_;
   const std::function<void()> ended_;
+  const Owner owner_;
   cpu_set_t cores_;
   std::vector<std::thread> threads_;
 

@@ -87,6 +87,38 @@ TEST(CopyPool, OwnerAloneIsEnough) {
   EXPECT_EQ(target.wrong_bytes(), 0U);
 }
 
+TEST(CopyPool, OwnerThatStaysAwayIsNotNeeded) {
+  const ExposingProcess peer(4096, fill);
+  const Pages target(4096);
+  std::atomic<std::uint64_t> progress{0};
+  Calls calls;
+  CopyPool pool(
+      1, [&] { calls.call(); }, CopyPool::Owner::kStaysAway);
+  std::vector<CopyPool::Tag> ended;
+  for (CopyPool::Tag tag = 1; tag <= 20; ++tag) {
+    pool.add(tag, std::make_shared<CmaCopy>(
+                      OperationKind::kRead, peer.lease(),
+                      Ranges{{target.address(), peer.address(), 4096}},
+                      progress));
+    ASSERT_TRUE(calls.wait_for_one());
+    pool.take_ended(ended);
+    EXPECT_EQ(ended, std::vector<CopyPool::Tag>{tag});
+  }
+  EXPECT_EQ(target.wrong_bytes(), 0U);
+}
+
+TEST(CopyPool, OwnerThatStaysAwayIsToldThatNobodyIsThere) {
+  const ExposingProcess peer(4096, fill);
+  const Pages target(4096);
+  std::atomic<std::uint64_t> progress{0};
+  CopyPool pool(
+      0, [] {}, CopyPool::Owner::kStaysAway);
+  const auto copy = std::make_shared<CmaCopy>(
+      OperationKind::kRead, peer.lease(),
+      Ranges{{target.address(), peer.address(), 4096}}, progress);
+  EXPECT_THROW(pool.add(1, copy), Error);
+}
+
 TEST(CopyPool, SmallCopyDoesNotWaitForALargeOne) {
   const ExposingProcess peer(kSize, fill);
   const Pages target(kSize);
