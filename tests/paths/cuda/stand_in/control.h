@@ -67,6 +67,9 @@ bool end_capture();
 // Memory as cudaMallocAsync has it, which cannot be exported. Freed by cuMemFree.
 CuDevicePointer allocate_from_pool(CuDevice device, std::size_t size);
 
+// How many copies from or to memory of the host found that not pinned.
+unsigned pageable_copies();
+
 // Memory of the devices that is allocated, mapped or imported; streams and events.
 std::size_t mappings();
 std::size_t objects();

@@ -6,9 +6,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <mutex>
 #include <thread>
 
 #include "paths/cuda/stand_in/contexts.h"
+#include "paths/cuda/stand_in/control.h"
 #include "paths/cuda/stand_in/copy_bytes.h"
 #include "paths/cuda/stand_in/functions.h"
 #include "paths/cuda/stand_in/streams.h"
@@ -25,6 +27,8 @@ AddressKind kind_now(CuDevicePointer address, std::size_t size) {
   return kind_of(address, size);
 }
 
+std::atomic<unsigned> pageable{0};
+
 bool is_for_gpus(AddressKind kind) {
   return kind == AddressKind::kDevice || kind == AddressKind::kPinned;
 }
@@ -36,7 +40,8 @@ CuResult copy_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
   });
 }
 
-// Memory of the host that is not pinned is used before the call returns.
+// Memory of the host that is not pinned is used before the call returns. What is has to
+// be so still when the copy is made.
 CuResult copy_host_async(CuDevicePointer to, CuDevicePointer from, std::size_t size,
                          CuStream stream, CuDevicePointer on_gpu,
                          CuDevicePointer on_host) {
@@ -44,13 +49,20 @@ CuResult copy_host_async(CuDevicePointer to, CuDevicePointer from, std::size_t s
   if (!is_for_gpus(kind_now(on_gpu, size)) || host == AddressKind::kDevice ||
       host == AddressKind::kStraddling)
     return kCuInvalidValue;
-  const CuResult result = copy_async(to, from, size, stream);
-  return result == kCuSuccess && host == AddressKind::kPageable
-             ? stream_synchronize(stream)
-             : result;
+  if (host == AddressKind::kPageable) {
+    ++pageable;
+    const CuResult result = copy_async(to, from, size, stream);
+    return result == kCuSuccess ? stream_synchronize(stream) : result;
+  }
+  return enqueue(stream, [=](CuDevice device) {
+    if (kind_now(on_host, size) != AddressKind::kPinned) return kCuIllegalAddress;
+    return copy_bytes(to, from, size, device, By::kCopyEngine);
+  });
 }
 
 }  // namespace
+
+unsigned pageable_copies() { return pageable; }
 
 CuResult copy_bytes(CuDevicePointer to, CuDevicePointer from, std::size_t size,
                     CuDevice device, By by) {
