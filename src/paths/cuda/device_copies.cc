@@ -128,6 +128,10 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
   if (work.exposure) started.exposure = hold(work.exposure);
   if (work.foreign_side != CopyWork::Foreign::kNone)
     work.ranges = translated(std::move(work.ranges), work.foreign_side, started.held);
+  // Without batches, the copy ends as soon as it may begin.
+  if (work.only_prepares)
+    return started.copy->set_prepared(
+        {std::move(work.ranges), std::move(started.held)});
   for (const Imports::Mapping& each : started.held)
     work.walls.push_back(each->here(each->foreign_start()));
   for (const HostMap& map : work.host_maps) work.walls.push_back(start_of(map));

@@ -53,6 +53,9 @@ struct CopyWork {
   // reach that of cudaMalloc; mapped memory, and that of a pool, has to allow it
   // itself.
   std::vector<CuDevice> peers;
+  // Nothing is copied: what is foreign is opened and its addresses are found, and the
+  // points are waited for.
+  bool only_prepares = false;
 
   // On which side the memory is the host's: its addresses are in `host_maps`, which are
   // pinned first and stay mapped until the end. They are no foreign ones.
@@ -134,11 +137,20 @@ class DeviceCopy {
   using Opened = std::vector<std::shared_ptr<const ForeignMapping>>;
   const Opened& opened() const noexcept { return opened_; }
 
+  // Of work that only prepares, if there are ranges and no failure(): the ranges,
+  // addressed as this process does it for as long as what is held here lives.
+  struct Prepared {
+    KeptPages ranges;
+    Opened held;
+  };
+  Prepared take_prepared() noexcept { return std::move(prepared_); }
+
   // No byte was moved without it.
   bool holds_exposure() const noexcept { return holds_exposure_; }
 
   CuDevice device() const noexcept { return device_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
+  bool only_prepares() const noexcept { return only_prepares_; }
   bool pins_host_memory() const noexcept { return pins_host_memory_; }
 
   // By the CUDA thread until the end. The work is there once.
@@ -146,18 +158,21 @@ class DeviceCopy {
   void add_moved(std::uint64_t bytes) noexcept;
   void fail(CopyFailure failure);
   void set_opened(Opened opened) { opened_ = std::move(opened); }
+  void set_prepared(Prepared prepared) { prepared_ = std::move(prepared); }
 
  private:
   CopyWork work_;
   const CuDevice device_;
   const bool holds_exposure_;
   const std::uint64_t bytes_;
+  const bool only_prepares_;
   const bool pins_host_memory_;
   std::atomic<std::uint64_t>& progress_;
   std::atomic<bool> was_stopped_{false};
   std::uint64_t bytes_moved_ = 0;
   std::optional<CopyFailure> failure_;
   Opened opened_;
+  Prepared prepared_;
 };
 
 }  // namespace nixl_connect::paths::cuda

@@ -59,6 +59,21 @@ void PageKernel::copy(CuStream stream, std::span<const Page> pages,
     copy_long(stream, pages, shares, launch, options.list_place);
 }
 
+void PageKernel::copy_few(CuStream stream, std::span<const Page> pages,
+                          std::uint32_t max_blocks) const {
+  static_assert(kMostFewPages * sizeof(Page) +
+                    (kMostFewBlocks * kPlainWarps + 1) * sizeof(ShareStart) <=
+                sizeof ShortPageList::words);
+  const PageSums sums = sum_up(pages);
+  if (sums.bytes == 0) return;
+  const Launch launch = plan(pages.size(), sums,
+                             {.max_blocks = std::min(max_blocks, kMostFewBlocks),
+                              .way = PageCopyOptions::Way::kPlain});
+  copy_short(stream, pages,
+             share_out(pages, sums.bytes, launch.chunk_shift, launch.workers()),
+             launch);
+}
+
 PageKernel::Launch PageKernel::plan(std::size_t count, const PageSums& sums,
                                     const PageCopyOptions& options) const {
   using Way = PageCopyOptions::Way;
@@ -82,7 +97,8 @@ PageKernel::Launch PageKernel::plan(std::size_t count, const PageSums& sums,
 }
 
 void PageKernel::copy_short(CuStream stream, std::span<const Page> pages,
-                            std::span<const ShareStart> shares, const Launch& launch) {
+                            std::span<const ShareStart> shares,
+                            const Launch& launch) const {
   ShortPageList list;
   list.page_count = static_cast<std::uint32_t>(pages.size());
   list.chunk_shift = launch.chunk_shift;

@@ -43,6 +43,13 @@ class PageKernel {
   void copy(CuStream stream, std::span<const Page> pages,
             const PageCopyOptions& options = {});
 
+  // The same for at most so many pages, and by few blocks (from 1): through registers,
+  // which suits memory of the host. Several threads at once.
+  void copy_few(CuStream stream, std::span<const Page> pages,
+                std::uint32_t max_blocks) const;
+  static constexpr std::size_t kMostFewPages = 128;
+  static constexpr std::uint32_t kMostFewBlocks = 6;
+
  private:
   struct Kernels {
     CuFunction with_list = nullptr;
@@ -62,7 +69,7 @@ class PageKernel {
   Launch plan(std::size_t count, const PageSums& sums,
               const PageCopyOptions& options) const;
   void copy_short(CuStream stream, std::span<const Page> pages,
-                  std::span<const ShareStart> shares, const Launch& launch);
+                  std::span<const ShareStart> shares, const Launch& launch) const;
   void copy_long(CuStream stream, std::span<const Page> pages,
                  std::span<const ShareStart> shares, const Launch& launch,
                  PageCopyOptions::ListPlace place);
