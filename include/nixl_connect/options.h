@@ -123,7 +123,7 @@ struct ConnectorOptions {
   // costs however small it is left aside. From 0.
   double min_gbps = 0;
 
-  // The next two say what cuda.peer takes of the GPU that copies.
+  // The next two say what cuda.peer and cuda.staged take of the GPU that copies.
 
   // Whether its multiprocessors may copy, which they do where pages are many. False:
   // the copy engines do it all, which takes 3 us for each page and nothing from other

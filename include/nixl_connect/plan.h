@@ -16,7 +16,7 @@ struct PathEstimate {
   // "local": within this process; "host.map": memory of Connector::allocate() that this
   // process has mapped; "host.cma": system calls into the other process; "cuda.peer":
   // between GPUs of one host, within this process too; "cuda.staged": the same between
-  // a GPU and memory of Connector::allocate(); "ucx".
+  // a GPU and the host; "ucx".
   std::string path;
 
   // How long the transfer would take, predicted from what this machine can do (or from

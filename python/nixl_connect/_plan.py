@@ -23,8 +23,7 @@ class PathEstimate:
     """``local``: within this process; ``host.map``: memory of empty(), like() and
     allocate(), which this process maps; ``host.cma``: system calls into the other
     process; ``cuda.peer``: between GPUs of one host, within this process too;
-    ``cuda.staged``: the same between a GPU and memory of empty(), like() and
-    allocate(); ``ucx``."""
+    ``cuda.staged``: the same between a GPU and the host; ``ucx``."""
 
     seconds: float | None
     """How long it would take, predicted from what this machine can do, or from usual

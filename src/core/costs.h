@@ -33,6 +33,9 @@ struct Costs {
                                       PathCosts{10'000, 50, 55, 55},    // cuda.staged
                                       PathCosts{4'000, 3'000, 4.5, 4.5}};
 
+  // cuda.staged where the host's memory is not pinned, so that threads carry the bytes.
+  PathCosts slots{15'000, 1'500, 3.5, 22};
+
   // Copies through maps of so many bytes go around the caches.
   std::uint64_t streaming_bytes = 32 << 20;
 

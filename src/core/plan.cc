@@ -123,13 +123,28 @@ Obstacle obstacle_of_peer(const Facts& facts) {
   return of_export == Obstacle::kNone ? obstacle_of_leases(facts) : of_export;
 }
 
-// On whichever side the host's memory is.
-Obstacle obstacle_of_pinning(const Facts& facts) {
-  const bool is_allocated = facts.remote_memory == Memory::kHost
-                                ? facts.exported == Facts::Exported::kAll
-                                : facts.is_local_allocated;
-  if (!is_allocated) return Obstacle::kPlainMemory;
-  return facts.gpus.is_staging_refused ? Obstacle::kStagingRefused : Obstacle::kNone;
+// The host's memory, on whichever side it is, was given by Connector::allocate().
+bool is_allocated(const Facts& facts) {
+  return facts.remote_memory == Memory::kHost ? facts.exported == Facts::Exported::kAll
+                                              : facts.is_local_allocated;
+}
+
+// So GPUs reach it as a whole.
+bool is_pinned(const Facts& facts) {
+  return is_allocated(facts) && !facts.gpus.is_staging_refused;
+}
+
+// If it is not, the bytes go through slots that are. Then memory of this process can be
+// any, and that of another one has to be within reach of system calls.
+bool is_by_system_calls(const Facts& facts) {
+  return facts.remote_memory == Memory::kHost &&
+         facts.where != Facts::Where::kThisProcess && !is_pinned(facts);
+}
+
+Obstacle obstacle_of_system_calls(const Facts& facts) {
+  const Obstacle of_cma = obstacle_of_cma(facts);
+  return of_cma != Obstacle::kNone && is_allocated(facts) ? Obstacle::kStagingRefused
+                                                          : of_cma;
 }
 
 Obstacle obstacle_of_staged(const Facts& facts) {
@@ -138,16 +153,16 @@ Obstacle obstacle_of_staged(const Facts& facts) {
   if (!gpus.are_in_reach) return Obstacle::kOutOfReach;
   if (facts.remote_memory == Memory::kGpu && gpus.is_open_refused)
     return Obstacle::kOpenRefused;
-  const Obstacle of_pinning = obstacle_of_pinning(facts);
   if (facts.where == Facts::Where::kThisProcess)
-    return facts.is_exposed_here ? of_pinning : Obstacle::kNotExposed;
+    return facts.is_exposed_here ? Obstacle::kNone : Obstacle::kNotExposed;
+  if (is_by_system_calls(facts)) return obstacle_of_system_calls(facts);
   if (!facts.are_leases_seen && is_of_another_user(facts))
     return Obstacle::kAnotherUser;
   if (facts.remote_memory == Memory::kGpu)
     if (const Obstacle of_export = obstacle_of_export(facts);
         of_export != Obstacle::kNone)
       return of_export;
-  return of_pinning == Obstacle::kNone ? obstacle_of_leases(facts) : of_pinning;
+  return obstacle_of_leases(facts);
 }
 
 // Of the kinds of memory that it is not for.
@@ -222,10 +237,11 @@ Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_
                          const Costs& costs) {
   // What a range costs a copy engine.
   constexpr double kEngineRangeNs = 3'000;
-  PathCosts of_path = costs.of(path);
+  const bool is_by_slots = path == Path::kCudaStaged && !is_pinned(facts);
+  PathCosts of_path = is_by_slots ? costs.slots : costs.of(path);
   if (path == Path::kCudaPeer || path == Path::kCudaStaged) {
     // A GPU moves no more with the threads of this process.
-    work.threads = 1;
+    if (!is_by_slots) work.threads = 1;
     if (!may_use_sm) of_path.range_ns = std::max(of_path.range_ns, kEngineRangeNs);
   }
   // The figures of the path are of memory of the host.

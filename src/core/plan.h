@@ -113,7 +113,6 @@ enum class Obstacle : std::uint8_t {
   kFilesHidden,
   kUnknownToUcx,
   kMixedMemory,
-  kPlainMemory,  // of the host, which is to be pinned
   kStagingRefused,
   kOnlyToAgents,
 };

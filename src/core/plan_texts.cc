@@ -36,10 +36,6 @@ Texts texts_of_gpus(Obstacle obstacle) {
     case Obstacle::kMixedMemory:
       return {"one side has memory of GPUs and of the host",
               "let each side of an operation be all of a GPU or all of the host"};
-    case Obstacle::kPlainMemory:
-      return {"the host's memory was not all allocated by Connector::allocate()",
-              "take memory of Connector::allocate() (nixl_connect.empty()) for the "
-              "host's side, of at most 32 allocations in one operation"};
     case Obstacle::kStagingRefused:
       return {"the host's memory could not be mapped and pinned for the GPU",
               "ask for new metadata: the memory may be gone; or let the GPU have less "
@@ -190,6 +186,9 @@ PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules
     estimate.obstacle += ": " + choice.cma_refusal->cause;
     estimate.remedy = choice.cma_refusal->remedy;
   }
+  if (verdict.obstacle == Obstacle::kNotPermitted && path == Path::kCudaStaged)
+    estimate.remedy +=
+        "; or let the peer take memory of Connector::allocate() (nixl_connect.empty())";
   if (choice.gpu_cause && is_of_gpus(path) && !is_of_other_memory(verdict.obstacle))
     estimate.obstacle = verdict.obstacle == Obstacle::kNoDriver
                             ? *choice.gpu_cause

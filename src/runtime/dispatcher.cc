@@ -114,7 +114,10 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
                   resources.costs, fetches_, gpu_paths_),
       wake_(std::move(wake)),
       // Besides the one that has the turn.
-      copies_(copy_threads(resources.options) - 1, wake_) {
+      copies_(copy_threads(resources.options) - 1, wake_),
+      staged_copies_(resources.gpus,
+                     {copy_threads(resources.options), resources.costs.streaming_bytes},
+                     wake_) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
   });

@@ -29,6 +29,7 @@
 #include "runtime/peers.h"
 #include "runtime/resources.h"
 #include "runtime/running.h"
+#include "runtime/staged_copies.h"
 #include "runtime/tracing_permission.h"
 
 namespace nixl_connect::paths::cuda {
@@ -179,7 +180,14 @@ class Dispatcher {
   bool help_copies();
   bool have_gpu_copies_ended() const noexcept;
   bool try_start_gpu_copy(core::OperationId operation, Running& running, Peer& peer);
+  void add_gpu_copy(core::OperationId operation, Running& running);
   paths::cuda::CopyThread& gpu_thread();
+  bool try_start_staged(core::OperationId operation, Running& running,
+                        const Peer& peer);
+  bool try_stage(core::OperationId operation, Running& running, const Peer& peer,
+                 paths::cuda::DeviceCopy::Prepared prepared);
+  void stage_prepared(core::OperationId operation,
+                      paths::cuda::DeviceCopy::Prepared prepared);
   bool take_ended_gpu_copies();
   void gpu_copy_ended(core::OperationId operation);
   void stop_gpu_copy(core::OperationId operation, const Running& running);
@@ -224,6 +232,7 @@ class Dispatcher {
   // Those that were told to stop, the oldest first, and until when they may go on
   // before streams are let go that wait for them.
   std::deque<std::pair<core::Time, core::OperationId>> stopped_gpu_copies_;
+  StagedCopies staged_copies_;
   std::unordered_map<core::OperationId, Running> running_;
   // Of those whose memory of a GPU comes as files.
   std::unordered_map<core::LeaseId, core::OperationId> gpu_leases_;

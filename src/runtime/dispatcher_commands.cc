@@ -54,7 +54,8 @@ void Dispatcher::carry_out(const core::StopTransfer& command) {
                                 time_);
   Running& running = running_.at(command.operation);
   if (running.transfer) running.transfer->stop();
-  if (running.gpu_copy) stop_gpu_copy(command.operation, running);
+  if (running.gpu_copy || running.path == core::Path::kCudaStaged)
+    stop_gpu_copy(command.operation, running);
   if (running.copy && running.copy->stop() == Copy::Step::kEnded)
     copy_ended(command.operation);
 }

@@ -17,8 +17,8 @@ static_assert(core::kPieceBytes == Copy::kPieceBytes &&
               core::kPieceRanges == Copy::kPieceRanges);
 
 // Why not all bytes were moved.
-core::Failure failure_of(Fault fault, const std::string& path) {
-  switch (fault) {
+core::Failure failure_of(const Copy& copy, const std::string& path) {
+  switch (copy.fault()) {
     case Fault::kLeaseOver:
       return {ErrorKind::kCancelled,
               "the exposing side ended the operation before all bytes were moved; ask "
@@ -36,6 +36,8 @@ core::Failure failure_of(Fault fault, const std::string& path) {
               path +
                   ": the peer's memory is not mapped any more, or read-only though "
                   "it is the target; ask for new metadata"};
+    case Fault::kGpu:
+      return {copy.cause().kind, path + ": " + copy.cause().text};
     case Fault::kNone:
     case Fault::kRefused:
       break;
@@ -147,7 +149,7 @@ void Dispatcher::copy_ended(core::OperationId operation) {
   running.state->set_path(path);
   running.is_lease_checked = copy->checks_lease();
   std::optional<core::Failure> failure;
-  if (!copy->is_complete()) failure = failure_of(copy->fault(), path);
+  if (!copy->is_complete()) failure = failure_of(*copy, path);
   core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(),
                        std::move(path), time_);
 }

@@ -12,6 +12,7 @@
 namespace nixl_connect::runtime {
 
 using paths::cuda::CopyFailure;
+using paths::cuda::DeviceCopy;
 
 // Its memory of the peer comes as files, which are on their way or open: then it is
 // started when it holds them all.
@@ -29,19 +30,59 @@ bool Dispatcher::try_start_gpu_copy(core::OperationId operation, Running& runnin
                                     Peer& peer) {
   if (resources_.gpus.driver() == nullptr) return false;
   const Movement movement = movement_of(running);
-  running.gpu_copy =
-      gpu_paths_.copy(movement, peer, running.rules, running.state->bytes());
-  if (!running.gpu_copy) {
-    const GpuPaths::Files files = gpu_paths_.files_behind(movement);
-    if (!files.chunks.empty() && !peer.is_in_this_process())
-      running.closed.why_not_opened = fetches_.why_missing(
-          peer, *running.agent->extension(), files.device, files.chunks);
-    return false;
+  if (!running.closed.paths.has(running.path)) {
+    running.gpu_copy =
+        gpu_paths_.copy(movement, peer, running.rules, running.state->bytes());
+    if (running.gpu_copy) {
+      add_gpu_copy(operation, running);
+      return true;
+    }
   }
+  if (running.path == core::Path::kCudaStaged &&
+      try_start_staged(operation, running, peer))
+    return true;
+  const GpuPaths::Files files = gpu_paths_.files_behind(movement);
+  if (!files.chunks.empty() && !peer.is_in_this_process())
+    running.closed.why_not_opened = fetches_.why_missing(
+        peer, *running.agent->extension(), files.device, files.chunks);
+  return false;
+}
+
+// The host's memory is not to be pinned as a whole. False if the peer's cannot be
+// reached.
+bool Dispatcher::try_start_staged(core::OperationId operation, Running& running,
+                                  const Peer& peer) {
+  running.closed.paths.add(core::Path::kCudaStaged);
+  const Movement movement = movement_of(running);
+  if (!GpuPaths::is_to_be_prepared(movement, peer.is_in_this_process()))
+    return try_stage(operation, running, peer, {});
+  running.gpu_copy = gpu_paths_.preparation(movement, peer, running.state->bytes());
+  if (!running.gpu_copy) return false;
+  add_gpu_copy(operation, running);
+  return true;
+}
+
+void Dispatcher::add_gpu_copy(core::OperationId operation, Running& running) {
   try {
     gpu_thread().add(operation, running.gpu_copy);
   } catch (...) {
     running.gpu_copy.reset();
+    throw;
+  }
+}
+
+// False if the peer's memory is out of reach.
+bool Dispatcher::try_stage(core::OperationId operation, Running& running,
+                           const Peer& peer, DeviceCopy::Prepared prepared) {
+  const Movement movement = movement_of(running);
+  running.copy = staged_copies_.copy(
+      movement, peer, gpu_paths_.copying_gpu(movement, peer.is_in_this_process()),
+      running.rules, std::move(prepared), running.state->bytes());
+  if (!running.copy) return false;
+  try {
+    staged_copies_.add(operation, running.copy);
+  } catch (...) {
+    running.copy.reset();
     throw;
   }
   return true;
@@ -54,15 +95,35 @@ paths::cuda::CopyThread& Dispatcher::gpu_thread() {
   return *gpu_copies_;
 }
 
+// The memory of the GPU is open and ready.
+void Dispatcher::stage_prepared(core::OperationId operation,
+                                DeviceCopy::Prepared prepared) {
+  Running& running = running_.at(operation);
+  core::Failure failure{ErrorKind::kDisconnected,
+                        "the peer is gone; ask it for new metadata"};
+  try {
+    const Peer* const peer = peers_.find(running.peer);
+    if (peer != nullptr && try_stage(operation, running, *peer, std::move(prepared)))
+      return;
+  } catch (const Error& error) {
+    failure = {error.kind(), error.what()};
+  }
+  core_.transfer_ended(operation, std::move(failure), 0, {}, time_);
+}
+
 bool Dispatcher::have_gpu_copies_ended() const noexcept {
-  return gpu_copies_ && gpu_copies_->has_ended();
+  return staged_copies_.has_ended() || (gpu_copies_ && gpu_copies_->has_ended());
 }
 
 bool Dispatcher::take_ended_gpu_copies() {
   if (!have_gpu_copies_ended()) return false;
-  gpu_copies_->take_ended(ended_copies_);
-  for (const core::OperationId tag : ended_copies_)
-    GpuFiles::is_mine(tag) ? gpu_file_opened(tag) : gpu_copy_ended(tag);
+  if (gpu_copies_) {
+    gpu_copies_->take_ended(ended_copies_);
+    for (const core::OperationId tag : ended_copies_)
+      GpuFiles::is_mine(tag) ? gpu_file_opened(tag) : gpu_copy_ended(tag);
+  }
+  staged_copies_.take_ended(ended_copies_);
+  for (const core::OperationId operation : ended_copies_) copy_ended(operation);
   carry_out_all();
   return true;
 }
@@ -70,6 +131,8 @@ bool Dispatcher::take_ended_gpu_copies() {
 void Dispatcher::gpu_copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.gpu_copy);
+  if (copy->only_prepares() && !copy->failure() && !copy->was_stopped())
+    return stage_prepared(operation, copy->take_prepared());
   peers_.see_if_left(running.peer);
   if (copy->failure() && copy->failure()->cause == CopyFailure::Cause::kNotPinned &&
       !copy->was_stopped()) {
@@ -90,7 +153,7 @@ void Dispatcher::gpu_copy_ended(core::OperationId operation) {
 }
 
 void Dispatcher::stop_gpu_copy(core::OperationId operation, const Running& running) {
-  running.gpu_copy->stop();
+  if (running.gpu_copy) running.gpu_copy->stop();
   stopped_gpu_copies_.emplace_back(time_ + resources_.options.drain_timeout, operation);
 }
 
@@ -99,7 +162,7 @@ void Dispatcher::stop_gpu_copy(core::OperationId operation, const Running& runni
 void Dispatcher::release_streams_of_stuck() {
   while (!stopped_gpu_copies_.empty() && stopped_gpu_copies_.front().first <= time_) {
     const auto found = running_.find(stopped_gpu_copies_.front().second);
-    if (found != running_.end() && found->second.gpu_copy)
+    if (found != running_.end() && (found->second.gpu_copy || found->second.copy))
       found->second.state->release_streams();
     stopped_gpu_copies_.pop_front();
   }

@@ -90,21 +90,6 @@ void add_chunks(const RemoteRange& range, std::vector<const wire::GpuChunk*>& ch
     if (chunks.empty() || chunks.back() != &*chunk) chunks.push_back(&*chunk);
 }
 
-// Where allocations of GPUs begin in this process, as far as the operation can tell: of
-// the peer's the exports, or else the regions.
-std::vector<std::uint64_t> walls_of(const Movement& movement, bool is_own) {
-  std::vector<std::uint64_t> walls(movement.walls.begin(), movement.walls.end());
-  if (!is_own) return walls;
-  for (const RemoteRange& range : movement.remote.places()) {
-    if (!range.is_of_gpu()) continue;
-    const std::uint64_t start = range.gpu_export != nullptr
-                                    ? range.gpu_export->chunks.front().address
-                                    : range.region->address;
-    if (walls.empty() || walls.back() != start) walls.push_back(start);
-  }
-  return walls;
-}
-
 CopyWork::ForeignPart part_of(const wire::GpuExport& exported,
                               const wire::ProcessId& owner) {
   const wire::GpuChunk& chunk = exported.chunks.front();
@@ -163,6 +148,20 @@ void add_peers(const Movement& movement, CopyWork& work) {
 }
 
 }  // namespace
+
+// Of the peer's the exports, or else the regions.
+std::vector<std::uint64_t> GpuPaths::walls_of(const Movement& movement, bool is_own) {
+  std::vector<std::uint64_t> walls(movement.walls.begin(), movement.walls.end());
+  if (!is_own) return walls;
+  for (const RemoteRange& range : movement.remote.places()) {
+    if (!range.is_of_gpu()) continue;
+    const std::uint64_t start = range.gpu_export != nullptr
+                                    ? range.gpu_export->chunks.front().address
+                                    : range.region->address;
+    if (walls.empty() || walls.back() != start) walls.push_back(start);
+  }
+  return walls;
+}
 
 GpuPaths::Files GpuPaths::files_behind(const Movement& movement) const {
   Files files{copying_gpu(movement, false), {}};
@@ -236,7 +235,6 @@ void GpuPaths::add_facts(const Movement& movement, const Peer& peer,
     facts.gpus.are_files_hidden = !are_all_open(movement);
 }
 
-// That of the local memory, or else that of the peer's, if this process sees it.
 int GpuPaths::copying_gpu(const Movement& movement, bool is_own) const {
   if (const auto local = local_gpu(movement)) return *local;
   const auto places = movement.remote.places();
@@ -274,6 +272,28 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
   if (!is_own && is_remote_of_gpu && !add_foreign(movement, work)) return nullptr;
   const bool has_host_side = !local_gpu(movement) || !is_remote_of_gpu;
   if (has_host_side && !add_host_side(movement, peer, work)) return nullptr;
+  return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
+}
+
+bool GpuPaths::is_to_be_prepared(const Movement& movement, bool is_own) {
+  const auto& extension = movement.agent.extension();
+  return movement.after || (extension && extension->ready) ||
+         (!is_own && !local_gpu(movement));
+}
+
+std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::preparation(
+    const Movement& movement, const Peer& peer,
+    std::atomic<std::uint64_t>& progress) const {
+  const bool is_own = peer.is_in_this_process();
+  CopyWork work;
+  work.only_prepares = true;
+  work.device = copying_gpu(movement, is_own);
+  if (movement.after) work.after.push_back(movement.after);
+  wait_for_owner(movement, is_own, work);
+  if (!is_own && !local_gpu(movement)) {
+    add_ranges(movement, work);
+    if (!add_foreign(movement, work)) return nullptr;
+  }
   return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
 }
 

@@ -61,8 +61,21 @@ class GpuPaths {
   };
   Files files_behind(const Movement& movement) const;
 
- private:
+  // That of the local memory, or else that of the peer's, if this process sees it.
   int copying_gpu(const Movement& movement, bool is_own) const;
+
+  // Where allocations of GPUs begin in this process, as far as the operation can tell.
+  static std::vector<std::uint64_t> walls_of(const Movement& movement, bool is_own);
+
+  // For copies that are not made here: whether memory of a GPU is to be waited for or,
+  // if it is another process's, opened. This does both, and copies nothing. Null if the
+  // peer's cannot be opened.
+  static bool is_to_be_prepared(const Movement& movement, bool is_own);
+  std::shared_ptr<paths::cuda::DeviceCopy> preparation(
+      const Movement& movement, const Peer& peer,
+      std::atomic<std::uint64_t>& progress) const;
+
+ private:
   bool are_all_open(const Movement& movement) const;
   bool add_foreign(const Movement& movement, paths::cuda::CopyWork& work) const;
   bool add_host_side(const Movement& movement, Peer& peer, paths::cuda::CopyWork& work);

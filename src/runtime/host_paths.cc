@@ -37,16 +37,6 @@ Ranges ranges_of(const Movement& movement, std::uint64_t shift = 0) {
   return ranges;
 }
 
-// The lease of that metadata as system calls need it, in the process that was found to
-// be the peer; the metadata alone could name any.
-std::optional<LeaseWord> lease_in_reach(const Peer& peer, const RemoteAgent& agent) {
-  const auto& extension = agent.extension();
-  const auto pid = peer.pid();
-  if (!extension || !pid || extension->lease.word_address % sizeof(std::uint64_t) != 0)
-    return std::nullopt;
-  return LeaseWord{*pid, extension->lease.word_address, extension->lease.token};
-}
-
 // The export in which all ranges lie; null if there is no such one.
 const wire::Export* only_export_of(const Movement& movement) {
   std::uint64_t begin = UINT64_MAX;
@@ -122,6 +112,15 @@ void compare_places(const base::Place& theirs, Facts& facts) {
 }
 
 }  // namespace
+
+std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
+                                                     const RemoteAgent& agent) {
+  const auto& extension = agent.extension();
+  const auto pid = peer.pid();
+  if (!extension || !pid || extension->lease.word_address % sizeof(std::uint64_t) != 0)
+    return std::nullopt;
+  return LeaseWord{*pid, extension->lease.word_address, extension->lease.token};
+}
 
 core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
                                const core::PathRules& rules,

@@ -7,12 +7,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "core/plan.h"
 #include "nixl_connect/metadata.h"
 #include "paths/host/copy.h"
+#include "paths/host/process_memory.h"
 #include "runtime/operation_memory.h"
 #include "runtime/remote_agent.h"
 #include "runtime/remote_ranges.h"
@@ -46,6 +48,11 @@ struct Closed {
   core::Facts::Gpus::Cause why_not_opened;
   core::Facts::Gpus::Cause why_not_staged;
 };
+
+// The lease of that metadata as system calls need it, in the process that was found to
+// be the peer; the metadata alone could name any.
+std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
+                                                     const RemoteAgent& agent);
 
 class HostPaths {
  public:

@@ -65,7 +65,8 @@ const std::vector<Case> kStagedCases{
     {"this process, memory that is exposed no more",
      [](Facts& facts) { facts.where = Where::kThisProcess; },
      staged_obstacles(kNotExposed)},
-    {"a NIXL agent", [](Facts& facts) { facts.is_ours = false; },
+    {"a NIXL agent",
+     [](Facts& facts) { facts.is_ours = false; },
      {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kGenuine,
       kUnknownToUcx}},
     {"another host", [](Facts& facts) { facts.where = Where::kElsewhere; },
@@ -79,7 +80,7 @@ const std::vector<Case> kStagedCases{
        facts.exported = Exported::kNone;
        facts.is_local_allocated = false;
      },
-     staged_obstacles(kPlainMemory)},
+     staged_obstacles(kNone)},
     {"this process, memory that was not allocated for this",
      [](Facts& facts) {
        facts.where = Where::kThisProcess;
@@ -87,10 +88,10 @@ const std::vector<Case> kStagedCases{
        facts.exported = Exported::kNone;
        facts.is_local_allocated = false;
      },
-     staged_obstacles(kPlainMemory)},
+     staged_obstacles(kNone)},
     {"memory that could not be pinned",
      [](Facts& facts) { facts.gpus.is_staging_refused = true; },
-     staged_obstacles(kStagingRefused)},
+     staged_obstacles(kNone)},
     {"lease words out of sight", [](Facts& facts) { facts.are_leases_seen = false; },
      staged_obstacles(kLeasesHidden)},
     {"a write whose end nobody would notice",
@@ -112,14 +113,41 @@ const std::vector<Case> kStagedCases{
 
 const std::vector<Case> kPeersHostCases{
     {"some memory that was not allocated for this",
-     [](Facts& facts) { facts.exported = Exported::kSome; },
-     staged_obstacles(kPlainMemory)},
+     [](Facts& facts) { facts.exported = Exported::kSome; }, staged_obstacles(kNone)},
+    {"plain memory and no ptrace",
+     [](Facts& facts) {
+       facts.exported = Exported::kNone;
+       facts.is_cma_refused = true;
+     },
+     staged_obstacles(kNotPermitted)},
+    {"plain memory of a process that nobody knows",
+     [](Facts& facts) {
+       facts.exported = Exported::kNone;
+       facts.is_process_known = false;
+     },
+     staged_obstacles(kUnreachable)},
+    {"plain memory and lease words out of sight, which the system calls see",
+     [](Facts& facts) {
+       facts.exported = Exported::kNone;
+       facts.are_leases_seen = false;
+     },
+     staged_obstacles(kNone)},
+    {"plain memory and a write whose end nobody would notice",
+     [](Facts& facts) {
+       facts.exported = Exported::kNone;
+       facts.is_write_unwatched = true;
+     },
+     staged_obstacles(kUnwatched)},
+    {"memory that could not be pinned, and no ptrace",
+     [](Facts& facts) { facts.gpus.is_staging_refused = facts.is_cma_refused = true; },
+     staged_obstacles(kStagingRefused)},
     {"the own memory, which says nothing of the peer's",
      [](Facts& facts) {
        facts.exported = Exported::kNone;
        facts.is_local_allocated = true;
+       facts.is_cma_refused = true;
      },
-     staged_obstacles(kPlainMemory)},
+     staged_obstacles(kNotPermitted)},
     {"memory of both kinds",
      [](Facts& facts) { facts.remote_memory = Memory::kMixed; },
      {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
@@ -127,6 +155,15 @@ const std::vector<Case> kPeersHostCases{
 };
 
 const std::vector<Case> kPeersGpuCases{
+    {"own memory of any kind, for which the kernel is not asked",
+     [](Facts& facts) {
+       facts.is_local_allocated = false;
+       facts.is_cma_refused = true;
+     },
+     staged_obstacles(kNone)},
+    {"own memory of any kind and lease words out of sight",
+     [](Facts& facts) { facts.is_local_allocated = facts.are_leases_seen = false; },
+     staged_obstacles(kLeasesHidden)},
     {"GPUs that do not reach each other",
      [](Facts& facts) { facts.gpus.are_in_reach = false; },
      staged_obstacles(kOutOfReach)},
@@ -180,26 +217,36 @@ TEST(StagedPlan, IsTakenForWhatItIsFor) {
       Facts facts = usual;
       facts.gpus.are_known_to_ucx = true;
       EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kCudaStaged);
-      facts.gpus.is_staging_refused = true;
+      facts.gpus.are_in_reach = false;
       EXPECT_EQ(choose(work, facts, {}, {}).path, std::nullopt);
     }
   }
 }
 
-TEST(StagedPlan, IsPredictedWhateverTheThreads) {
-  const auto time = [](unsigned threads) {
-    Work work = kScattered;
+TEST(StagedPlan, IsPredictedWhateverTheThreadsIfTheyDoNotCopy) {
+  const auto time = [](unsigned threads, Exported exported) {
+    Work work = kLarge;
     work.threads = threads;
-    const Choice choice = choose(work, with_host_of_peer(), {}, {});
+    Facts facts = with_host_of_peer();
+    facts.exported = exported;
+    const Choice choice = choose(work, facts, {}, {});
     return choice.verdicts[index_of(Path::kCudaStaged)].prediction.time;
   };
-  EXPECT_EQ(time(1), time(8));
+  EXPECT_EQ(time(1, Exported::kAll), time(8, Exported::kAll));
+  EXPECT_LT(time(8, Exported::kAll), time(8, Exported::kNone));
+  EXPECT_LT(time(8, Exported::kNone), time(1, Exported::kNone));
 }
 
 TEST(StagedPlan, TellsWhyAGpuIsNotReachedOrMemoryNotPinned) {
   const auto told = [](const auto& change) {
     Facts facts = with_gpu_of_peer();
     change(facts.gpus);
+    if (facts.gpus.is_staging_refused) {
+      facts.remote_memory = Memory::kHost;
+      facts.local_memory = Memory::kGpu;
+      facts.exported = Exported::kAll;
+      facts.is_cma_refused = true;
+    }
     return why_none(to_plan(choose(kLarge, facts, {}, {}), {}));
   };
   const auto cause = std::make_shared<const std::string>("it is out of memory");

@@ -3,23 +3,18 @@
 // Operations with memory of the host on one side and of a GPU on the other, by the
 // stand-in for CUDA's driver.
 #include <gtest/gtest.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <tuple>
-#include <vector>
 
 #include "nixl_connect/connector.h"
-#include "paths/cuda/session.h"
 #include "paths/cuda/stand_in/control.h"
 #include "runtime/buffers.h"
+#include "runtime/gpu_ranges.h"
+#include "runtime/gpu_servant.h"
 #include "support/child.h"
 
 namespace nixl_connect {
@@ -31,179 +26,20 @@ const paths::cuda::Driver& paths::cuda::testing::driver_under_test() {
 namespace {
 
 namespace stand_in = paths::cuda::stand_in;
-using paths::cuda::testing::bytes_of;
-using paths::cuda::testing::Session;
 using std::chrono::milliseconds;
 using testing::Channel;
 using testing::Child;
 using testing::finish;
 using testing::kind_of;
+using testing::kLayouts;
 using testing::kSoon;
-
-ConnectorOptions with_gpus() {
-  ConnectorOptions options = testing::across_processes();
-  options.cuda_driver = stand_in::file();
-  return options;
-}
-
-enum class On { kGpu, kHost };
-
-On other(On on) { return on == On::kGpu ? On::kHost : On::kGpu; }
-std::string name_of(On on) { return on == On::kGpu ? "gpu" : "host"; }
-
-struct Layout {
-  std::size_t count;
-  std::size_t largest;
-};
-// Few, many small ones, and some that are large enough for the copy engine.
-constexpr Layout kLayouts[] = {{2, 900}, {300, 1001}, {20, 300'000}};
-
-// Ranges that do not touch each other, of odd sizes and in odd places, in memory of a
-// GPU or of allocate().
-class Ranges {
- public:
-  Ranges(On on, Layout layout, int device = 0)
-      : on_(on), layout_(layout), device_(device) {
-    if (on == On::kHost) {
-      arena_ = Connector::allocate(size());
-    } else {
-      session_ = std::make_unique<Session>(device);
-      on_gpu_ = paths::cuda::allocate(session_->driver, size());
-    }
-    put(bytes_of(kRest, size()));
-  }
-
-  std::vector<Descriptor> descriptors() const {
-    std::vector<Descriptor> result;
-    for (std::size_t i = 0; i < layout_.count; ++i)
-      result.push_back(descriptor(offset_of(i), size_of(i)));
-    return result;
-  }
-  Descriptor descriptor(std::size_t offset, std::size_t size) const {
-    // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    return {reinterpret_cast<void*>(address() + offset), size,
-            on_ == On::kGpu ? Device(DeviceKind::kCuda, device_) : Device()};
-  }
-  std::size_t bytes() const {
-    std::size_t sum = 0;
-    for (std::size_t i = 0; i < layout_.count; ++i) sum += size_of(i);
-    return sum;
-  }
-
-  void fill(unsigned seed) const { put(content(seed)); }
-  bool has(unsigned seed) const { return get() == content(seed); }
-
- private:
-  static constexpr unsigned char kRest = 0xEE;
-
-  std::size_t stride() const { return layout_.largest + 9; }
-  std::size_t size() const { return layout_.count * stride(); }
-  std::size_t size_of(std::size_t i) const {
-    return layout_.largest - i * 61 % std::min<std::size_t>(layout_.largest, 800);
-  }
-  // In another order and elsewhere on the other side.
-  std::size_t offset_of(std::size_t i) const {
-    if (on_ == On::kHost) return i * stride() + i % 8;
-    return (layout_.count - 1 - i) * stride() + i * 3 % 8;
-  }
-  std::uintptr_t address() const {
-    return on_ == On::kGpu ? on_gpu_.get()
-                           : reinterpret_cast<std::uintptr_t>(arena_->data());
-  }
-
-  // The ranges as they were filled, and nothing between them.
-  std::vector<std::byte> content(unsigned seed) const {
-    auto bytes = bytes_of(kRest, size());
-    for (std::size_t i = 0; i < layout_.count; ++i)
-      for (std::size_t j = 0; j < size_of(i); ++j)
-        bytes[offset_of(i) + j] =
-            static_cast<std::byte>(seed + i * 7 + j * 31 + j / 256);
-    return bytes;
-  }
-  void put(const std::vector<std::byte>& bytes) const {
-    if (on_ == On::kGpu) return session_->write(on_gpu_.get(), bytes);
-    std::copy(bytes.begin(), bytes.end(), arena_->data());
-  }
-  std::vector<std::byte> get() const {
-    if (on_ == On::kGpu) return session_->read(on_gpu_.get(), size());
-    return {arena_->data(), arena_->data() + size()};
-  }
-
-  const On on_;
-  const Layout layout_;
-  const int device_;
-  std::unique_ptr<Session> session_;
-  paths::cuda::DeviceMemory on_gpu_;
-  std::optional<Allocation> arena_;
-};
-
-// Nobody may open this process's files, nor it those of others.
-bool hide() {
-  constexpr uid_t kNobody = 65534;
-  if (::getuid() == 0 && (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0))
-    return false;
-  return ::prctl(PR_SET_DUMPABLE, 0) == 0;
-}
-
-// Exposes ranges, and reads those of others, as it is told.
-class Servant {
- public:
-  std::string carry_out(const std::string& order) {
-    std::istringstream words(order);
-    std::string verb;
-    std::string on;
-    std::size_t layout = 0;
-    words >> verb >> on >> layout;
-    if (verb == "hide") return hide() ? "hidden" : "not";
-    if (verb == "check") return check();
-    if (verb == "free") return free();
-    make(on == "gpu" ? On::kGpu : On::kHost, kLayouts[layout]);
-    if (verb == "pull") {
-      std::string metadata;
-      std::getline(words, metadata);
-      return pull(metadata);
-    }
-    ranges_->fill(kRead);
-    if (verb == "read")
-      exposed_ = std::make_unique<ReadableOperation>(
-          connector_->create_readable(ranges_->descriptors()));
-    else
-      exposed_ = std::make_unique<WritableOperation>(
-          connector_->create_writable(ranges_->descriptors()));
-    return exposed_->metadata().to_json();
-  }
-
-  static constexpr unsigned kRead = 7;
-  static constexpr unsigned kWritten = 90;
-
- private:
-  void make(On on, Layout layout) {
-    if (!connector_) connector_ = std::make_unique<Connector>(with_gpus());
-    exposed_ = nullptr;
-    ranges_ = std::make_unique<Ranges>(on, layout);
-  }
-  std::string check() {
-    finish(*exposed_);
-    return ranges_->has(kWritten) ? "right" : "wrong";
-  }
-  std::string free() {
-    exposed_->cancel();
-    finish(*exposed_);
-    exposed_ = nullptr;
-    ranges_ = nullptr;
-    return "freed";
-  }
-  std::string pull(const std::string& metadata) {
-    auto read = connector_->begin_read(RdmaMetadata::from_json(metadata),
-                                       ranges_->descriptors());
-    finish(read);
-    return ranges_->has(kRead) ? read.path() : "wrong";
-  }
-
-  std::unique_ptr<Ranges> ranges_;
-  std::unique_ptr<Connector> connector_;
-  std::unique_ptr<PassiveOperation> exposed_;
-};
+using testing::Layout;
+using testing::name_of;
+using testing::On;
+using testing::other;
+using testing::Ranges;
+using testing::Servant;
+using testing::with_gpus;
 
 class Mix : public ::testing::Test {
  protected:
@@ -378,38 +214,6 @@ TEST_F(Mix, ReadOfMemoryThatIsFreedMeanwhileIsVoid) {
     EXPECT_EQ(read.status(), OperationStatus::kErrored);
     stand_in::reset();
   }
-}
-
-TEST_F(Mix, OfMemoryThatWasNotAllocatedIsRefusedWithWhatWouldHelp) {
-  std::vector<std::byte> plain(1000);
-  const Descriptor of_host(plain.data(), plain.size());
-  const Ranges on_gpu(On::kGpu, {1, 1000});
-  Connector another(with_gpus());
-  for (const bool is_local_plain : {true, false}) {
-    auto readable =
-        another.create_readable(is_local_plain ? on_gpu.descriptor(0, 1000) : of_host);
-    auto read = connector_.begin_read(
-        readable.metadata(), is_local_plain ? of_host : on_gpu.descriptor(0, 1000));
-    const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
-    expect_named(text, "cuda.staged: the host's memory was not all allocated by");
-    expect_named(text, "take memory of Connector::allocate()");
-  }
-}
-
-TEST_F(Mix, SaysThatMemoryCouldNotBePinned) {
-  const Ranges target(On::kGpu, kLayouts[1]);
-  {  // that the stream has its word, and the kernel its lists
-    auto first = connector_.begin_read(ask("read", On::kHost, 1), target.descriptors());
-    EXPECT_EQ(finish(first), OperationStatus::kComplete);
-  }
-  stand_in::fail("cuMemHostRegister", paths::cuda::kCuOutOfMemory);
-  auto read = connector_.begin_read(ask("read", On::kHost, 1), target.descriptors());
-  const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
-  expect_named(text, "cuda.staged: the host's memory could not be mapped and pinned");
-  expect_named(text, "CUDA_ERROR_OUT_OF_MEMORY");
-  auto again = connector_.begin_read(ask("read", On::kHost, 1), target.descriptors());
-  EXPECT_EQ(finish(again), OperationStatus::kComplete);
-  EXPECT_TRUE(target.has(Servant::kRead));
 }
 
 TEST_F(Mix, IsMovedThoughSomeOfItIsEmpty) {

@@ -243,15 +243,6 @@ TEST_F(GpuMemory, IsNotReadAsThatOfTheHostOrOfAnotherGpu) {
   }
 }
 
-TEST_F(GpuMemory, IsNotMovedToThatOfTheHost) {
-  std::vector<std::byte> host(Pages::kSize);
-  Connector other(with_gpus());
-  auto readable = other.create_readable(pages_.whole());
-  auto read = connector_.begin_read(readable.metadata(), {host.data(), host.size()});
-  expect_named(text_of([&] { (void)read.wait_for(kSoon); }),
-               "cuda.staged: the host's memory was not all allocated by");
-}
-
 TEST_F(GpuMemory, IsMovedThoughThereIsNothingOfIt) {
   std::vector<Descriptor> pages = pages_.descriptors();
   pages.insert(pages.begin(), on_gpu(7, pages_.whole().ptr(), 0));

@@ -43,6 +43,8 @@ host::Copy::Cause StagedCopy::cause() const {
 }
 
 Moved StagedCopy::move(std::span<const Range> piece) noexcept {
+  if (work_.exposure && !work_.exposure->try_hold()) return {0, Fault::kLeaseOver};
+  const local::ExposureHold held(work_.exposure);
   Moved moved;
   try {
     const Staging::Loan lane(*staging_, work_.device);
@@ -73,7 +75,7 @@ void StagedCopy::move_to_gpu(StagingLane& lane, std::span<const Range> piece,
     const Moved filled = work_.move_host(OperationKind::kRead, load.on_host());
     moved.fault = filled.fault;
     if (filled.fault != Fault::kNone) break;
-    lane.submit(slot, load.on_gpu(), work_.direction, work_.max_blocks);
+    lane.submit(slot, load.on_gpu(), work_.direction, {work_.max_blocks, work_.walls});
     under_way.at(slot) = load.bytes;
   }
   for (unsigned slot = 0; slot < StagingLane::kSlots; ++slot) await(slot);
@@ -85,7 +87,8 @@ void StagedCopy::move_from_gpu(StagingLane& lane, std::span<const Range> piece,
   std::array<SlotLoad, StagingLane::kSlots> slots;
   const auto begin = [&](unsigned slot) {
     if (!loads.next(lane.slot(slot), slots.at(slot))) return false;
-    lane.submit(slot, slots.at(slot).on_gpu(), work_.direction, work_.max_blocks);
+    lane.submit(slot, slots.at(slot).on_gpu(), work_.direction,
+                {work_.max_blocks, work_.walls});
     return true;
   };
   bool has_next = begin(0);

@@ -18,6 +18,7 @@
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/staging.h"
 #include "paths/host/copy.h"
+#include "paths/local/exposures.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -37,8 +38,12 @@ struct StagedWork {
   // How many multiprocessors the page kernel takes for each thread, where there are
   // many ranges; at most PageKernel::kMostFewBlocks. 0: the copy engines do it all.
   std::uint32_t max_blocks = 4;
-  bool checks_lease = false;                                // move_host does
+  bool checks_lease = false;  // move_host does
+  // Of a peer in this process: what it has exposed, which is held while a piece moves.
+  std::shared_ptr<const local::Exposure> exposure{};
   std::vector<std::shared_ptr<const ForeignMapping>> held;  // until the end
+  // As CopyWork has them, in order.
+  std::vector<std::uint64_t> walls{};
 };
 
 class StagedCopy final : public host::Copy {
@@ -47,7 +52,9 @@ class StagedCopy final : public host::Copy {
   StagedCopy(std::shared_ptr<Staging> staging, StagedWork work, host::Ranges ranges,
              unsigned threads, std::atomic<std::uint64_t>& progress);
 
-  bool checks_lease() const noexcept override { return work_.checks_lease; }
+  bool checks_lease() const noexcept override {
+    return work_.checks_lease || work_.exposure != nullptr;
+  }
   Cause cause() const override;
   // Of Fault::kGpu, since the end.
   const std::optional<CopyFailure>& failure() const noexcept { return failure_; }

@@ -74,12 +74,12 @@ std::uintptr_t StagingLane::slot(unsigned index) const noexcept {
 }
 
 void StagingLane::submit(unsigned index, std::span<const Page> ranges,
-                         Direction direction, std::uint32_t max_blocks) {
+                         Direction direction, const Terms& terms) {
   is_half_submitted_ = true;
-  KeptPages whole = merged(KeptPages(ranges.begin(), ranges.end()));
-  if (max_blocks > 0 && kernel_ != nullptr &&
+  KeptPages whole = merged(KeptPages(ranges.begin(), ranges.end()), terms.walls);
+  if (terms.max_blocks > 0 && kernel_ != nullptr &&
       are_for_kernel(whole, kLeastHostEngineBytes))
-    copy_by_kernel(whole, direction, max_blocks);
+    copy_by_kernel(whole, direction, terms.max_blocks);
   else
     for (const Page& range : whole) copy_by_engine(range, direction);
   driver_.check(word_.write(stream_.get(), ++last_number_), attempt_);

@@ -41,11 +41,14 @@ class StagingLane {
   enum class Direction { kToGpu, kFromGpu };
 
   // Gives the GPU copies between that slot and its own memory, of ranges of which the
-  // one side is in the slot; at most PageKernel::kMostFewPages. `max_blocks` of the
-  // kernel; 0: it is not to be used. Throws as Driver::check(): the GPU may then have
-  // some of them, until settle() returns.
+  // one side is in the slot; at most PageKernel::kMostFewPages. Throws as
+  // Driver::check(): the GPU may then have some of them, until settle() returns.
+  struct Terms {
+    std::uint32_t max_blocks = 0;          // of the kernel; 0: it is not to be used
+    std::span<const std::uint64_t> walls;  // over which ranges are not joined, in order
+  };
   void submit(unsigned index, std::span<const Page> ranges, Direction direction,
-              std::uint32_t max_blocks);
+              const Terms& terms);
 
   // Returns when the GPU is done with what submit() has given it of that slot. Throws
   // as Driver::check() if the driver does not say so: after an error of the context

@@ -340,42 +340,42 @@ TEST_F(StagedCopyOfPeer, MovesThousandsOfRanges) {
 }
 
 TEST_F(StagedCopyOfPeer, MovesLargeRanges) {
-  constexpr std::size_t kSize = (21 << 20) + 5;
-  const ExposingProcess peer(kSize, host::testing::fill);
+  constexpr std::size_t kTotal = (21 << 20) + 5;
+  const ExposingProcess peer(kTotal, host::testing::fill);
   make(4, nullptr);
-  prepare(kSize);
+  prepare(kTotal);
   EXPECT_TRUE(copy_all(Direction::kToGpu, peer)->is_complete());
-  EXPECT_TRUE(read_gpu() == pattern_of(kSize));
+  EXPECT_TRUE(read_gpu() == pattern_of(kTotal));
   session_.write(gpu_.get(), on_gpu_);
   EXPECT_TRUE(copy_all(Direction::kFromGpu, peer)->is_complete());
-  EXPECT_TRUE(read(peer, kSize) == on_gpu_);
+  EXPECT_TRUE(read(peer, kTotal) == on_gpu_);
 }
 
 TEST_F(StagedCopyOfPeer, LeavesTheGpuAloneIfTheLeaseIsOver) {
-  constexpr std::size_t kSize = 2 << 20;
-  const ExposingProcess peer(kSize, host::testing::fill);
-  prepare(kSize);
+  constexpr std::size_t kTotal = 2 << 20;
+  const ExposingProcess peer(kTotal, host::testing::fill);
+  prepare(kTotal);
   for (const Direction direction : kBothWays) {
     StagedWork late = work(direction, peer);
     host::LeaseWord lease = peer.lease();
     ++lease.token;
     late.move_host = memory_of(lease);
     const auto copy = copies_->copy(
-        std::move(late), ranges_of({{0, 0, kSize}}, gpu_.get(), peer.address(), true));
+        std::move(late), ranges_of({{0, 0, kTotal}}, gpu_.get(), peer.address(), true));
     EXPECT_EQ(copy->fault(), Fault::kLeaseOver);
     EXPECT_EQ(copy->bytes_moved(), 0U);
   }
   EXPECT_TRUE(read_gpu() == on_gpu_);
-  EXPECT_TRUE(read(peer, kSize) == pattern_of(kSize));
+  EXPECT_TRUE(read(peer, kTotal) == pattern_of(kTotal));
 }
 
 TEST_F(StagedCopyOfPeer, EndsWithTheFaultOfThatMemory) {
-  constexpr std::size_t kSize = 8 << 20;
-  ExposingProcess peer(kSize, [](const host::testing::Pages& memory) {
+  constexpr std::size_t kTotal = 8 << 20;
+  ExposingProcess peer(kTotal, [](const host::testing::Pages& memory) {
     memory.fill();
     ::munmap(memory.data() + (6 << 20), 4096);
   });
-  prepare(kSize);
+  prepare(kTotal);
   for (const Direction direction : kBothWays) {
     const auto copy = copy_all(direction, peer);
     EXPECT_EQ(copy->fault(), Fault::kRemoteMemory);
@@ -387,31 +387,57 @@ TEST_F(StagedCopyOfPeer, EndsWithTheFaultOfThatMemory) {
     EXPECT_EQ(copy_all(direction, peer)->fault(), Fault::kPeerGone);
 }
 
+TEST_F(StagedCopyTest, JoinsNothingOfTwoAllocations) {
+  prepare(3000);
+  StagedWork divided = work(Direction::kToGpu);
+  divided.walls = {gpu_.get() + 1000};
+  const auto copy =
+      copies_->copy(std::move(divided), ranges({{0, 0, 1000}, {1000, 1000, 1000}}));
+  EXPECT_TRUE(copy->is_complete());
+  EXPECT_EQ(stand_in::calls("cuMemcpyHtoDAsync"), 3U) << "one is the test's";
+}
+
+TEST_F(StagedCopyTest, LeavesMemoryAloneThatIsExposedNoMore) {
+  prepare(2 << 20);
+  const std::vector<Descriptor> exposed{Descriptor(on_host_.data(), on_host_.size())};
+  StagedWork held = work(Direction::kToGpu);
+  unsigned releases = 0;
+  const auto exposure = std::make_shared<local::Exposure>(exposed, [&] { ++releases; });
+  held.exposure = exposure;
+  EXPECT_TRUE(copies_->copy(held, ranges({{0, 0, 2 << 20}}))->checks_lease());
+  EXPECT_FALSE(exposure->is_held());
+  session_.write(gpu_.get(), on_gpu_);
+  exposure->end();
+  const auto late = copies_->copy(held, ranges({{0, 0, 2 << 20}}));
+  EXPECT_EQ(late->fault(), Fault::kLeaseOver);
+  EXPECT_TRUE(read_gpu() == on_gpu_);
+}
+
 // Memory of a GPU of another process, and plain memory of this one.
 TEST_F(StagedCopyTest, MovesMemoryThatTheCudaThreadHasOpened) {
-  constexpr std::size_t kSize = 1'000'000;
+  constexpr std::size_t kTotal = 1'000'000;
   const Exporter exporter;
-  const auto exported = exporter.allocate(kSize + 50, 7);
+  const auto exported = exporter.allocate(kTotal + 50, 7);
   Owner owner;
-  on_host_ = bytes_of(1, kSize);
+  on_host_ = bytes_of(1, kTotal);
   for (const Direction direction :
        {Direction::kFromGpu, Direction::kToGpu, Direction::kFromGpu}) {
     CopyWork opening{.foreign_side = CopyWork::Foreign::kSources,
                      .only_prepares = true};
-    opening.ranges = {{exported.memory.chunks[0].start + 50, 0, kSize}};
+    opening.ranges = {{exported.memory.chunks[0].start + 50, 0, kTotal}};
     opening.foreign.push_back({exported.memory, {}});
     auto opened = owner.copy(std::move(opening));
     ASSERT_FALSE(opened->failure());
-    auto [pages, held] = opened->take_opened();
+    auto [pages, held] = opened->take_prepared();
     StagedWork staged = work(direction);
     staged.held = std::move(held);
     const auto copy = copies_->copy(
         std::move(staged),
-        {{reinterpret_cast<std::uintptr_t>(on_host_.data()), pages[0].source, kSize}});
+        {{reinterpret_cast<std::uintptr_t>(on_host_.data()), pages[0].source, kTotal}});
     EXPECT_TRUE(copy->is_complete()) << copy->cause().text;
-    EXPECT_EQ(copy->bytes_moved(), kSize);
+    EXPECT_EQ(copy->bytes_moved(), kTotal);
     const bool is_first = on_host_.front() == std::byte{7};
-    EXPECT_TRUE(on_host_ == bytes_of(is_first ? 7 : 9, kSize));
+    EXPECT_TRUE(on_host_ == bytes_of(is_first ? 7 : 9, kTotal));
     std::fill(on_host_.begin(), on_host_.end(), std::byte{9});
   }
   EXPECT_EQ(stand_in::calls("cuIpcOpenMemHandle"), 1U);

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a test's second process does with memory of the host or of a GPU, as it is told.
+#pragma once
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "nixl_connect/connector.h"
+#include "paths/cuda/stand_in/control.h"
+#include "runtime/buffers.h"
+#include "runtime/gpu_ranges.h"
+
+namespace nixl_connect::testing {
+
+inline ConnectorOptions with_gpus() {
+  ConnectorOptions options = across_processes();
+  options.cuda_driver = paths::cuda::stand_in::file();
+  return options;
+}
+
+// As a user without rights, whose processes can look into each other, or not.
+inline bool become_nobody(bool is_to_be_seen) {
+  constexpr uid_t kNobody = 65534;
+  if (::getuid() == 0 && (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0))
+    return false;
+  return ::prctl(PR_SET_DUMPABLE, is_to_be_seen ? 1 : 0) == 0;
+}
+
+// Exposes ranges, and reads those of others.
+class Servant {
+ public:
+  std::string carry_out(const std::string& order) {
+    std::istringstream words(order);
+    std::string verb;
+    std::string on;
+    std::size_t layout = 0;
+    words >> verb >> on >> layout;
+    if (verb == "hide") return become_nobody(false) ? "hidden" : "not";
+    if (verb == "show") return become_nobody(true) ? "shown" : "not";
+    if (verb == "check") return check();
+    if (verb == "free") return free();
+    make(on_of(on), kLayouts[layout]);
+    if (verb == "pull") {
+      std::string metadata;
+      std::getline(words, metadata);
+      return pull(metadata);
+    }
+    ranges_->fill(kRead);
+    if (verb == "read")
+      exposed_ = std::make_unique<ReadableOperation>(
+          connector_->create_readable(ranges_->descriptors()));
+    else
+      exposed_ = std::make_unique<WritableOperation>(
+          connector_->create_writable(ranges_->descriptors()));
+    return exposed_->metadata().to_json();
+  }
+
+  static constexpr unsigned kRead = 7;
+  static constexpr unsigned kWritten = 90;
+
+ private:
+  void make(On on, Layout layout) {
+    if (!connector_) connector_ = std::make_unique<Connector>(with_gpus());
+    exposed_ = nullptr;
+    ranges_ = std::make_unique<Ranges>(on, layout);
+  }
+  std::string check() {
+    finish(*exposed_);
+    return ranges_->has(kWritten) ? "right" : "wrong";
+  }
+  std::string free() {
+    exposed_->cancel();
+    finish(*exposed_);
+    exposed_ = nullptr;
+    ranges_ = nullptr;
+    return "freed";
+  }
+  // The path, or what was against it.
+  std::string pull(const std::string& metadata) {
+    try {
+      auto read = connector_->begin_read(RdmaMetadata::from_json(metadata),
+                                         ranges_->descriptors());
+      finish(read);
+      return ranges_->has(kRead) ? read.path() : "wrong";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  }
+
+  std::unique_ptr<Ranges> ranges_;
+  std::unique_ptr<Connector> connector_;
+  std::unique_ptr<PassiveOperation> exposed_;
+};
+
+}  // namespace nixl_connect::testing
