@@ -30,7 +30,7 @@ PAGE = 4096
 PAGES = list(range(0, SIZE // PAGE, 2))
 CYCLES = 400_000_000  # 0.2 s of an H200
 BUSY_SECONDS = 0.08  # at least so long a GPU takes for them
-CALL_SECONDS = 0.05  # at most so long a call takes that waits for no GPU
+CALL_SECONDS = 0.1  # at most so long a call takes that waits for no GPU
 TIMEOUT = 10
 
 
