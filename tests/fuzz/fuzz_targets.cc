@@ -88,8 +88,11 @@ void fuzz_blob(Input input) {
   // As the encoder sorts them.
   std::stable_sort(agent->regions.begin(), agent->regions.end(),
                    [](const wire::Region& a, const wire::Region& b) {
-                     return std::tie(a.memory, a.device_id, a.address, a.size) <
-                            std::tie(b.memory, b.device_id, b.address, b.size);
+                     const auto order = [](const wire::Region& each) {
+                       return std::tuple(each.memory, each.rkey.empty(), each.device_id,
+                                         each.address, each.size);
+                     };
+                     return order(a) < order(b);
                    });
   check_round_trip(
       *agent,
