@@ -3,6 +3,7 @@
 // Operations on GPU memory of another process that comes as files, a chunk each.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -160,6 +161,25 @@ TEST_F(GpuFiles, AreReadAcrossTheBordersOfTheirChunks) {
   tell("fill 8");
   expect_read(ask("read 0"), 8);
   EXPECT_EQ(stand_in::calls(kImport), kChunks) << "kept open";
+}
+
+TEST_F(GpuFiles, AreReadAndWrittenThroughSlotsIfTheOtherSideIsPlainMemory) {
+  std::vector<std::byte> plain(kChunks * 2 * kBorder);
+  auto expected = plain;
+  std::vector<Descriptor> ranges;
+  for (std::size_t i = 1; i < kChunks; ++i) {
+    ranges.emplace_back(plain.data() + i * 2 * kBorder, kBorder);
+    std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(i * 2 * kBorder),
+                kBorder, std::byte{7});
+  }
+  auto read = connector_.begin_read(ask("read 0"), ranges);
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(read.path(), "cuda.staged");
+  EXPECT_EQ(plain, expected);
+  std::fill(plain.begin(), plain.end(), std::byte{9});
+  auto write = connector_.begin_write(ranges, ask("write 0"));
+  EXPECT_EQ(finish(write), OperationStatus::kComplete);
+  EXPECT_EQ(tell("check 9"), "right");
 }
 
 TEST_F(GpuFiles, AreWrittenTo) {
