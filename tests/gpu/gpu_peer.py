@@ -156,8 +156,10 @@ class Connectors(Side):
         made = []
         for offset, size in pieces:
             part = memory.data[offset : offset + size]
-            shape = (part, "cpu") if memory.device == "cpu" else part
-            made.append(self.module.Descriptor(shape))
+            if memory.device == "cpu":
+                device = self.module.Device("cpu")
+                part = (part.ctypes.data, size, device, part)
+            made.append(self.module.Descriptor(part))
         return made[0] if len(made) == 1 else made
 
     def _await(self, op: str, operation: Any) -> None:

@@ -99,6 +99,9 @@ std::optional<DeviceAllocation> find_allocation(const Driver& driver,
                                                 std::uint64_t size) {
   Attributes attributes = attributes_of(driver, address);
   if (!is_of_gpu(attributes)) return std::nullopt;
+  // Of memory of another GPU than the current context's the driver tells no bounds.
+  const PrimaryContext context(driver, attributes.ordinal);
+  const CurrentContext current(driver, context.get());
   DeviceAllocation result;
   result.device = attributes.ordinal;
   result.exported_by = export_of(attributes);

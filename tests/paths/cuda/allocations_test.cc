@@ -45,6 +45,21 @@ TEST_F(Allocations, OfCudaMallocAreExportedByHandle) {
   expect_refused(memory.get() + 100, 4901, "only the first 4900 are of one GPU");
 }
 
+TEST_F(Allocations, AreFoundWhateverContextIsCurrent) {
+  const Session owner(1);
+  const DeviceMemory memory = allocate(owner.driver, 5000);
+  {
+    const Session other(0);
+    const auto found = find_allocation(other.driver, memory.get(), 5000);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->device, 1);
+  }
+  CuContext popped = nullptr;
+  ASSERT_EQ(owner.driver.functions.context_pop(&popped), kCuSuccess);
+  EXPECT_TRUE(find_allocation(owner.driver, memory.get(), 5000)) << "or none";
+  EXPECT_EQ(owner.driver.functions.context_push(popped), kCuSuccess);
+}
+
 TEST_F(Allocations, SideBySideAreExportedByAFileEach) {
   const Session session;
   const Segment segment(session.driver, 0, 4, kCuHandlePosixFd);

@@ -107,6 +107,11 @@ CuResult mem_get_address_range(CuDevicePointer* start, std::size_t* size,
   const std::lock_guard lock(memory().mutex);
   const auto found = find_mapping(address);
   if (found == memory().mappings.end()) return kCuNotFound;
+  if (current_context() == nullptr) return kCuInvalidContext;
+  // What was imported is the importing context's.
+  if (found->second.kind != Kind::kImported &&
+      current_context()->device != found->second.physical->device)
+    return kCuNotFound;
   if (start != nullptr) *start = found->first;
   if (size != nullptr) *size = found->second.size;
   return kCuSuccess;
