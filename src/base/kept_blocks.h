@@ -26,6 +26,7 @@ struct KeptBlocks {
 
   KeptBlocks() = default;
   template <typename Other>
+  // NOLINTNEXTLINE(google-explicit-constructor): as the standard asks of allocators
   KeptBlocks(const KeptBlocks<Other>&) noexcept {}
 
   Element* allocate(std::size_t count) {

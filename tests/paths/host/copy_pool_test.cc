@@ -98,8 +98,7 @@ TEST(CopyPool, OwnerThatStaysAwayIsNotNeeded) {
   for (CopyPool::Tag tag = 1; tag <= 20; ++tag) {
     pool.add(tag, std::make_shared<CmaCopy>(
                       OperationKind::kRead, peer.lease(),
-                      Ranges{{target.address(), peer.address(), 4096}},
-                      progress));
+                      Ranges{{target.address(), peer.address(), 4096}}, progress));
     ASSERT_TRUE(calls.wait_for_one());
     pool.take_ended(ended);
     EXPECT_EQ(ended, std::vector<CopyPool::Tag>{tag});
