@@ -199,7 +199,7 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
 }
 
 // UCX knows no streams.
-void Engine::await_point(paths::cuda::StreamPointPtr point) const {
+void Engine::await_point(const paths::cuda::StreamPointPtr& point) const {
   if (!point || point->has_come()) return;
   if (driver_->is_progress_thread())
     throw Error(ErrorKind::kInvalidArgument,

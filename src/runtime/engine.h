@@ -52,7 +52,7 @@ class Engine {
                                          RegistrationHold hold,
                                          const wire::LeaseRecord& lease);
   core::Time deadline(const OperationOptions& options) const;
-  void await_point(paths::cuda::StreamPointPtr point) const;
+  void await_point(const paths::cuda::StreamPointPtr& point) const;
   RegistrationHold acquire(std::span<const Descriptor> descriptors);
 
   const std::string name_;

@@ -92,6 +92,7 @@ class Fetches {
     std::uint64_t what = 0;
     int device = kNoDevice;
 
+    // NOLINTNEXTLINE(modernize-use-nullptr): there is none; clang-tidy 14 errs here
     auto operator<=>(const Item&) const = default;
   };
   using Key = std::pair<core::PeerId, Item>;

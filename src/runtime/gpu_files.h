@@ -67,6 +67,7 @@ class GpuFiles {
     int device = 0;
     std::uint64_t buffer_id = 0;
 
+    // NOLINTNEXTLINE(modernize-use-nullptr): there is none; clang-tidy 14 errs here
     auto operator<=>(const Key&) const = default;
   };
   struct Opening {

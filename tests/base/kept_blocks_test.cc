@@ -38,17 +38,19 @@ TEST(KeptVector, KeepsItsElements) {
     KeptVector<int> numbers;
     for (std::size_t i = 0; i < count; ++i) numbers.push_back(static_cast<int>(i));
     const KeptVector<int> moved = std::move(numbers);
-    const KeptVector<int> copied = moved;
+    KeptVector<int> copied = moved;
     std::vector<int> expected(count);
     std::iota(expected.begin(), expected.end(), 0);
     EXPECT_TRUE(
         std::equal(expected.begin(), expected.end(), copied.begin(), copied.end()));
-    EXPECT_EQ(moved, copied);
+    copied.back() += 1;
+    EXPECT_NE(moved, copied);
   }
 }
 
 TEST(KeptVector, IsMadeAndDroppedByManyThreads) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int number = 0; number < 4; ++number)
     threads.emplace_back([number] {
       for (int round = 0; round < 500; ++round) {

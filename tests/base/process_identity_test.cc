@@ -15,8 +15,8 @@ TEST(ProcessIdentity, StaysAndIsAnotherOneInAForkedChild) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    const auto childs = process_identity();
-    ::_exit(childs != before && childs == process_identity() ? 0 : 1);
+    const auto of_child = process_identity();
+    ::_exit(of_child != before && of_child == process_identity() ? 0 : 1);
   }
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);

@@ -40,7 +40,8 @@ class GpuCopies : public ::testing::Test {
     const CuDevicePointer start = exported.memory.chunks[0].start;
     for (std::size_t done = 0; done + 1000 <= size; done += 1000)
       work.ranges.push_back({start + done, target.get() + size - done - 1000, 1000});
-    work.foreign.push_back({std::move(exported.memory), std::move(exported.files)});
+    work.foreign.push_back(
+        {std::move(exported.memory), std::move(exported.files), nullptr});
     Owner owner(page_kernel_image());
     expect_complete(*owner.copy(std::move(work)));
     EXPECT_EQ(session.read(target.get(), size), bytes_of(value, size));

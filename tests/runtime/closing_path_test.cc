@@ -56,7 +56,10 @@ TEST(ClosingPath, MakesTheOperationTakeAnother) {
   if (first != "host.cma") GTEST_SKIP() << "no host.cma in the first place: " << first;
   const std::string metadata = owner.ask("readable plain");
   owner.close();
-  EXPECT_EQ(initiator.ask("move", metadata).substr(0, 5), "ucx: ");
+  // By UCX, whose CMA the kernel refuses too: the transfer fails, or the peer is lost.
+  const std::string outcome = initiator.ask("move", metadata);
+  EXPECT_TRUE(outcome.starts_with("ucx: ") || outcome.starts_with("disconnected: "))
+      << outcome;
 }
 
 }  // namespace

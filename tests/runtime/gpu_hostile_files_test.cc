@@ -57,7 +57,9 @@ struct Trick {
   // What the reader says; "" if it gets the bytes.
   const char* outcome = "could not be opened";
 };
-void PrintTo(const Trick& trick, std::ostream* out) { *out << trick.name; }
+std::ostream& operator<<(std::ostream& out, const Trick& trick) {
+  return out << trick.name;
+}
 
 const Trick kTricks[] = {
     // Not hostile: so the harness does lead to the memory.

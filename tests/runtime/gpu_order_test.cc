@@ -418,11 +418,11 @@ TEST_F(GpuOrder, IsForMemoryOfGpusOnly) {
   const Descriptor descriptor(host.data(), host.size());
   auto readable = connector_.create_readable(descriptor);
   Connector other(with_gpus());
-  const char* const kRefusal = "a stream orders operations on memory of a GPU";
-  expect_refused(kRefusal, [&] {
+  const char* const refusal = "a stream orders operations on memory of a GPU";
+  expect_refused(refusal, [&] {
     (void)connector_.create_writable(descriptor, {.stream = CudaStream{}});
   });
-  expect_refused(kRefusal, [&] {
+  expect_refused(refusal, [&] {
     (void)other.begin_read(readable.metadata(), descriptor, {.stream = CudaStream{}});
   });
   expect_refused("which no stream orders", [&] {

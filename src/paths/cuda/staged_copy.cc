@@ -32,7 +32,7 @@ std::uint64_t piece_bytes(const host::Ranges& ranges, unsigned threads) {
 }  // namespace
 
 StagedCopy::StagedCopy(std::shared_ptr<Staging> staging, StagedWork work,
-                       host::Ranges ranges, unsigned threads,
+                       const host::Ranges& ranges, unsigned threads,
                        std::atomic<std::uint64_t>& progress)
     : Copy(ranges, progress, piece_bytes(ranges, threads)),
       staging_(std::move(staging)),

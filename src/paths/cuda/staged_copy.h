@@ -49,8 +49,9 @@ struct StagedWork {
 class StagedCopy final : public host::Copy {
  public:
   // As Copy(). It takes pieces as `threads` of them make the best of it.
-  StagedCopy(std::shared_ptr<Staging> staging, StagedWork work, host::Ranges ranges,
-             unsigned threads, std::atomic<std::uint64_t>& progress);
+  StagedCopy(std::shared_ptr<Staging> staging, StagedWork work,
+             const host::Ranges& ranges, unsigned threads,
+             std::atomic<std::uint64_t>& progress);
 
   bool checks_lease() const noexcept override {
     return work_.checks_lease || work_.exposure != nullptr;

@@ -19,9 +19,9 @@ namespace {
 using std::chrono::microseconds;
 
 // As the CUDA thread waits (copy_thread.cc), and for the same reasons.
-constexpr microseconds kSpin{50};
-constexpr microseconds kLeastNap{20};
-constexpr microseconds kMostNap{500};
+constexpr microseconds kSlotSpin{50};
+constexpr microseconds kLeastSlotNap{20};
+constexpr microseconds kMostSlotNap{500};
 
 bool is_alone() noexcept {
   cpu_set_t cores;
@@ -118,17 +118,18 @@ bool StagingLane::is_idle() const {
 template <typename IsDone>
 void StagingLane::wait(const IsDone& is_done) const {
   if (is_done()) return;
-  using Clock = std::chrono::steady_clock;
+  using SteadyClock = std::chrono::steady_clock;
   static const bool may_spin = !is_alone();
-  const auto start = Clock::now();
+  const auto start = SteadyClock::now();
   while (!is_done()) {
-    const auto waited = std::chrono::duration_cast<microseconds>(Clock::now() - start);
-    if (may_spin && waited < kSpin) {
+    const auto waited =
+        std::chrono::duration_cast<microseconds>(SteadyClock::now() - start);
+    if (may_spin && waited < kSlotSpin) {
       std::this_thread::yield();
       continue;
     }
     if (is_idle()) return;
-    std::this_thread::sleep_for(std::clamp(waited / 8, kLeastNap, kMostNap));
+    std::this_thread::sleep_for(std::clamp(waited / 8, kLeastSlotNap, kMostSlotNap));
   }
 }
 

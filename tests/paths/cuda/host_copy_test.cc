@@ -74,6 +74,7 @@ TEST_F(HostCopies, DoNotJoinRangesOfTwoMaps) {
   std::fill_n(arena.data() + kHalf, kHalf, std::byte{4});
   // Two of these maps of it lie side by side, as soon as gaps are filled.
   std::vector<HostMap> maps;
+  maps.reserve(16);
   for (int i = 0; i < 16; ++i) maps.push_back(arena.map());
   const auto start = [](const HostMap& map) {
     return reinterpret_cast<std::uintptr_t>(map.memory->data());

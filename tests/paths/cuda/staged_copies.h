@@ -50,9 +50,9 @@ class StagedCopies {
         pool_(
             threads, [this] { ring(); }, host::CopyPool::Owner::kStaysAway) {}
 
-  std::shared_ptr<StagedCopy> add(StagedWork work, host::Ranges ranges) {
-    auto copy = std::make_shared<StagedCopy>(staging_, std::move(work),
-                                             std::move(ranges), threads_, progress_);
+  std::shared_ptr<StagedCopy> add(StagedWork work, const host::Ranges& ranges) {
+    auto copy = std::make_shared<StagedCopy>(staging_, std::move(work), ranges,
+                                             threads_, progress_);
     pool_.add(1, copy);
     return copy;
   }

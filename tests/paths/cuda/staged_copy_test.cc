@@ -425,7 +425,7 @@ TEST_F(StagedCopyTest, MovesMemoryThatTheCudaThreadHasOpened) {
     CopyWork opening{.foreign_side = CopyWork::Foreign::kSources,
                      .only_prepares = true};
     opening.ranges = {{exported.memory.chunks[0].start + 50, 0, kTotal}};
-    opening.foreign.push_back({exported.memory, {}});
+    opening.foreign.push_back({exported.memory, {}, nullptr});
     auto opened = owner.copy(std::move(opening));
     ASSERT_FALSE(opened->failure());
     auto [pages, held] = opened->take_prepared();

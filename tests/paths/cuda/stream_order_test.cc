@@ -208,7 +208,7 @@ TEST_F(CopiesInOrder, WaitForStreamsOfOtherProcesses) {
   const auto work = [&] {
     CopyWork read{.device = 1, .foreign_side = CopyWork::Foreign::kSources};
     read.ranges = {{0x1000, local.get(), 5000}};
-    read.foreign.push_back({memory, {}});
+    read.foreign.push_back({memory, {}, nullptr});
     read.after_foreign = point;
     return read;
   };
