@@ -68,10 +68,13 @@ class Operation {
 
   // What the stream, of the GPU that has the memory, is given from now on waits on that
   // GPU until this operation has ended, however it ends: look at the status before you
-  // pass on what was computed behind it. Returns at once; does nothing once terminal.
-  // Give the operation a timeout, or end it, if nobody may come: until then the stream
-  // does nothing else. Throws Error(kInvalidArgument) for memory that is not a GPU's,
-  // for a readable that stays open and for another GPU's stream.
+  // pass on what was computed behind it. Does nothing once terminal. Returns at once,
+  // but on the initiating side when the copy has got what it needs of CUDA, which takes
+  // milliseconds of a first one, and a Grant of a write (docs/threading.md). Give the
+  // operation a timeout, or end it, if nobody may come: until then the stream does
+  // nothing else. Throws Error(kInvalidArgument) for memory that is not a GPU's,
+  // for a readable that stays open, for another GPU's stream, and in a completion
+  // callback where it would wait.
   void wait_on(CudaStream stream);
 
   // `co_await op` is wait() for coroutines: it does not suspend if the operation is

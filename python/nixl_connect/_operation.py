@@ -163,9 +163,10 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
 
     def wait_on(self, stream: Any = None) -> None:
         """Makes a stream of the GPU that has the memory wait, on that GPU, until the
-        operation has ended; returns at once. What the stream is given from now on sees
-        the data, if the operation is COMPLETE in the end: look at its status before you
-        pass on what was computed behind it.
+        operation has ended; returns at once, or when the copy has got what it needs of
+        CUDA, which takes milliseconds of a first one. What the stream is given from now
+        on sees the data, if the operation is COMPLETE in the end: look at its status
+        before you pass on what was computed behind it.
 
         `stream`: as for create_readable(); None is the current one. It is let go
         however the operation ends, and does nothing else until then: give the operation

@@ -8,6 +8,7 @@
 #include "paths/ucx/transfer.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
+#include "runtime/stream_order.h"
 #include "wire/notification.h"
 
 namespace nixl_connect::runtime {
@@ -201,6 +202,8 @@ void Dispatcher::start_ucx_transfer(core::OperationId operation, Running& runnin
         transfer_ended(operation, std::move(end));
       });
   running.transfer->mirror(running.state->bytes());
+  // UCX makes its calls when it likes.
+  if (const auto& waits = running.state->stream_waits()) waits->allow();
   running.transfer->start();
 }
 

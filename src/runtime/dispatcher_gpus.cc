@@ -7,6 +7,7 @@
 #include "paths/ucx/transfer.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
+#include "runtime/stream_order.h"
 #include "wire/notification.h"
 
 namespace nixl_connect::runtime {
@@ -63,6 +64,10 @@ bool Dispatcher::try_start_staged(core::OperationId operation, Running& running,
 }
 
 void Dispatcher::add_gpu_copy(core::OperationId operation, Running& running) {
+  // Threads that stage make what they need with their first pieces.
+  if (const auto& waits = running.state->stream_waits();
+      waits && !running.gpu_copy->only_prepares())
+    running.gpu_copy->on_prepared([waits] { waits->allow(); });
   try {
     gpu_thread().add(operation, running.gpu_copy);
   } catch (...) {

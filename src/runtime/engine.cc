@@ -152,7 +152,9 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   state->set_exposed(std::move(agent),
                      readiness_of(resources_->gpus, descriptors, options,
                                   resources_->options.wait_for_streams));
-  state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
+  auto waits = stream_waits_for(resources_->gpus, descriptors);
+  if (waits) waits->allow();
+  state->set_stream_waits(std::move(waits));
   paths::local::expose(lease.token, state->memory().descriptors(),
                        [driver = std::weak_ptr(driver_)] {
                          if (const auto alive = driver.lock()) alive->wake();

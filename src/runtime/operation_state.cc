@@ -19,7 +19,7 @@ OperationState::OperationState(Identity identity,
 
 OperationState::~OperationState() = default;
 
-void OperationState::set_stream_waits(std::unique_ptr<StreamWaits> waits) {
+void OperationState::set_stream_waits(std::shared_ptr<StreamWaits> waits) {
   stream_waits_ = std::move(waits);
 }
 
@@ -126,6 +126,11 @@ void OperationState::wait_on(const CudaStream& stream) {
                 "its own; say how many `readers` there will be");
   if (is_terminal(status())) return;
   driver_->mailbox().check_process();
+  if (!stream_waits_->are_allowed() && driver_->is_progress_thread())
+    throw Error(ErrorKind::kInvalidArgument,
+                "the transfer has not got what it needs of CUDA yet, and inside a "
+                "completion callback a wait for that may be one for this thread; call "
+                "wait_on() on another thread");
   stream_waits_->add(stream);
 }
 

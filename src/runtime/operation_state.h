@@ -62,7 +62,7 @@ class OperationState {
   RdmaMetadata metadata(bool hex_encode);
 
   // On memory of a GPU: for wait_on(). Set once, before the state is shared.
-  void set_stream_waits(std::unique_ptr<StreamWaits> waits);
+  void set_stream_waits(std::shared_ptr<StreamWaits> waits);
 
   // For users; the contracts are those of Operation and ViewOperation.
   OperationStatus status() const noexcept {
@@ -88,6 +88,10 @@ class OperationState {
   const std::shared_ptr<const View>& view() const noexcept { return view_; }
 
   // For the dispatcher.
+  // Null: not on memory of a GPU.
+  const std::shared_ptr<StreamWaits>& stream_waits() const noexcept {
+    return stream_waits_;
+  }
   // The streams that wait for the end wait no more.
   void release_streams() noexcept;
   std::atomic<std::uint64_t>& bytes() noexcept { return bytes_; }
@@ -127,7 +131,7 @@ class OperationState {
   const std::uint64_t size_;
   const std::shared_ptr<Driver> driver_;
   std::optional<ExposedMetadata> exposed_;
-  std::unique_ptr<StreamWaits> stream_waits_;  // null: not on memory of a GPU
+  std::shared_ptr<StreamWaits> stream_waits_;  // null: not on memory of a GPU
 
   std::atomic<bool> is_left_{false};
   std::shared_ptr<OperationState> left_share_;  // by whoever is first at is_left_

@@ -77,11 +77,11 @@ Readiness readiness_of(Gpus& gpus, std::span<const Descriptor> descriptors,
           gpu->uuid.bytes, waits_for_agents};
 }
 
-std::unique_ptr<StreamWaits> stream_waits_for(Gpus& gpus,
+std::shared_ptr<StreamWaits> stream_waits_for(Gpus& gpus,
                                               std::span<const Descriptor> descriptors) {
   const DeviceFacts* const gpu = gpu_of(gpus, descriptors);
   if (gpu == nullptr) return nullptr;
-  return std::make_unique<StreamWaits>(*gpus.driver(), gpu->device);
+  return std::make_shared<StreamWaits>(*gpus.driver(), gpu->device);
 }
 
 void Readiness::tell(wire::AgentMetadata& agent) const {
@@ -93,10 +93,24 @@ void Readiness::tell(wire::AgentMetadata& agent) const {
   agent.extension->ready = wire::ReadyEvent{gpu, point->handle()->bytes};
 }
 
+void StreamWaits::allow() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    are_allowed_ = true;
+  }
+  changed_.notify_all();
+}
+
+bool StreamWaits::are_allowed() {
+  const std::lock_guard lock(mutex_);
+  return are_allowed_ || has_ended_;
+}
+
 void StreamWaits::add(const CudaStream& stream) {
   paths::cuda::EndWait wait;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return are_allowed_ || has_ended_; });
     if (has_ended_) return;
     if (!flag_) flag_ = paths::cuda::EndFlag(driver_, number_);
     wait = flag_.wait();
@@ -105,9 +119,12 @@ void StreamWaits::add(const CudaStream& stream) {
 }
 
 void StreamWaits::end() noexcept {
-  const std::lock_guard lock(mutex_);
-  has_ended_ = true;
-  flag_.raise();
+  {
+    const std::lock_guard lock(mutex_);
+    has_ended_ = true;
+    flag_.raise();
+  }
+  changed_.notify_all();
 }
 
 }  // namespace nixl_connect::runtime

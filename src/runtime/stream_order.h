@@ -4,6 +4,7 @@
 // operation waits for, and what waits for its end. Only of memory of GPUs.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -36,13 +37,22 @@ Readiness readiness_of(Gpus& gpus, std::span<const Descriptor> descriptors,
 
 // Streams that wait for the end of one operation. Thread-safe; calls of the driver are
 // made outside of the lock, as they may block.
+//
+// None waits before all is made and opened that the copy needs: the driver may make
+// such a call wait for the streams of a GPU, and so for the end of the very copy.
 class StreamWaits {
  public:
   // On memory of that GPU.
   StreamWaits(const paths::cuda::Driver& driver, int number)
       : driver_(driver), number_(number) {}
 
-  // Does nothing after end(). Throws as paths::cuda::EndWait::put_on().
+  // All is made and opened, or another process does the copy.
+  void allow() noexcept;
+  // Whether add() does not wait.
+  bool are_allowed();
+
+  // Returns when the stream has the wait, not before allow(), unless end() comes first;
+  // does nothing after that. Throws as paths::cuda::EndWait::put_on().
   void add(const CudaStream& stream);
   void end() noexcept;
 
@@ -53,11 +63,13 @@ class StreamWaits {
   std::mutex mutex_;
   // Guarded by mutex_.
   paths::cuda::EndFlag flag_;
+  bool are_allowed_ = false;
   bool has_ended_ = false;
+  std::condition_variable changed_;
 };
 
 // For an operation on them; null if they are not of a GPU, or of no bytes.
-std::unique_ptr<StreamWaits> stream_waits_for(Gpus& gpus,
+std::shared_ptr<StreamWaits> stream_waits_for(Gpus& gpus,
                                               std::span<const Descriptor> descriptors);
 
 }  // namespace nixl_connect::runtime

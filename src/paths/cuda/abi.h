@@ -75,7 +75,10 @@ enum CuMemoryType : unsigned { kCuMemoryHost = 1, kCuMemoryDevice = 2 };
 
 enum CuHandleType : int { kCuHandleNone = 0, kCuHandlePosixFd = 1 };
 
-enum CuFunctionAttribute : int { kCuMaxDynamicSharedBytes = 8 };
+enum CuFunctionAttribute : int {
+  kCuFunctionRegisters = 4,
+  kCuMaxDynamicSharedBytes = 8,
+};
 
 constexpr unsigned kCuStreamNonBlocking = 1;
 constexpr int kCuCaptureRelaxed = 2;

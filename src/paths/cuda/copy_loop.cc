@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "paths/cuda/device_copies.h"
+#include "paths/cuda/end_flag.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -26,6 +27,12 @@ void CopyLoop::start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy) {
     copy->fail({Cause::kDriver, error.kind(), error.what()});
   }
   refused_.push_back(tag);
+}
+
+bool CopyLoop::may_deadlock_with(const DeviceCopy& copy) const {
+  if (!has_copies() || !EndFlag::are_any_there()) return false;
+  const auto copies = copies_.find(copy.device());
+  return copies == copies_.end() || !copies->second->has_all_for(copy.work());
 }
 
 DeviceCopies& CopyLoop::copies_of(CuDevice device) {

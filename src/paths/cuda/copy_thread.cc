@@ -57,6 +57,10 @@ constexpr microseconds kMostNap{500};
 // While a copy waits for a stream of a user's, which nothing else tells of.
 constexpr microseconds kMostNapForStreams{100};
 
+// How long a copy is held that may deadlock with others: most end sooner, and one that
+// does not may wait for a peer who waits for the held one.
+constexpr std::chrono::seconds kMostHeld{1};
+
 }  // namespace
 
 // What runs on the thread.
@@ -72,7 +76,7 @@ class CopyThread::Run {
       if (loop_.advance()) last_change_ = Clock::now();
       tell_ends();
       if (!loop_.has_copies()) {
-        sleep();
+        if (held_.copy == nullptr) sleep();
       } else if (!shared_.has_news.load()) {
         await_change();
       }
@@ -87,6 +91,7 @@ class CopyThread::Run {
   // One copy at a time, since to start it may take milliseconds, and the others have to
   // go on meanwhile. False if the thread is to end.
   bool take_news() {
+    start_held();
     if (!shared_.has_news.load()) return true;
     Shared::Added added{};
     std::vector<Instance> dropped;
@@ -96,17 +101,31 @@ class CopyThread::Run {
       if (shared_.is_closing) return false;
       dropped.swap(shared_.dropped);
       gone.swap(shared_.gone);
-      if (!shared_.added.empty()) {
+      if (!shared_.added.empty() && held_.copy == nullptr) {
         added = std::move(shared_.added.front());
         shared_.added.pop_front();
       }
-      shared_.has_news.store(!shared_.added.empty());
+      shared_.has_news.store(!shared_.added.empty() && held_.copy == nullptr);
     }
     for (const Instance& owner : dropped) loop_.drop(owner);
     for (const std::uint64_t id : gone) loop_.drop_host_memory(id);
-    if (added.copy != nullptr) loop_.start(added.tag, added.copy);
     last_change_ = Clock::now();
+    if (added.copy == nullptr) return true;
+    held_ = std::move(added);
+    held_until_ = last_change_ + kMostHeld;
+    start_held();
     return true;
+  }
+
+  // Unless it may deadlock with others. Those behind it wait too.
+  void start_held() {
+    if (held_.copy == nullptr) return;
+    if (!held_.copy->was_stopped() && Clock::now() < held_until_ &&
+        loop_.may_deadlock_with(*held_.copy))
+      return;
+    loop_.start(held_.tag, std::exchange(held_.copy, nullptr));
+    const std::lock_guard lock(shared_.mutex);
+    if (!shared_.added.empty()) shared_.has_news.store(true);
   }
 
   void tell_ends() {
@@ -163,6 +182,8 @@ class CopyThread::Run {
   const bool may_spin_;
   CopyLoop loop_;
   std::vector<CopyTag> ended_;
+  Shared::Added held_{};
+  Clock::time_point held_until_{};
   Clock::time_point last_change_ = Clock::now();
 };
 

@@ -62,12 +62,15 @@ void DeviceCopies::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
     started->copy->fail(*poison_);
     return end(std::move(started));
   }
+  if (started->copy->was_stopped()) return end(std::move(started));
   try {
     const CurrentContext current(driver_, context_.get());
+    warm_up();
     CopyWork work = started->copy->take_work();
     CopyStream& stream = stream_of(work);
     AwaitedPoints points = awaited_by(work);
     prepare(*started, std::move(work));
+    started->copy->tell_prepared();
     if (points.have_come())
       stream.add(std::move(started));
     else
@@ -76,6 +79,27 @@ void DeviceCopies::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
     started->copy->fail(failure());
     end(std::move(started));
   }
+}
+
+// All that copies of this GPU need and that is not of one copy: later on, streams of
+// users may wait for copies, and the driver may make these calls wait for them.
+void DeviceCopies::warm_up() {
+  for (auto& stream : streams_)
+    if (stream == nullptr) stream = std::make_unique<CopyStream>(driver_);
+  kernel();
+}
+
+bool DeviceCopies::has_all_for(const CopyWork& work) const {
+  const auto is_reached = [&](CuDevice peer) {
+    return peer == facts_.device || peers_.contains(peer);
+  };
+  const auto is_open = [&](const CopyWork::ForeignPart& part) {
+    return part.opened != nullptr || imports_->find(part.memory) != nullptr;
+  };
+  const auto is_pinned = [&](const HostMap& map) { return pinned_maps_.has(map); };
+  return is_warm() && std::all_of(work.peers.begin(), work.peers.end(), is_reached) &&
+         std::all_of(work.foreign.begin(), work.foreign.end(), is_open) &&
+         std::all_of(work.host_maps.begin(), work.host_maps.end(), is_pinned);
 }
 
 AwaitedPoints DeviceCopies::awaited_by(CopyWork& work) {
@@ -172,7 +196,9 @@ void DeviceCopies::reach(CuDevice peer) {
 PageKernel* DeviceCopies::kernel() {
   if (kernel_ != nullptr || kernel_image_ == nullptr) return kernel_.get();
   try {
-    kernel_ = std::make_unique<PageKernel>(driver_, facts_, kernel_image_);
+    auto kernel = std::make_unique<PageKernel>(driver_, facts_, kernel_image_);
+    kernel->make_lists();
+    kernel_ = std::move(kernel);
   } catch (const DriverError& error) {
     if (is_sticky(error.result())) throw;
     base::log_warning(name_ +
@@ -184,12 +210,9 @@ PageKernel* DeviceCopies::kernel() {
 
 CopyStream& DeviceCopies::stream_of(const CopyWork& work) {
   constexpr auto kLastForeign = static_cast<std::size_t>(CopyWork::Foreign::kTargets);
-  auto& stream =
-      streams_.at(work.host_side == HostSide::kNone
-                      ? static_cast<std::size_t>(work.foreign_side)
-                      : kLastForeign + static_cast<std::size_t>(work.host_side));
-  if (stream == nullptr) stream = std::make_unique<CopyStream>(driver_);
-  return *stream;
+  return *streams_.at(work.host_side == HostSide::kNone
+                          ? static_cast<std::size_t>(work.foreign_side)
+                          : kLastForeign + static_cast<std::size_t>(work.host_side));
 }
 
 bool DeviceCopies::advance() {

@@ -36,6 +36,9 @@ class DeviceCopies {
   // ends at once.
   void start(CopyTag tag, std::shared_ptr<DeviceCopy> copy);
 
+  // Whether start() has everything that the copy needs.
+  bool has_all_for(const CopyWork& work) const;
+
   // Sees what is done, as far as a look at memory tells, and gives the streams more.
   // True if something has changed.
   bool advance();
@@ -65,6 +68,8 @@ class DeviceCopies {
     AwaitedPoints points;
   };
 
+  void warm_up();
+  bool is_warm() const noexcept { return streams_.back() != nullptr; }
   void prepare(StartedCopy& started, CopyWork work);
   void reach(CuDevice peer);
   PageKernel* kernel();
@@ -90,12 +95,13 @@ class DeviceCopies {
   const void* kernel_image_;
   PrimaryContext context_;
   std::map<CuDevice, PrimaryContext> peers_;  // that are reached
-  std::unique_ptr<PageKernel> kernel_;        // made when first needed
+  std::unique_ptr<PageKernel> kernel_;        // made by the first copy
   std::shared_ptr<Imports> imports_;
   std::unique_ptr<ForeignPoints> foreign_points_;
   std::vector<Waiting> waiting_;  // the oldest first
   std::chrono::steady_clock::time_point last_admission_{};
-  // By CopyWork::Foreign, and behind them those to and from memory of the host.
+  // By CopyWork::Foreign, and behind them those to and from memory of the host. Made by
+  // the first copy.
   std::array<std::unique_ptr<CopyStream>, 5> streams_;
   std::optional<CopyFailure> poison_;
   std::vector<CopyTag> ended_;

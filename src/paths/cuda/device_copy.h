@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -151,12 +152,21 @@ class DeviceCopy {
   CuDevice device() const noexcept { return device_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
   bool only_prepares() const noexcept { return only_prepares_; }
+  // Called by the CUDA thread, at most once, when all is made and opened that the copy
+  // needs: from then on it is up to the GPU and the points, and no call of the driver
+  // is left that may wait for streams of users. Set before the copy is added.
+  void on_prepared(std::function<void()> call) { prepared_call_ = std::move(call); }
+
   bool pins_host_memory() const noexcept { return pins_host_memory_; }
 
   // By the CUDA thread until the end. The work is there once.
+  const CopyWork& work() const noexcept { return work_; }
   CopyWork take_work() noexcept { return std::move(work_); }
   void add_moved(std::uint64_t bytes) noexcept;
   void fail(CopyFailure failure);
+  void tell_prepared() const {
+    if (prepared_call_) prepared_call_();
+  }
   void set_opened(Opened opened) { opened_ = std::move(opened); }
   void set_prepared(Prepared prepared) { prepared_ = std::move(prepared); }
 
@@ -171,6 +181,7 @@ class DeviceCopy {
   std::atomic<bool> was_stopped_{false};
   std::uint64_t bytes_moved_ = 0;
   std::optional<CopyFailure> failure_;
+  std::function<void()> prepared_call_;
   Opened opened_;
   Prepared prepared_;
 };

@@ -20,6 +20,8 @@ class EndFlag::Words {
     return words;
   }
 
+  std::size_t taken() const noexcept { return taken_.load(); }
+
   EndWait take(const Driver& driver, CuDevice device) {
     const std::lock_guard lock(mutex_);
     auto& gpus = gpus_[&driver];
@@ -29,11 +31,13 @@ class EndFlag::Words {
     if (gpus.free.empty()) add_page(driver, context->second.get(), gpus.free);
     std::atomic<std::uint32_t>* const word = gpus.free.back();
     gpus.free.pop_back();
+    ++taken_;
     return {&driver, context->second.get(), device, word, word->load() + 1};
   }
 
   void give_back(const EndWait& taken) {
     const std::lock_guard lock(mutex_);
+    --taken_;
     gpus_[taken.driver].free.push_back(taken.word);
   }
 
@@ -57,6 +61,7 @@ class EndFlag::Words {
     for (Word& word : page.release()->words) free.push_back(&word);
   }
 
+  std::atomic<std::size_t> taken_{0};
   std::mutex mutex_;
   // Guarded by mutex_. What a driver reaches, the other one does not.
   std::map<const Driver*, Gpus> gpus_;
@@ -64,6 +69,8 @@ class EndFlag::Words {
 
 EndFlag::EndFlag(const Driver& driver, CuDevice device)
     : wait_(Words::instance().take(driver, device)) {}
+
+bool EndFlag::are_any_there() noexcept { return Words::instance().taken() > 0; }
 
 void EndWait::put_on(CuStream stream) const {
   const CurrentContext current(*driver, context);

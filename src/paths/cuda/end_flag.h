@@ -39,6 +39,9 @@ class EndFlag {
   }
   ~EndFlag() { raise(); }
 
+  // Whether this process has any, for which streams may wait.
+  static bool are_any_there() noexcept;
+
   // Until raise().
   const EndWait& wait() const noexcept { return wait_; }
 

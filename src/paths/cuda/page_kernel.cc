@@ -14,6 +14,11 @@ constexpr std::uint32_t kLargestPlainShift = 14;
 constexpr std::uint32_t kBulkSharedBytes = kBulkWarps * kBulkStages
                                            << kLargestBulkShift;
 
+// Of one launch, so that the list fits into a room.
+constexpr std::uint32_t kMostWorkers = 8 << 10;
+constexpr std::size_t kMostPages =
+    (PageLists::kMostBytes - (kMostWorkers + 1) * sizeof(ShareStart)) / sizeof(Page);
+
 Module load(const Driver& driver, const void* image) {
   CuModule module = nullptr;
   driver.check(driver.functions.module_load_data(&module, image),
@@ -42,11 +47,23 @@ CuFunction PageKernel::find(const char* name) const {
   CuFunction function = nullptr;
   driver_.check(driver_.functions.module_get_function(&function, module_.get(), name),
                 std::string("finding the kernel ") + name);
+  // Or it is loaded when it is first launched (CUDA_MODULE_LOADING=LAZY).
+  int registers = 0;
+  driver_.check(driver_.functions.function_get_attribute(
+                    &registers, kCuFunctionRegisters, function),
+                std::string("loading the kernel ") + name);
   return function;
 }
 
 void PageKernel::copy(CuStream stream, std::span<const Page> pages,
                       const PageCopyOptions& options) {
+  for (; pages.size() > kMostPages; pages = pages.subspan(kMostPages))
+    copy_listed(stream, pages.first(kMostPages), options);
+  copy_listed(stream, pages, options);
+}
+
+void PageKernel::copy_listed(CuStream stream, std::span<const Page> pages,
+                             const PageCopyOptions& options) {
   const PageSums sums = sum_up(pages);
   if (sums.bytes == 0) return;
   const Launch launch = plan(pages.size(), sums, options);
@@ -83,7 +100,8 @@ PageKernel::Launch PageKernel::plan(std::size_t count, const PageSums& sums,
   launch.kernels = is_bulk ? &bulk_ : &plain_;
   launch.warps = is_bulk ? kBulkWarps : kPlainWarps;
   launch.shared_bytes = is_bulk ? kBulkSharedBytes : 0;
-  const std::uint64_t max_blocks = std::max(options.max_blocks, 1U);
+  const std::uint64_t max_blocks =
+      std::clamp(options.max_blocks, 1U, kMostWorkers / launch.warps);
   // A chunk is a quarter of what a warp would get of it, so that shares come out even.
   const std::uint64_t fair = sums.bytes / (4 * launch.warps * max_blocks);
   launch.chunk_shift = is_bulk ? kLargestBulkShift : kLargestPlainShift;
@@ -113,16 +131,16 @@ void PageKernel::copy_long(CuStream stream, std::span<const Page> pages,
                            std::span<const ShareStart> shares, const Launch& launch,
                            PageCopyOptions::ListPlace place) {
   const std::size_t size = pages.size_bytes() + shares.size_bytes();
-  PageLists::Room& room = lists_.take(size);
-  std::memcpy(room.on_host(), pages.data(), pages.size_bytes());
-  std::memcpy(room.on_host() + pages.size_bytes(), shares.data(), shares.size_bytes());
-  CuDevicePointer address = room.host_on_gpu();
+  const PageLists::Room& room = lists_.take(size);
+  std::memcpy(room.on_host, pages.data(), pages.size_bytes());
+  std::memcpy(room.on_host + pages.size_bytes(), shares.data(), shares.size_bytes());
+  CuDevicePointer address = room.host_on_gpu;
   if (place == PageCopyOptions::ListPlace::kGpu) {
-    address = room.on_gpu();
+    address = room.on_gpu;
     driver_.check(
-        driver_.functions.memcpy_htod_async(address, room.on_host(), size, stream),
+        driver_.functions.memcpy_htod_async(address, room.on_host, size, stream),
         "copying a list of pages to the GPU");
-    room.use(driver_, stream);
+    lists_.use(room, stream);
   }
   PageList list;
   list.pages = reinterpret_cast<const Page*>(address);
@@ -130,7 +148,7 @@ void PageKernel::copy_long(CuStream stream, std::span<const Page> pages,
   list.chunk_shift = launch.chunk_shift;
   list.workers = launch.workers();
   start(launch.kernels->with_list, stream, launch, &list);
-  room.use(driver_, stream);
+  lists_.use(room, stream);
 }
 
 void PageKernel::start(CuFunction function, CuStream stream, const Launch& launch,

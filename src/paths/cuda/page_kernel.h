@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Launches the page kernel on one GPU, one launch for thousands of pages. One thread,
-// with the context current that it was made with.
+// Launches the page kernel on one GPU, one launch for up to some ten thousand pages.
+// One thread, with the context current that it was made with.
 #pragma once
 
 #include <cstddef>
@@ -38,8 +38,13 @@ class PageKernel {
   // Whether this GPU copies in bulk.
   bool has_bulk() const noexcept { return has_bulk_; }
 
+  // What copy() needs for many pages. Otherwise the first one makes it, which may wait
+  // for streams of users. Throws as Driver::check().
+  void make_lists() { lists_.make(); }
+
   // Takes the pages, of which each target is apart from everything else, and returns
-  // when the stream has the work. Throws as Driver::check(); then nothing was copied.
+  // when the stream has the work. Throws as Driver::check(); the stream may then have
+  // some of it.
   void copy(CuStream stream, std::span<const Page> pages,
             const PageCopyOptions& options = {});
 
@@ -66,6 +71,8 @@ class PageKernel {
   };
 
   CuFunction find(const char* name) const;
+  void copy_listed(CuStream stream, std::span<const Page> pages,
+                   const PageCopyOptions& options);
   Launch plan(std::size_t count, const PageSums& sums,
               const PageCopyOptions& options) const;
   void copy_short(CuStream stream, std::span<const Page> pages,

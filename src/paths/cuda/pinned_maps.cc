@@ -81,6 +81,11 @@ PinnedMaps::Pin PinnedMaps::pin(const HostMap& map, std::size_t offset,
   return kept_.front();
 }
 
+bool PinnedMaps::has(const HostMap& map) const noexcept {
+  return std::any_of(kept_.begin(), kept_.end(),
+                     [&](const Pin& each) { return each->map().memory == map.memory; });
+}
+
 void PinnedMaps::drop(const Instance& owner) {
   std::erase_if(kept_, [&](const Pin& each) { return each->map().owner == owner; });
 }

@@ -66,6 +66,9 @@ class PinnedMaps {
   // Throws as PinnedPart().
   Pin pin(const HostMap& map, std::size_t offset, const DeviceFacts& device);
 
+  // Whether anything of the map is pinned.
+  bool has(const HostMap& map) const noexcept;
+
   // Of an owner that has gone, or memory that has. What copies hold stays until they
   // are done.
   void drop(const Instance& owner);

@@ -93,6 +93,7 @@ EXPECT_AGREE(mem_set_access, cuMemSetAccess);
 EXPECT_AGREE(module_load_data, cuModuleLoadData);
 EXPECT_AGREE(module_unload, cuModuleUnload);
 EXPECT_AGREE(module_get_function, cuModuleGetFunction);
+EXPECT_AGREE(function_get_attribute, cuFuncGetAttribute);
 EXPECT_AGREE(function_set_attribute, cuFuncSetAttribute);
 EXPECT_AGREE(launch_kernel, cuLaunchKernel);
 
@@ -157,6 +158,7 @@ EXPECT_SAME(kCuMemoryHost, CU_MEMORYTYPE_HOST);
 EXPECT_SAME(kCuMemoryDevice, CU_MEMORYTYPE_DEVICE);
 EXPECT_SAME(kCuHandleNone, CU_MEM_HANDLE_TYPE_NONE);
 EXPECT_SAME(kCuHandlePosixFd, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
+EXPECT_SAME(kCuFunctionRegisters, CU_FUNC_ATTRIBUTE_NUM_REGS);
 EXPECT_SAME(kCuMaxDynamicSharedBytes, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 
 EXPECT_SAME(kCuCaptureUnsupported, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);

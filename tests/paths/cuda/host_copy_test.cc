@@ -61,7 +61,7 @@ TEST_F(HostCopies, PinAMapOnceAndUnpinItWithTheThread) {
   owner->copy({});
   const unsigned pinned = stand_in::calls("cuMemHostRegister");
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(owner->copy(mixed.work())->is_complete());
-  EXPECT_EQ(stand_in::calls("cuMemHostRegister"), pinned + 2U) << "and the word";
+  EXPECT_EQ(stand_in::calls("cuMemHostRegister"), pinned + 1U);
   owner.reset();
   EXPECT_EQ(stand_in::registrations(), before);
 }
@@ -106,8 +106,7 @@ TEST_F(HostCopies, SayThatMemoryCouldNotBePinned) {
   const Mixed mixed(session, HostSide::kTargets, 20, 100);
   Owner owner;
   owner.copy({});
-  // The stream's word comes first.
-  stand_in::fail("cuMemHostRegister", kCuOutOfMemory, 1);
+  stand_in::fail("cuMemHostRegister", kCuOutOfMemory);
   const auto copy = owner.copy(mixed.work());
   ASSERT_TRUE(copy->failure());
   EXPECT_EQ(copy->failure()->cause, Cause::kNotPinned) << copy->failure()->message;

@@ -89,6 +89,24 @@ TEST_F(PageKernels, KeepListsThatKernelsAreYetToRead) {
   EXPECT_EQ(session.read(second.target.get(), second.expected.size()), second.expected);
 }
 
+// More than fit into one room, and more launches than there are rooms.
+TEST_F(PageKernels, MakeNoFurtherRoomHoweverLongListsAreAndHowManyAreRead) {
+  const Session session;
+  PageKernel kernel(session.driver, facts_of_first(), &kImage);
+  kernel.make_lists();
+  const unsigned allocated = stand_in::calls("cuMemAlloc");
+  const Scene scene(session, 100'000, 8);
+  const unsigned of_scene = stand_in::calls("cuMemAlloc") - allocated;
+  for (int i = 0; i < 3; ++i) kernel.copy(session.stream(), scene.pages);
+  EXPECT_EQ(session.read(scene.target.get(), scene.expected.size()), scene.expected);
+  for (int i = 0; i < 20; ++i)
+    kernel.copy(session.stream(), std::span(scene.pages).first(1000));
+  session.finish();
+  EXPECT_EQ(stand_in::calls("cuLaunchKernel"), 3U * 3 + 20);
+  EXPECT_EQ(stand_in::calls("cuMemAlloc"), allocated + of_scene);
+  EXPECT_EQ(stand_in::calls("cuMemHostRegister"), 1U);
+}
+
 TEST_F(PageKernels, DoNothingForEmptyPages) {
   const Session session;
   PageKernel kernel(session.driver, facts_of_first(), &kImage);

@@ -198,9 +198,9 @@ TEST_F(StagedCopyTest, EndsWithTheWordsOfADriverThatFails) {
   const auto places = scattered(200, 2000);
   for (const char* const function :
        {"cuDeviceGetCount", "cuDevicePrimaryCtxRetain", "cuCtxPushCurrent",
-        "cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute",
-        "cuMemHostRegister", "cuMemHostGetDevicePointer", "cuStreamCreate",
-        "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuLaunchKernel",
+        "cuModuleLoadData", "cuModuleGetFunction", "cuFuncGetAttribute",
+        "cuFuncSetAttribute", "cuMemHostRegister", "cuMemHostGetDevicePointer",
+        "cuStreamCreate", "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuLaunchKernel",
         "cuStreamWriteValue32"})
     for (const Direction direction : kBothWays)
       for (unsigned spared = 0; spared < 4; ++spared) {

@@ -57,12 +57,23 @@ bool spoils_captures(std::string_view symbol) {
          symbol == "cuMemFree" || symbol == "cuMemHostRegister";
 }
 
+// Some of those for which the driver may wait for what streams have.
+bool may_synchronise(std::string_view symbol) {
+  return symbol == "cuModuleLoadData" || symbol == "cuMemAlloc" ||
+         symbol == "cuMemHostRegister" || symbol == "cuIpcOpenMemHandle" ||
+         symbol == "cuMemMap";
+}
+
+std::atomic<bool> do_calls_wait{false};
+
 enum class Capture { kNone, kGoesOn, kIsSpoilt };
 
 std::atomic<Capture> capture{Capture::kNone};
 thread_local int capture_mode = 0;
 
 }  // namespace
+
+void set_calls_wait_for_streams(bool do_wait) { do_calls_wait = do_wait; }
 
 void begin_capture() { capture = Capture::kGoesOn; }
 bool end_capture() { return capture.exchange(Capture::kNone) == Capture::kGoesOn; }
@@ -73,11 +84,20 @@ CuResult thread_exchange_capture_mode(int* mode) {
   return kCuSuccess;
 }
 
+void load_lazily() {
+  if (do_calls_wait) wait_for_waiting_streams();
+}
+
 CuResult begin_call(const char* symbol) {
   Calls& calls = all_calls();
   std::unique_lock lock(calls.mutex);
   ++calls.counts[symbol];
   calls.called.notify_all();
+  if (do_calls_wait && may_synchronise(symbol)) {
+    lock.unlock();
+    wait_for_waiting_streams();
+    lock.lock();
+  }
   calls.called.wait(lock, [&] { return calls.held != symbol; });
   if (const auto failure = calls.failures.find(symbol);
       failure != calls.failures.end()) {
@@ -135,10 +155,10 @@ void reset() {
   for (CuDevice device = 0; device < kDevices; ++device)
     poison(device, kCuLaunchFailed);
   release_streams();
+  set_calls_wait_for_streams(false);
   wait_for_streams();
   set_peers(true);
   set_event_handles(true);
-  set_loading_waits(false);
   end_capture();
   for (CuDevice device = 0; device < kDevices; ++device) {
     poison(device, kCuSuccess);

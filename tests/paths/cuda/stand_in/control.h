@@ -55,9 +55,10 @@ void set_peers(bool can_reach);
 // otherwise before the driver is asked.
 void set_event_handles(bool are_there);
 
-// Whether to load a module waits for all that streams have, as lazy loading may. It
-// does not, unless told otherwise.
-void set_loading_waits(bool does_wait);
+// Whether calls that load, allocate, register or open wait for each stream that waits
+// for a word (cuStreamWaitValue32), as those of the driver may. They do not, unless
+// told otherwise.
+void set_calls_wait_for_streams(bool do_wait);
 
 // As long as a stream is captured into a graph, calls that ask or allocate fail, and
 // spoil that, on threads that have not said otherwise. False: one has.

@@ -123,7 +123,7 @@ CuResult stream_wait_value32(CuStream stream, CuDevicePointer address,
                              std::uint32_t value, unsigned flags) {
   if (address % sizeof value != 0 || flags != kCuStreamWaitGreaterOrEqual)
     return kCuInvalidValue;
-  return enqueue(stream, [=](CuDevice device) {
+  return enqueue(stream, [=, waits = begin_stream_wait()](CuDevice device) {
     const auto pieces = resolve(address, sizeof value, device, By::kKernel);
     if (pieces.empty()) return kCuIllegalAddress;
     const std::atomic_ref word(*reinterpret_cast<std::uint32_t*>(pieces.front().data));

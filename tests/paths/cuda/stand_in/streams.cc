@@ -71,6 +71,12 @@ Load& load() {
   return load;
 }
 
+// The part of it that waits for words.
+Load& waits() {
+  static auto& waits = *new Load;
+  return waits;
+}
+
 // Kept by the thread as well, which ends when its work is done and nobody can add any.
 struct Queue {
   CuContext context = nullptr;
@@ -158,6 +164,12 @@ std::shared_ptr<Queue> queue_of(CuStream stream) {
 void hold_streams() { gate().set(true); }
 void release_streams() { gate().set(false); }
 void wait_for_streams() { load().wait_for_none(); }
+
+std::shared_ptr<const void> begin_stream_wait() {
+  waits().add();
+  return {&waits(), [](Load* load) { load->remove(); }};
+}
+void wait_for_waiting_streams() { waits().wait_for_none(); }
 
 std::size_t objects() {
   const std::lock_guard lock(streams().mutex);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "paths/cuda/abi.h"
 
@@ -22,5 +23,10 @@ CuContext context_of(CuStream stream);
 
 // Returns when none has any work.
 void wait_for_streams();
+
+// What a stream waits for, until the last copy of this goes.
+std::shared_ptr<const void> begin_stream_wait();
+// Returns when no stream waits.
+void wait_for_waiting_streams();
 
 }  // namespace nixl_connect::paths::cuda::stand_in
