@@ -7,7 +7,6 @@
 #include <atomic>
 #include <map>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "base/bytes.h"
@@ -22,7 +21,8 @@ struct Known {
   std::atomic<std::size_t> count{0};  // so that who has none pays nothing
   std::mutex mutex;
   std::map<std::uintptr_t, ExportedMemory::Place> by_address;
-  std::set<const std::function<void(std::uint64_t)>*> watches;
+  // With the fork generation of each: those of a parent may be gone.
+  std::map<const std::function<void(std::uint64_t)>*, std::uint64_t> watches;
 };
 
 // Alive until the process ends, as memory may go very late.
@@ -68,7 +68,8 @@ ExportedMemory::~ExportedMemory() {
     const std::lock_guard lock(known().mutex);
     known().by_address.erase(reinterpret_cast<std::uintptr_t>(memory_.data()));
     known().count = known().by_address.size();
-    for (const auto* const goes : known().watches) (*goes)(id_);
+    for (const auto& [goes, generation] : known().watches)
+      if (generation == generation_) (*goes)(id_);
   }
   if (may_give_back_)
     ::fallocate(memory_.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
@@ -90,7 +91,7 @@ std::optional<ExportedMemory::Place> ExportedMemory::find(std::uintptr_t address
 ExportedMemory::Watch::Watch(std::function<void(std::uint64_t)> goes)
     : goes_(std::move(goes)) {
   const std::lock_guard lock(known().mutex);
-  known().watches.insert(&goes_);
+  known().watches.insert_or_assign(&goes_, generation_);
 }
 
 ExportedMemory::Watch::~Watch() {

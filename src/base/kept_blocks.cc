@@ -20,6 +20,7 @@ constexpr std::size_t kSizes =
     std::bit_width(kMostKeptBytes) - std::bit_width(kLeastKeptBytes) + 1;
 
 struct Kept {
+  // Nobody waits for it: in a child made by fork() it may stay locked.
   std::mutex mutex;
   // Guarded by mutex.
   std::array<std::array<void*, kBlocks>, kSizes> blocks{};
@@ -44,9 +45,9 @@ std::size_t index_of(std::size_t bytes) noexcept {
 void* take_block(std::size_t bytes) {
   const std::size_t index = index_of(bytes);
   {
-    const std::lock_guard lock(kept().mutex);
-    if (std::size_t& count = kept().counts[index]; count > 0)
-      return kept().blocks[index][--count];
+    const std::unique_lock lock(kept().mutex, std::try_to_lock);
+    std::size_t& count = kept().counts[index];
+    if (lock.owns_lock() && count > 0) return kept().blocks[index][--count];
   }
   return ::operator new(rounded(bytes));
 }
@@ -54,8 +55,9 @@ void* take_block(std::size_t bytes) {
 void keep_block(void* block, std::size_t bytes) noexcept {
   const std::size_t index = index_of(bytes);
   {
-    const std::lock_guard lock(kept().mutex);
-    if (std::size_t& count = kept().counts[index]; count < kBlocks) {
+    const std::unique_lock lock(kept().mutex, std::try_to_lock);
+    std::size_t& count = kept().counts[index];
+    if (lock.owns_lock() && count < kBlocks) {
       kept().blocks[index][count++] = block;
       return;
     }

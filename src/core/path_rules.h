@@ -20,7 +20,8 @@ struct PathRules {
   std::vector<Path> ordered;
   // Of the prediction; 0: whatever it is.
   double min_gbps = 0;
-  // What cuda.peer may take of the GPU that copies; 0 blocks: what it takes by itself.
+  // What cuda.peer and cuda.staged may take of the GPU that copies; 0 blocks: what they
+  // take by themselves.
   bool may_use_sm = true;
   unsigned max_blocks = 0;
 

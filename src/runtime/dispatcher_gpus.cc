@@ -113,6 +113,7 @@ void Dispatcher::stage_prepared(core::OperationId operation,
   } catch (const Error& error) {
     failure = {error.kind(), error.what()};
   }
+  peers_.see_if_left(running.peer);
   core_.transfer_ended(operation, std::move(failure), 0, {}, time_);
 }
 

@@ -73,8 +73,10 @@ Needed needed_by(const Movement& movement) {
     if (each != nullptr && std::find(all.begin(), all.end(), each) == all.end())
       all.push_back(each);
   }
-  if (has_some)
-    needed.exported = lacks_some ? Facts::Exported::kSome : Facts::Exported::kAll;
+  if (!lacks_some)
+    needed.exported = Facts::Exported::kAll;  // be it none
+  else if (has_some)
+    needed.exported = Facts::Exported::kSome;
   return needed;
 }
 

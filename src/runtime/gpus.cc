@@ -91,16 +91,8 @@ std::vector<std::uint64_t> Gpus::check(std::span<const Descriptor> descriptors) 
 }
 
 wire::CudaIpcHandle Gpus::handle_of(const DeviceAllocation& allocation) {
-  using paths::cuda::CurrentContext;
-  using paths::cuda::PrimaryContext;
   const paths::cuda::Driver& driver = *opened().driver;
-  const std::lock_guard lock(mutex_);
-  auto context = contexts_.find(allocation.device);
-  if (context == contexts_.end())
-    context =
-        contexts_.emplace(allocation.device, PrimaryContext(driver, allocation.device))
-            .first;
-  const CurrentContext current(driver, context->second.get());
+  const paths::cuda::CurrentContext current(driver, context_of(allocation.device));
   return paths::cuda::export_handle(driver, allocation).bytes;
 }
 

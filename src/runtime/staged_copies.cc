@@ -55,12 +55,12 @@ paths::host::Ranges ranges_of(const Movement& movement,
   return ranges;
 }
 
-// The kernel's, of each thread.
+// The kernel's, of each thread. Fewer than one for each: the copy engines do it all.
 std::uint32_t blocks_of_thread(const core::PathRules& rules, unsigned threads) {
   const std::uint32_t usual = StagedWork().max_blocks;
   if (!rules.may_use_sm) return 0;
   if (rules.max_blocks == 0) return usual;
-  return std::clamp<std::uint32_t>(rules.max_blocks / std::max(threads, 1U), 1, usual);
+  return std::min<std::uint32_t>(rules.max_blocks / std::max(threads, 1U), usual);
 }
 
 }  // namespace

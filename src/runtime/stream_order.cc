@@ -107,14 +107,17 @@ bool StreamWaits::are_allowed() {
 }
 
 void StreamWaits::add(const CudaStream& stream) {
-  paths::cuda::EndWait wait;
-  {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return are_allowed_ || has_ended_; });
-    if (has_ended_) return;
-    if (!flag_) flag_ = paths::cuda::EndFlag(driver_, number_);
-    wait = flag_.wait();
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return are_allowed_ || has_ended_; });
+  if (!flag_ && !has_ended_) {
+    lock.unlock();
+    paths::cuda::EndFlag made(driver_, number_);
+    lock.lock();
+    if (!flag_ && !has_ended_) flag_ = std::move(made);
   }
+  if (has_ended_) return;
+  const paths::cuda::EndWait wait = flag_.wait();
+  lock.unlock();
   wait.put_on(handle_of(stream));
 }
 

@@ -86,8 +86,8 @@ struct CopyWork {
 struct CopyFailure {
   enum class Cause {
     kUnreachable,   // the GPU does not reach that of some memory
-    kNotOpened,     // memory of the other process, by the driver: another path may do
-                    // it; kNoResources while copies use what was there before
+    kNotOpened,     // memory or an event of the other process, by the driver;
+                    // kNoResources while copies use what was there before
     kFilesMissing,  // it is not open yet, so the files of its chunks are needed
     kNotPinned,     // memory of the host: another path may do it
     kNotAsSaid,     // it is smaller than its owner says, or ranges lie outside of it

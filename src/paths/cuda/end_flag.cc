@@ -88,7 +88,7 @@ void EndWait::put_on(CuStream stream) const {
 
 void EndFlag::raise() noexcept {
   const EndWait ended = std::exchange(wait_, {});
-  if (ended.word == nullptr) return;
+  if (ended.word == nullptr || !ended.driver->is_of_this_process()) return;
   ended.word->store(ended.end, std::memory_order_release);
   Words::instance().give_back(ended);
 }

@@ -86,7 +86,10 @@ class Pool {
 
 }  // namespace
 
-StreamPoint::~StreamPoint() { Pool::instance().give_back(recorded_); }
+// In a child made by fork() the pool may be locked for ever.
+StreamPoint::~StreamPoint() {
+  if (recorded_.driver->is_of_this_process()) Pool::instance().give_back(recorded_);
+}
 
 bool StreamPoint::has_come() const {
   const Driver& driver = *recorded_.driver;
