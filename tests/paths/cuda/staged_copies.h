@@ -67,8 +67,8 @@ class StagedCopies {
       pool_.take_ended(ended);
     }
   }
-  std::shared_ptr<StagedCopy> copy(StagedWork work, host::Ranges ranges) {
-    auto copy = add(std::move(work), std::move(ranges));
+  std::shared_ptr<StagedCopy> copy(StagedWork work, const host::Ranges& ranges) {
+    auto copy = add(std::move(work), ranges);
     wait();
     return copy;
   }
