@@ -150,6 +150,16 @@ TEST_F(GpuMemory, OfAnotherProcessIsRead) {
   EXPECT_EQ(stand_in::calls("cuIpcOpenMemHandle"), 1U) << "kept open";
 }
 
+TEST_F(GpuMemory, OfAnotherProcessIsReadIntoEachGpu) {
+  for (const int gpu : {0, 1, 0}) {
+    const Pages pages(gpu, 1);
+    auto read = connector_.begin_read(ask("read"), pages.descriptors());
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+    pages.expect(7, 1);
+  }
+  EXPECT_EQ(stand_in::calls("cuIpcOpenMemHandle"), 2U) << "one for each context";
+}
+
 TEST_F(GpuMemory, OfAnotherProcessIsWrittenTo) {
   pages_.fill(9);
   auto write = connector_.begin_write(pages_.descriptors(), ask("write"));

@@ -71,7 +71,9 @@ CuResult ipc_open_mem_handle(CuDevicePointer* address, CuIpcHandle handle,
   if (context == nullptr || place.pid == ::getpid()) return kCuInvalidContext;
   const std::lock_guard lock(memory().mutex);
   for (auto& [start, mapping] : memory().mappings) {
-    if (mapping.kind != Kind::kImported) continue;
+    // Each context opens it for itself.
+    const bool is_here = ((mapping.reachable_by >> context->device) & 1U) != 0;
+    if (mapping.kind != Kind::kImported || !is_here) continue;
     if (is_in_place_of(place, place_of(mapping.handle))) return kCuAlreadyMapped;
     if (mapping.handle != handle) continue;
     ++mapping.opened;
