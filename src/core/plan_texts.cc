@@ -70,8 +70,7 @@ Texts texts_of_gpus(Obstacle obstacle) {
               "libucx-cu12 and libucx-cu13 have, with cuda in UCX_TLS if that is set"};
     case Obstacle::kOnlyToAgents:
       return {"it carries memory of GPUs to and from NIXL agents only",
-              "let both processes be of one host, or copy it to and from the host's "
-              "memory apart"};
+              "between two hosts copy it to and from the host's memory apart"};
     default:
       return {};
   }
