@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/kept_blocks.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <mutex>
@@ -9,21 +10,27 @@
 namespace nixl_connect::base {
 namespace {
 
-// Four blocks of each power of two, 8 MiB at most. None where AddressSanitizer is to
-// see that nobody uses them any more.
+// Of each power of two 32 blocks, or as many as are 4 MiB: 19 MiB at most, for some
+// operations under way at a time. None where AddressSanitizer is to see that nobody
+// uses them any more.
 #ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kBlocks = 0;
+constexpr std::size_t kMostBlocks = 0;
 #else
-constexpr std::size_t kBlocks = 4;
+constexpr std::size_t kMostBlocks = 32;
 #endif
+constexpr std::size_t kMostBytes = 4 << 20;  // of one size
 constexpr std::size_t kSizes =
     std::bit_width(kMostKeptBytes) - std::bit_width(kLeastKeptBytes) + 1;
+
+constexpr std::size_t most_of(std::size_t index) {
+  return std::min(kMostBlocks, kMostBytes / (kLeastKeptBytes << index));
+}
 
 struct Kept {
   // Nobody waits for it: in a child made by fork() it may stay locked.
   std::mutex mutex;
   // Guarded by mutex.
-  std::array<std::array<void*, kBlocks>, kSizes> blocks{};
+  std::array<std::array<void*, kMostBlocks>, kSizes> blocks{};
   std::array<std::size_t, kSizes> counts{};
 };
 
@@ -57,7 +64,7 @@ void keep_block(void* block, std::size_t bytes) noexcept {
   {
     const std::unique_lock lock(kept().mutex, std::try_to_lock);
     std::size_t& count = kept().counts[index];
-    if (lock.owns_lock() && count < kBlocks) {
+    if (lock.owns_lock() && count < most_of(index)) {
       kept().blocks[index][count++] = block;
       return;
     }
