@@ -212,12 +212,17 @@ void Dispatcher::handle(ExposeRequest& request) {
 
 void Dispatcher::handle(BeginRequest& request) {
   OperationState& state = *request.state;
+  Peer* peer = nullptr;
   try {
-    Peer& peer = connect(*request.agent);
+    peer = &connect(*request.agent);
+  } catch (const Error& error) {
+    return refuse(request, {error.kind(), connecting_text(*request.agent, error)});
+  }
+  try {
     const bool is_ready =
-        state.identity().is_view ? map_for_view(request, peer) : plan(request, peer);
+        state.identity().is_view ? map_for_view(request, *peer) : plan(request, *peer);
     if (!is_ready) return;
-    const core::Transfer transfer = to_transfer(request, peer.id);
+    const core::Transfer transfer = to_transfer(request, peer->id);
     Running& running = running_[transfer.operation];
     running.view = state.view();
     running.state = std::move(request.state);
@@ -228,11 +233,11 @@ void Dispatcher::handle(BeginRequest& request) {
     running.walls = std::move(request.walls);
     running.rules = std::move(request.rules);
     running.path = request.path;
-    running.peer = peer.id;
+    running.peer = peer->id;
     ++initiating_;
     core_.begin(transfer, time_);
   } catch (const Error& error) {
-    refuse(request, {error.kind(), connecting_text(*request.agent, error)});
+    refuse(request, {error.kind(), state.description() + ": " + error.what()});
   }
 }
 

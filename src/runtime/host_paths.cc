@@ -66,15 +66,23 @@ Facts::Exported exported_of(const Movement& movement) {
   return lacks_some ? Facts::Exported::kNone : Facts::Exported::kAll;
 }
 
+// As its metadata says, which may not be true.
+Device device_of(const RemoteRange& range) {
+  if (!range.is_of_gpu()) return {};
+  return Device(DeviceKind::kCuda, static_cast<int>(range.region->device_id));
+}
+
 bool is_exposed_here(const Movement& movement) {
   const auto exposure = paths::local::find(movement.agent.extension()->lease.token);
   if (!exposure) return false;
   const auto held = exposure->hold();
   if (!held.owns_lock()) return false;
-  for (std::size_t i = 0; i < movement.local.size(); ++i)
-    if (const std::uint64_t size = movement.local[i].size();
-        size > 0 && !exposure->covers(i, movement.remote[i].address, size))
+  for (std::size_t i = 0; i < movement.local.size(); ++i) {
+    const RemoteRange& range = movement.remote[i];
+    if (range.size > 0 &&
+        !exposure->covers(i, range.address, range.size, device_of(range)))
       return false;
+  }
   return true;
 }
 

@@ -161,6 +161,7 @@ TEST(Exposures, CoverWhatTheirDescriptorsDo) {
   EXPECT_TRUE(exposure.covers(0, base + 10, 0));
   EXPECT_TRUE(exposure.covers(1, base + 55, 15));
   EXPECT_TRUE(exposure.covers(0, base + 50, 20));  // in another order
+  EXPECT_FALSE(exposure.covers(0, base, 10, Device(DeviceKind::kCuda)));
   EXPECT_FALSE(exposure.covers(0, base, 11));
   EXPECT_FALSE(exposure.covers(1, base + 49, 2));
   EXPECT_FALSE(exposure.covers(7, base + 20, 1));

@@ -28,10 +28,11 @@ std::shared_lock<std::shared_mutex> Exposure::hold() const {
   return lock;
 }
 
-bool Exposure::covers(std::size_t number, std::uint64_t address,
-                      std::uint64_t size) const {
+bool Exposure::covers(std::size_t number, std::uint64_t address, std::uint64_t size,
+                      const Device& device) const {
   const auto does_cover = [&](const Descriptor& each) {
-    return address >= each.ptr() && address - each.ptr() <= each.size() &&
+    return each.device() == device && address >= each.ptr() &&
+           address - each.ptr() <= each.size() &&
            size <= each.size() - (address - each.ptr());
   };
   if (number < descriptors_.size() && does_cover(descriptors_[number])) return true;

@@ -45,9 +45,10 @@ class Exposure {
   // From now on nobody gets hold of it: those who have are to let go soon.
   bool is_over() const noexcept { return is_over_.load(); }
 
-  // Whether the range, which has that number in the operation, lies in what is exposed.
-  // Only while it is held.
-  bool covers(std::size_t number, std::uint64_t address, std::uint64_t size) const;
+  // Whether the range, which has that number in the operation, lies in what is exposed
+  // of that device. Only while it is held.
+  bool covers(std::size_t number, std::uint64_t address, std::uint64_t size,
+              const Device& device = {}) const;
 
   // Returns when nobody holds it any more by hold(). Nobody will from then on.
   void end();
