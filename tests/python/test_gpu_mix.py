@@ -70,16 +70,19 @@ def test_pages_go_into_a_cache_on_a_gpu(
     assert cache.read() == expected.tobytes()
 
 
-def test_other_memory_of_the_host_is_refused_with_what_would_help(
+def test_other_memory_of_the_host_goes_through_slots(
     stand_in: StandIn, sides: tuple[Connector, Connector]
 ) -> None:
     here, there = sides
     of_gpu, plain = stand_in.memory(SIZE), CONTENT.copy()
     readable = here.create_readable(Descriptor(plain))
     metadata: Any = sent(readable)
-    plan = there.explain(metadata, Descriptor(of_gpu))
-    [staged] = [each for each in plan.paths if each.path == "cuda.staged"]
-    assert "not all allocated by Connector::allocate()" in staged.obstacle
-    assert "nixl_connect.empty()" in staged.remedy
-    with pytest.raises(nc.Unsupported, match="not all allocated"):
-        there.begin_read(metadata, Descriptor(of_gpu)).wait(SECONDS)
+    assert there.explain(metadata, Descriptor(of_gpu)).path == "cuda.staged"
+    read = there.begin_read(metadata, Descriptor(of_gpu))
+    assert nc.wait_all([read, readable], SECONDS)
+    assert of_gpu.read() == CONTENT.tobytes()
+    back = numpy.zeros_like(CONTENT)
+    writable = here.create_writable(Descriptor(back))
+    write = there.begin_write(Descriptor(of_gpu), sent(writable))
+    assert nc.wait_all([write, writable], SECONDS)
+    assert (back == CONTENT).all()

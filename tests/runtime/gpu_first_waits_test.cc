@@ -52,9 +52,9 @@ TEST_F(GpuFirstWaits, NeedsNothingOfTheDriverForLaterOperationsOnTheSameMemory) 
   release_owner();
   auto first = connector_.begin_write(gpu_.descriptor(), remote);
   EXPECT_EQ(finish(first), OperationStatus::kComplete);
-  const unsigned pinned = stand_in::calls("cuMemHostRegister");
   const RdmaMetadata pages = ask("pages");
   gpu_.hold();
+  const unsigned pinned = stand_in::calls("cuMemHostRegister");
   stand_in::set_calls_wait_for_streams(true);
   auto read = connector_.begin_read(pages, gpu_.pages());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
