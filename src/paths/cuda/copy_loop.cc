@@ -39,14 +39,9 @@ DeviceCopies& CopyLoop::copies_of(CuDevice device) {
   if (const auto found = copies_.find(device); found != copies_.end())
     return *found->second;
   if (devices_.empty()) devices_ = find_devices(driver_);
-  const auto facts =
-      std::find_if(devices_.begin(), devices_.end(),
-                   [&](const DeviceFacts& each) { return each.device == device; });
-  if (facts == devices_.end())
-    throw Error(ErrorKind::kInvalidArgument,
-                "there is no GPU " + std::to_string(device));
+  const DeviceFacts& facts = facts_of(devices_, device);
   auto copies =
-      std::make_unique<DeviceCopies>(driver_, *facts, pinned_maps_, kernel_image_);
+      std::make_unique<DeviceCopies>(driver_, facts, pinned_maps_, kernel_image_);
   return *copies_.emplace(device, std::move(copies)).first->second;
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "paths/cuda/copy_loop.h"
+#include "paths/cuda/pace.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -50,10 +51,7 @@ using std::chrono::microseconds;
 // and long after, it naps, and asks the driver before each nap: after an error no word
 // is written. What comes later than was thought is noticed an eighth of the wait later
 // at most.
-constexpr microseconds kSpin{50};
 constexpr microseconds kWakingTakes{60};
-constexpr microseconds kLeastNap{20};
-constexpr microseconds kMostNap{500};
 // While a copy waits for a stream of a user's, which nothing else tells of.
 constexpr microseconds kMostNapForStreams{100};
 

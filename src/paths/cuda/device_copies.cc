@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/log.h"
 #include "paths/cuda/foreign_ranges.h"
 #include "paths/cuda/page_shares.h"
 #include "paths/cuda/pinned_ranges.h"
@@ -35,7 +34,7 @@ DeviceCopies::DeviceCopies(const Driver& driver, const DeviceFacts& facts,
                            PinnedMaps& pinned_maps, const void* kernel_image)
     : driver_(driver),
       facts_(facts),
-      name_("GPU " + std::to_string(facts.device) + " (" + facts.name + ")"),
+      name_(text_of(facts)),
       pinned_maps_(pinned_maps),
       kernel_image_(kernel_image),
       context_(driver, facts.device),
@@ -195,16 +194,8 @@ void DeviceCopies::reach(CuDevice peer) {
 
 PageKernel* DeviceCopies::kernel() {
   if (kernel_ != nullptr || kernel_image_ == nullptr) return kernel_.get();
-  try {
-    auto kernel = std::make_unique<PageKernel>(driver_, facts_, kernel_image_);
-    kernel->make_lists();
-    kernel_ = std::move(kernel);
-  } catch (const DriverError& error) {
-    if (is_sticky(error.result())) throw;
-    base::log_warning(name_ +
-                      " copies many pages slowly, without a kernel: " + error.what());
-    kernel_image_ = nullptr;
-  }
+  kernel_ = load_kernel(driver_, facts_, kernel_image_, KernelLists::kNow);
+  if (kernel_ == nullptr) kernel_image_ = nullptr;
   return kernel_.get();
 }
 

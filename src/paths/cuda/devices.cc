@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paths/cuda/devices.h"
 
+#include <algorithm>
 #include <array>
 
 namespace nixl_connect::paths::cuda {
@@ -13,7 +14,7 @@ int attribute(const Driver& driver, CuDevice device, CuDeviceAttribute attribute
   return value;
 }
 
-DeviceFacts facts_of(const Driver& driver, int ordinal) {
+DeviceFacts ask_for(const Driver& driver, int ordinal) {
   const std::string attempt = "asking about GPU " + std::to_string(ordinal);
   DeviceFacts facts;
   std::array<char, 256> text{};
@@ -43,8 +44,22 @@ std::vector<DeviceFacts> find_devices(const Driver& driver) {
   std::vector<DeviceFacts> devices;
   devices.reserve(static_cast<std::size_t>(count));
   for (int ordinal = 0; ordinal < count; ++ordinal)
-    devices.push_back(facts_of(driver, ordinal));
+    devices.push_back(ask_for(driver, ordinal));
   return devices;
+}
+
+const DeviceFacts& facts_of(std::span<const DeviceFacts> devices, CuDevice device) {
+  const auto found =
+      std::find_if(devices.begin(), devices.end(),
+                   [&](const DeviceFacts& each) { return each.device == device; });
+  if (found == devices.end())
+    throw Error(ErrorKind::kInvalidArgument,
+                "there is no GPU " + std::to_string(device));
+  return *found;
+}
+
+std::string text_of(const DeviceFacts& facts) {
+  return "GPU " + std::to_string(facts.device) + " (" + facts.name + ")";
 }
 
 bool can_reach(const Driver& driver, CuDevice device, CuDevice peer) {

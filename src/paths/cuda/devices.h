@@ -3,6 +3,7 @@
 // The GPUs that this process sees. Values; no contexts are made. Any thread.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,12 @@ struct DeviceFacts {
 
 // Throws as Driver::check().
 std::vector<DeviceFacts> find_devices(const Driver& driver);
+
+// That one of them; throws Error(kInvalidArgument) if it is none.
+const DeviceFacts& facts_of(std::span<const DeviceFacts> devices, CuDevice device);
+
+// "GPU 0 (NVIDIA H200)", for texts.
+std::string text_of(const DeviceFacts& facts);
 
 // Whether kernels of the first can reach memory of the second. A device reaches itself.
 bool can_reach(const Driver& driver, CuDevice device, CuDevice peer);

@@ -9,6 +9,12 @@
 
 namespace nixl_connect::paths::cuda {
 
+// For how long a thread looks all the time at what a GPU is likely to end soon, and
+// then how long it naps between two looks.
+constexpr std::chrono::microseconds kSpin{50};
+constexpr std::chrono::microseconds kLeastNap{20};
+constexpr std::chrono::microseconds kMostNap{500};
+
 class Pace {
  public:
   using Duration = std::chrono::nanoseconds;

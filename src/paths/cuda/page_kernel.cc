@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include "base/log.h"
+
 namespace nixl_connect::paths::cuda {
 namespace {
 
@@ -158,6 +160,20 @@ void PageKernel::start(CuFunction function, CuStream stream, const Launch& launc
                     function, launch.blocks, 1, 1, launch.warps * kWarpThreads, 1, 1,
                     launch.shared_bytes, stream, parameters, nullptr),
                 "launching the page kernel");
+}
+
+std::unique_ptr<PageKernel> load_kernel(const Driver& driver, const DeviceFacts& device,
+                                        const void* image, KernelLists lists) {
+  try {
+    auto kernel = std::make_unique<PageKernel>(driver, device, image);
+    if (lists == KernelLists::kNow) kernel->make_lists();
+    return kernel;
+  } catch (const DriverError& error) {
+    if (is_sticky(error.result())) throw;
+    base::log_warning(text_of(device) +
+                      " copies many pages slowly, without a kernel: " + error.what());
+    return nullptr;
+  }
 }
 
 }  // namespace nixl_connect::paths::cuda

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -90,5 +91,13 @@ class PageKernel {
   Kernels bulk_;
   PageLists lists_;
 };
+
+// When what copy() needs for many pages is made.
+enum class KernelLists { kNow, kLater };
+
+// Null, and a line in the log, if the driver does not take it: the copy engines do it
+// all then. Throws DriverError if the context is poisoned.
+std::unique_ptr<PageKernel> load_kernel(const Driver& driver, const DeviceFacts& device,
+                                        const void* image, KernelLists lists);
 
 }  // namespace nixl_connect::paths::cuda

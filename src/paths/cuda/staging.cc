@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paths/cuda/staging.h"
 
-#include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "base/log.h"
 #include "paths/cuda/page_kernel.h"
 
 namespace nixl_connect::paths::cuda {
@@ -13,9 +14,7 @@ using Cause = CopyFailure::Cause;
 
 struct Staging::Gpu {
   Gpu(const Driver& driver, const DeviceFacts& found)
-      : facts(found),
-        name("GPU " + std::to_string(facts.device) + " (" + facts.name + ")"),
-        context(driver, facts.device) {}
+      : facts(found), name(text_of(facts)), context(driver, facts.device) {}
 
   const DeviceFacts facts;
   const std::string name;
@@ -49,13 +48,8 @@ Staging::Gpu& Staging::gpu(CuDevice device) {
   if (const auto found = gpus_.find(device); found != gpus_.end())
     return *found->second;
   const auto devices = find_devices(driver_);
-  const auto facts =
-      std::find_if(devices.begin(), devices.end(),
-                   [&](const DeviceFacts& each) { return each.device == device; });
-  if (facts == devices.end())
-    throw Error(ErrorKind::kInvalidArgument,
-                "there is no GPU " + std::to_string(device));
-  return *gpus_.emplace(device, std::make_unique<Gpu>(driver_, *facts)).first->second;
+  auto gpu = std::make_unique<Gpu>(driver_, facts_of(devices, device));
+  return *gpus_.emplace(device, std::move(gpu)).first->second;
 }
 
 // With the context current.
@@ -63,13 +57,7 @@ const PageKernel* Staging::kernel_of(Gpu& gpu) {
   const std::lock_guard lock(mutex_);
   if (kernel_image_ == nullptr || std::exchange(gpu.has_tried_kernel, true))
     return gpu.kernel.get();
-  try {
-    gpu.kernel = std::make_unique<PageKernel>(driver_, gpu.facts, kernel_image_);
-  } catch (const DriverError& error) {
-    if (is_sticky(error.result())) throw;
-    base::log_warning(gpu.name +
-                      " copies many pages slowly, without a kernel: " + error.what());
-  }
+  gpu.kernel = load_kernel(driver_, gpu.facts, kernel_image_, KernelLists::kLater);
   return gpu.kernel.get();
 }
 

@@ -8,9 +8,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
-#include <vector>
 
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/devices.h"

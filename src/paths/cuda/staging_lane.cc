@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
-#include <vector>
 
 #include "paths/cuda/copy_batches.h"
+#include "paths/cuda/pace.h"
 #include "paths/cuda/page_kernel.h"
 #include "paths/cuda/page_shares.h"
 
@@ -17,11 +17,6 @@ namespace nixl_connect::paths::cuda {
 namespace {
 
 using std::chrono::microseconds;
-
-// As the CUDA thread waits (copy_thread.cc), and for the same reasons.
-constexpr microseconds kSlotSpin{50};
-constexpr microseconds kLeastSlotNap{20};
-constexpr microseconds kMostSlotNap{500};
 
 bool is_alone() noexcept {
   cpu_set_t cores;
@@ -115,6 +110,7 @@ bool StagingLane::is_idle() const {
   return true;
 }
 
+// As the CUDA thread waits (copy_thread.cc), and for the same reasons.
 template <typename IsDone>
 void StagingLane::wait(const IsDone& is_done) const {
   if (is_done()) return;
@@ -124,12 +120,12 @@ void StagingLane::wait(const IsDone& is_done) const {
   while (!is_done()) {
     const auto waited =
         std::chrono::duration_cast<microseconds>(SteadyClock::now() - start);
-    if (may_spin && waited < kSlotSpin) {
+    if (may_spin && waited < kSpin) {
       std::this_thread::yield();
       continue;
     }
     if (is_idle()) return;
-    std::this_thread::sleep_for(std::clamp(waited / 8, kLeastSlotNap, kMostSlotNap));
+    std::this_thread::sleep_for(std::clamp(waited / 8, kLeastNap, kMostNap));
   }
 }
 
