@@ -40,33 +40,9 @@ using testing::other;
 using testing::Ranges;
 using testing::Servant;
 using testing::with_gpus;
+using testing::WithServant;
 
-class Mix : public ::testing::Test {
- protected:
-  void SetUp() override { stand_in::reset(); }
-  void TearDown() override { stand_in::reset(); }
-
-  std::string order(const std::string& text) const {
-    owner_.channel().send(text);
-    return owner_.channel().receive_text();
-  }
-  RdmaMetadata ask(const std::string& verb, On on, std::size_t layout) const {
-    return RdmaMetadata::from_json(
-        order(verb + " " + name_of(on) + " " + std::to_string(layout)));
-  }
-
-  // Which the GPU has been given, and does when the streams are released.
-  ReadOperation begin_held_read(const Ranges& local, On remote, std::size_t layout) {
-    const RdmaMetadata metadata = ask("read", remote, layout);
-    stand_in::hold_streams();
-    auto read = connector_.begin_read(metadata, local.descriptors());
-    stand_in::wait_for_calls("cuStreamWriteValue32", 1);
-    return read;
-  }
-
-  Child owner_{"owner"};
-  Connector connector_{with_gpus()};
-};
+class Mix : public WithServant {};
 
 // By where the local memory is and how it lies.
 class MixOf : public Mix, public ::testing::WithParamInterface<std::tuple<On, int>> {

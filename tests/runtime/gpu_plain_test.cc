@@ -47,23 +47,7 @@ void expect_named(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
-class Plain : public ::testing::Test {
- protected:
-  void SetUp() override { stand_in::reset(); }
-  void TearDown() override { stand_in::reset(); }
-
-  std::string order(const std::string& text) const {
-    owner_.channel().send(text);
-    return owner_.channel().receive_text();
-  }
-  RdmaMetadata ask(const std::string& verb, On on, std::size_t layout) const {
-    return RdmaMetadata::from_json(
-        order(verb + " " + name_of(on) + " " + std::to_string(layout)));
-  }
-
-  Child owner_{"owner"};
-  Connector connector_{with_gpus()};
-};
+class Plain : public WithServant {};
 
 // By where the local memory is and how it lies.
 class PlainOf : public Plain,
@@ -76,13 +60,8 @@ class PlainOf : public Plain,
   }
   Layout layout() const { return kLayouts[number()]; }
 
-  // Which the GPU has been given, and does when the streams are released.
   ReadOperation begin_held_read(const Ranges& local) {
-    const RdmaMetadata metadata = ask("read", remote(), number());
-    stand_in::hold_streams();
-    auto read = connector_.begin_read(metadata, local.descriptors());
-    stand_in::wait_for_calls("cuStreamWriteValue32", 1);
-    return read;
+    return Plain::begin_held_read(local, remote(), number());
   }
 };
 

@@ -3,6 +3,7 @@
 // What a test's second process does with memory of the host or of a GPU, as it is told.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "paths/cuda/stand_in/control.h"
 #include "runtime/buffers.h"
 #include "runtime/gpu_ranges.h"
+#include "support/child.h"
 
 namespace nixl_connect::testing {
 
@@ -96,6 +98,34 @@ class Servant {
   std::unique_ptr<Ranges> ranges_;
   std::unique_ptr<Connector> connector_;
   std::unique_ptr<PassiveOperation> exposed_;
+};
+
+// A Connector here, and a Servant in another process.
+class WithServant : public ::testing::Test {
+ protected:
+  void SetUp() override { paths::cuda::stand_in::reset(); }
+  void TearDown() override { paths::cuda::stand_in::reset(); }
+
+  std::string order(const std::string& text) const {
+    owner_.channel().send(text);
+    return owner_.channel().receive_text();
+  }
+  RdmaMetadata ask(const std::string& verb, On on, std::size_t layout) const {
+    return RdmaMetadata::from_json(
+        order(verb + " " + name_of(on) + " " + std::to_string(layout)));
+  }
+
+  // Which the GPU has been given, and does when the streams are released.
+  ReadOperation begin_held_read(const Ranges& local, On remote, std::size_t layout) {
+    const RdmaMetadata metadata = ask("read", remote, layout);
+    paths::cuda::stand_in::hold_streams();
+    auto read = connector_.begin_read(metadata, local.descriptors());
+    paths::cuda::stand_in::wait_for_calls("cuStreamWriteValue32", 1);
+    return read;
+  }
+
+  Child owner_{"owner"};
+  Connector connector_{with_gpus()};
 };
 
 }  // namespace nixl_connect::testing
