@@ -25,6 +25,7 @@
 #include "nixl_connect/metadata.h"
 #include "nixl_connect/operation.h"
 #include "nixl_connect/options.h"
+#include "nixl_connect/pages.h"
 #include "nixl_connect/plan.h"
 
 namespace nixl_connect {
@@ -94,6 +95,13 @@ class Connector {
                              const RdmaMetadata& remote,
                              const OperationOptions& options = {});
 
+  // The same for pages of both sides, as many and of one size, of which each is moved to
+  // that of the same place. To begin takes the same time for any number of them.
+  ReadOperation begin_read(const RemotePages& remote, const Pages& targets,
+                           const OperationOptions& options = {});
+  WriteOperation begin_write(const Pages& sources, const RemotePages& remote,
+                             const OperationOptions& options = {});
+
   // Starts to open a view of the memory named by `remote`, which is left where it is:
   // to open it takes the same time for any size. `timeout` is that of the opening.
   // Throws Error(kInvalidArgument) as begin_read() does. The peer must be on this host
@@ -107,6 +115,8 @@ class Connector {
   // Throws as begin_read(), and Error(kDisconnected) if the peer is gone. Not from a
   // completion callback. Waits for the progress thread, for some microseconds.
   Plan explain(const RdmaMetadata& remote, std::span<const Descriptor> local,
+               const OperationOptions& options = {});
+  Plan explain(const RemotePages& remote, const Pages& local,
                const OperationOptions& options = {});
 
   // Cancels what is running, closes views, waits until its memory is quiet, hands out

@@ -129,6 +129,22 @@ void check_transfer(const RdmaMetadata& remote, OperationKind kind,
       local, kind == OperationKind::kRead ? Access::kWritesLocal : Access::kReadsLocal);
 }
 
+void check_transfer(const RemotePages& remote, OperationKind kind, const Pages& local) {
+  check_metadata(remote.memory(), kind);
+  const PageIndices& theirs = remote.indices();
+  const PageIndices& ours = local.indices();
+  const auto text_of = [](const PageIndices& pages) {
+    return std::to_string(pages.count()) + " of " + std::to_string(pages.page_bytes()) +
+           " bytes";
+  };
+  if (theirs.count() != ours.count() || theirs.page_bytes() != ours.page_bytes())
+    refuse("the pages of the peer's memory, " + text_of(theirs) + ", and the local, " +
+           text_of(ours) + ", must match one to one");
+  check_descriptors(local.memory(), kind == OperationKind::kRead
+                                        ? Access::kWritesLocal
+                                        : Access::kReadsLocal);
+}
+
 RemoteRanges resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {
   RemoteRanges ranges;
   // Of thousands it is mostly the same; to read it takes longer than all else here.

@@ -9,6 +9,7 @@
 
 #include "nixl_connect/descriptor.h"
 #include "nixl_connect/metadata.h"
+#include "nixl_connect/pages.h"
 #include "runtime/remote_agent.h"
 #include "runtime/remote_ranges.h"
 
@@ -28,6 +29,9 @@ void check_metadata(const RdmaMetadata& remote, OperationKind kind);
 // sizes, and these as above. A list of one counts as a single descriptor.
 void check_transfer(const RdmaMetadata& remote, OperationKind kind,
                     std::span<const Descriptor> local);
+
+// The same of pages, as many on both sides and of one size.
+void check_transfer(const RemotePages& remote, OperationKind kind, const Pages& local);
 
 // The remote ranges that the metadata names, each inside a region of the agent.
 RemoteRanges resolve(const RdmaMetadata& remote, const RemoteAgent& agent);

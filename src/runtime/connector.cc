@@ -68,6 +68,22 @@ WriteOperation Connector::begin_write(std::span<const Descriptor> sources,
       engine_->begin(OperationKind::kWrite, remote, sources, options));
 }
 
+ReadOperation Connector::begin_read(const RemotePages& remote, const Pages& targets,
+                                    const OperationOptions& options) {
+  return ReadOperation(engine_->begin(OperationKind::kRead, remote, targets, options));
+}
+
+WriteOperation Connector::begin_write(const Pages& sources, const RemotePages& remote,
+                                      const OperationOptions& options) {
+  return WriteOperation(
+      engine_->begin(OperationKind::kWrite, remote, sources, options));
+}
+
+Plan Connector::explain(const RemotePages& remote, const Pages& local,
+                        const OperationOptions& options) {
+  return engine_->explain(remote, local, options);
+}
+
 Plan Connector::explain(const RdmaMetadata& remote, std::span<const Descriptor> local,
                         const OperationOptions& options) {
   return engine_->explain(remote, local, options);

@@ -252,8 +252,8 @@ void Dispatcher::handle(ExplainRequest& request) {
   try {
     Peer& peer = connect(*request.agent);
     const core::Choice choice =
-        host_paths_.choose({request.kind, request.memory->device(),
-                            request.memory->ranges(), *request.agent, request.remote},
+        host_paths_.choose({request.kind, *request.memory, *request.agent,
+                            request.remote},
                            peer, request.rules, {});
     request.plan.set_value(core::to_plan(choice, request.rules));
   } catch (const Error& error) {

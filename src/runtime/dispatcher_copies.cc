@@ -49,9 +49,8 @@ core::Failure failure_of(const Copy& copy, const std::string& path) {
 
 Movement Dispatcher::movement_of(const Running& running) {
   const OperationState& state = *running.state;
-  return {state.identity().kind, state.memory().device(), state.memory().ranges(),
-          *running.agent,        running.remote,          running.after,
-          running.walls};
+  return {state.identity().kind, state.memory(), *running.agent,
+          running.remote,        running.after,  running.walls};
 }
 
 // Before the peer hears of it. False if no path may be taken; the operation has then
@@ -59,8 +58,8 @@ Movement Dispatcher::movement_of(const Running& running) {
 bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
   OperationState& state = *request.state;
   const core::Choice choice =
-      host_paths_.choose({state.identity().kind, state.memory().device(),
-                          state.memory().ranges(), *request.agent, request.remote},
+      host_paths_.choose({state.identity().kind, state.memory(), *request.agent,
+                          request.remote},
                          peer, request.rules, {});
   settle(state, peer, choice, request.rules);
   if (choice.path) {

@@ -62,7 +62,7 @@ bool may_end_at_once(const BeginRequest& request) {
   const bool waits = state.identity().kind == OperationKind::kWrite &&
                      request.agent->extension().has_value();
   return !waits && state.size() <= kInlineBytes &&
-         state.memory().ranges().size() <= kSmallRanges;
+         state.memory().count() <= kSmallRanges;
 }
 
 }  // namespace

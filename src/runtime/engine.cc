@@ -171,15 +171,44 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
                                               std::span<const Descriptor> descriptors,
                                               const OperationOptions& options) {
   check_transfer(remote, kind, descriptors);
+  return begin(kind, Sides{remote, descriptors}, options);
+}
+
+std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
+                                              const RemotePages& remote,
+                                              const Pages& local,
+                                              const OperationOptions& options) {
+  check_transfer(remote, kind, local);
+  if (is_genuine(remote.memory()))
+    return begin(kind, remote.metadata(), local.descriptors(), options);
+  return begin(kind, Sides{remote.memory(), local.memory(), &remote, &local}, options);
+}
+
+// To NIXL's agents pages are what descriptors are.
+bool Engine::is_genuine(const RdmaMetadata& remote) {
+  return !remote_agents_.load(remote.nixl_metadata)->extension();
+}
+
+RemoteRanges Engine::ranges_of(const Sides& sides, const RemoteAgent& agent) {
+  RemoteRanges ranges = resolve(sides.remote, agent);
+  if (sides.remote_pages != nullptr)
+    ranges.take_pages(base::paged(*sides.remote_pages));
+  return ranges;
+}
+
+std::shared_ptr<OperationState> Engine::begin(OperationKind kind, const Sides& sides,
+                                              const OperationOptions& options) {
+  const std::span<const Descriptor> descriptors = sides.local;
   check_stream(descriptors, options);
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
   driver_->mailbox().check_usable();
   const bool is_of_gpu = descriptors[0].device().kind() == DeviceKind::kCuda;
-  if (kind == OperationKind::kRead && !is_of_gpu &&
+  // Pages are of memory that is used for long.
+  if (kind == OperationKind::kRead && !is_of_gpu && sides.local_pages == nullptr &&
       resources_->options.advise_huge_pages)
     paths::host::prepare(descriptors);
-  auto agent = remote_agents_.load(remote.nixl_metadata);
-  auto ranges = resolve(remote, *agent);
+  auto agent = remote_agents_.load(sides.remote.nixl_metadata);
+  auto ranges = ranges_of(sides, *agent);
   // For a peer of ours, only if UCX is to carry the bytes after all. Memory of the host
   // is not registered for that of GPUs.
   RegistrationHold hold;
@@ -189,10 +218,13 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
   if (agent->extension() && is_of_gpu) walls = resources_->gpus.check(descriptors);
   auto point = point_of(resources_->gpus, descriptors, options);
   if (!agent->extension()) await_point(std::exchange(point, nullptr));
-  auto state = std::make_shared<OperationState>(
-      OperationState::Identity{++last_operation_, kind, remote.notification_key,
-                               agent->name()},
-      descriptors, driver_);
+  OperationState::Identity identity{
+      ++last_operation_, kind, sides.remote.notification_key, agent->name()};
+  auto state = sides.local_pages == nullptr
+                   ? std::make_shared<OperationState>(std::move(identity), descriptors,
+                                                      driver_)
+                   : std::make_shared<OperationState>(std::move(identity),
+                                                      *sides.local_pages, driver_);
   state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
   driver_->begin(BeginRequest{state, std::move(hold), std::move(agent),
                               std::move(ranges), std::move(rules), deadline(options),
@@ -222,22 +254,34 @@ RegistrationHold Engine::acquire(std::span<const Descriptor> descriptors) {
 Plan Engine::explain(const RdmaMetadata& remote,
                      std::span<const Descriptor> descriptors,
                      const OperationOptions& options) {
-  const OperationKind kind = remote.operation_kind;
-  check_transfer(remote, kind, descriptors);
+  check_transfer(remote, remote.operation_kind, descriptors);
+  return explain({remote, descriptors}, OperationMemory(descriptors), options);
+}
+
+Plan Engine::explain(const RemotePages& remote, const Pages& local,
+                     const OperationOptions& options) {
+  check_transfer(remote, remote.memory().operation_kind, local);
+  if (is_genuine(remote.memory()))
+    return explain(remote.metadata(), local.descriptors(), options);
+  return explain({remote.memory(), local.memory(), &remote, &local},
+                 OperationMemory(local), options);
+}
+
+Plan Engine::explain(const Sides& sides, const OperationMemory& memory,
+                     const OperationOptions& options) {
   core::PathRules rules = core::rules_of(options, resources_->path_rules);
   driver_->mailbox().check_usable();
   if (driver_->is_progress_thread())
     throw Error(ErrorKind::kInvalidArgument,
                 "explaining inside a completion callback would wait for itself; use "
                 "another thread");
-  auto agent = remote_agents_.load(remote.nixl_metadata);
-  auto ranges = resolve(remote, *agent);
+  auto agent = remote_agents_.load(sides.remote.nixl_metadata);
+  auto ranges = ranges_of(sides, *agent);
   std::promise<Plan> promise;
   std::future<Plan> plan = promise.get_future();
-  const OperationMemory memory(descriptors);
-  driver_->mailbox().post(ExplainRequest{kind, &memory, std::move(agent),
-                                         std::move(ranges), std::move(rules),
-                                         std::move(promise)});
+  driver_->mailbox().post(
+      ExplainRequest{sides.remote.operation_kind, &memory, std::move(agent),
+                     std::move(ranges), std::move(rules), std::move(promise)});
   driver_->ring();
   return plan.get();
 }

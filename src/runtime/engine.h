@@ -15,11 +15,13 @@
 #include "paths/cuda/stream_points.h"
 #include "runtime/progress_thread.h"
 #include "runtime/remote_agent.h"
+#include "runtime/remote_ranges.h"
 
 namespace nixl_connect::runtime {
 
 struct Resources;
 class Driver;
+class OperationMemory;
 class RegistrationHold;
 
 class Engine {
@@ -35,7 +37,12 @@ class Engine {
   std::shared_ptr<OperationState> begin(OperationKind kind, const RdmaMetadata& remote,
                                         std::span<const Descriptor> descriptors,
                                         const OperationOptions& options);
+  std::shared_ptr<OperationState> begin(OperationKind kind, const RemotePages& remote,
+                                        const Pages& local,
+                                        const OperationOptions& options);
   Plan explain(const RdmaMetadata& remote, std::span<const Descriptor> descriptors,
+               const OperationOptions& options);
+  Plan explain(const RemotePages& remote, const Pages& local,
                const OperationOptions& options);
   std::shared_ptr<OperationState> begin_view(const RdmaMetadata& remote,
                                              const OperationOptions& options);
@@ -51,6 +58,20 @@ class Engine {
                                          const OperationOptions& options,
                                          RegistrationHold hold,
                                          const wire::LeaseRecord& lease);
+  // Both sides of an operation: descriptors, or pages of them.
+  struct Sides {
+    const RdmaMetadata& remote;
+    std::span<const Descriptor> local;
+    const RemotePages* remote_pages = nullptr;
+    const Pages* local_pages = nullptr;
+  };
+
+  std::shared_ptr<OperationState> begin(OperationKind kind, const Sides& sides,
+                                        const OperationOptions& options);
+  Plan explain(const Sides& sides, const OperationMemory& memory,
+               const OperationOptions& options);
+  bool is_genuine(const RdmaMetadata& remote);
+  static RemoteRanges ranges_of(const Sides& sides, const RemoteAgent& agent);
   core::Time deadline(const OperationOptions& options) const;
   void await_point(const paths::cuda::StreamPointPtr& point) const;
   RegistrationHold acquire(std::span<const Descriptor> descriptors);

@@ -30,10 +30,9 @@ bool has_all(const Peer& peer, const wire::Extension& extension) {
 std::vector<const wire::Export*> exports_behind(const Movement& movement) {
   ExportFinder finder(movement.agent.extension()->exports);
   std::vector<const wire::Export*> found;
-  for (std::size_t i = 0; i < movement.local.size(); ++i) {
-    const std::uint64_t size = movement.local[i].size();
-    if (size == 0) continue;
-    const wire::Export* const each = finder.find(movement.remote[i].address, size);
+  for (const RemoteRange& range : movement.remote) {
+    if (range.size == 0) continue;
+    const wire::Export* const each = finder.find(range.address, range.size);
     if (each == nullptr) return {};
     if (std::find(found.begin(), found.end(), each) == found.end())
       found.push_back(each);

@@ -25,11 +25,12 @@ using core::Facts;
 using paths::cuda::CopyRoute;
 using paths::cuda::CopyWork;
 using paths::cuda::ForeignMemory;
+using paths::cuda::PagedPair;
 
 // The GPU of the local memory, which is one; none for memory of the host.
 std::optional<int> local_gpu(const Movement& movement) {
-  if (movement.device.kind() != DeviceKind::kCuda) return std::nullopt;
-  return movement.device.id();
+  if (movement.local.device().kind() != DeviceKind::kCuda) return std::nullopt;
+  return movement.local.device().id();
 }
 
 Facts::Memory remote_kind(const RemoteRanges& ranges, Facts::Memory of_none) {
@@ -125,15 +126,21 @@ void wait_for_owner(const Movement& movement, bool is_own, CopyWork& work) {
 
 void add_ranges(const Movement& movement, CopyWork& work) {
   const bool is_read = movement.kind == OperationKind::kRead;
-  work.ranges.reserve(movement.local.size());
-  for (std::size_t i = 0; i < movement.local.size(); ++i) {
-    const LocalRange& local = movement.local[i];
+  const base::PagedMemory* const here = movement.local.paged();
+  const base::PagedMemory* const there = movement.remote.paged();
+  if (here != nullptr && there != nullptr) {
+    work.paged.emplace(is_read ? PagedPair{*there, *here} : PagedPair{*here, *there});
+    return;
+  }
+  const std::span<const LocalRange> local = movement.local.ranges();
+  work.ranges.reserve(local.size());
+  for (std::size_t i = 0; i < local.size(); ++i) {
     const RemoteRange& remote = movement.remote[i];
-    if (local.size() == 0) continue;
+    if (local[i].size() == 0) continue;
     if (is_read)
-      work.ranges.push_back({remote.address, local.ptr(), local.size()});
+      work.ranges.push_back({remote.address, local[i].ptr(), local[i].size()});
     else
-      work.ranges.push_back({local.ptr(), remote.address, local.size()});
+      work.ranges.push_back({local[i].ptr(), remote.address, local[i].size()});
   }
 }
 
@@ -216,7 +223,7 @@ void GpuPaths::add_facts(const Movement& movement, const Peer& peer,
   facts.gpus.has_driver = gpus_.driver() != nullptr;
   if (!facts.gpus.has_driver) facts.gpus.why_no_driver = gpus_.why_no_driver();
   if (!facts.gpus.has_driver || !movement.agent.extension()) return;
-  if (!gpu) facts.is_local_allocated = is_allocated(movement.local);
+  if (!gpu) facts.is_local_allocated = is_allocated(movement.local.ranges());
   if (facts.remote_memory == Facts::Memory::kHost) return;
   const wire::Extension& extension = *movement.agent.extension();
   const bool is_own = peer.is_in_this_process();
@@ -273,6 +280,8 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
   if (is_own && !work.exposure) return nullptr;
   if (!is_own && is_remote_of_gpu && !add_foreign(movement, work)) return nullptr;
   const bool has_host_side = !local_gpu(movement) || !is_remote_of_gpu;
+  if (has_host_side && work.paged)
+    work.ranges = written_out(*std::exchange(work.paged, std::nullopt));
   if (has_host_side && !add_host_side(movement, peer, work)) return nullptr;
   return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
 }

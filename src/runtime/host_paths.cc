@@ -30,10 +30,12 @@ using paths::local::LocalCopy;
 // `shift` is added to the remote addresses.
 Ranges ranges_of(const Movement& movement, std::uint64_t shift = 0) {
   Ranges ranges;
-  ranges.reserve(movement.local.size());
-  for (std::size_t i = 0; i < movement.local.size(); ++i)
-    if (const LocalRange& local = movement.local[i]; local.size() > 0)
-      ranges.push_back({local.ptr(), movement.remote[i].address + shift, local.size()});
+  const std::span<const LocalRange> local = movement.local.ranges();
+  ranges.reserve(local.size());
+  for (std::size_t i = 0; i < local.size(); ++i)
+    if (local[i].size() > 0)
+      ranges.push_back(
+          {local[i].ptr(), movement.remote[i].address + shift, local[i].size()});
   return ranges;
 }
 
@@ -57,10 +59,9 @@ Facts::Exported exported_of(const Movement& movement) {
   ExportFinder exports(extension.exports);
   bool has_some = false;
   bool lacks_some = false;
-  for (std::size_t i = 0; i < movement.local.size(); ++i) {
-    const std::uint64_t size = movement.local[i].size();
-    if (size == 0) continue;
-    (exports.find(movement.remote[i].address, size) ? has_some : lacks_some) = true;
+  for (const RemoteRange& range : movement.remote) {
+    if (range.size == 0) continue;
+    (exports.find(range.address, range.size) ? has_some : lacks_some) = true;
     if (has_some && lacks_some) return Facts::Exported::kSome;
   }
   return lacks_some ? Facts::Exported::kNone : Facts::Exported::kAll;
@@ -77,7 +78,7 @@ bool is_exposed_here(const Movement& movement) {
   if (!exposure) return false;
   const auto held = exposure->hold();
   if (!held.owns_lock()) return false;
-  for (std::size_t i = 0; i < movement.local.size(); ++i) {
+  for (std::size_t i = 0; i < movement.remote.size(); ++i) {
     const RemoteRange& range = movement.remote[i];
     if (range.size > 0 &&
         !exposure->covers(i, range.address, range.size, device_of(range)))
@@ -136,10 +137,8 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
   const core::PathSet& failed = closed.paths;
   core::Work work;
   work.threads = settings_.copy_threads;
-  for (const LocalRange& local : movement.local) {
-    work.bytes += local.size();
-    if (local.size() > 0) ++work.ranges;
-  }
+  work.bytes = movement.local.size();
+  work.ranges = movement.local.count_with_bytes();
   Facts known = facts(movement, peer);
   if (failed.has(core::Path::kLocal)) known.is_exposed_here = false;
   if (failed.has(core::Path::kHostMap)) known.is_map_refused = true;

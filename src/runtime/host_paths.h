@@ -32,8 +32,7 @@ struct Peer;
 // Which bytes an operation of the initiating side moves. Refers to what others own.
 struct Movement {
   OperationKind kind;
-  Device device;  // of the local memory
-  std::span<const LocalRange> local;
+  const OperationMemory& local;
   const RemoteAgent& agent;
   const RemoteRanges& remote;  // as many
   std::shared_ptr<const paths::cuda::StreamPoint>

@@ -8,11 +8,14 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/kept_blocks.h"
+#include "base/paged_memory.h"
 #include "nixl_connect/descriptor.h"
+#include "nixl_connect/pages.h"
 
 namespace nixl_connect::runtime {
 
@@ -33,11 +36,18 @@ class LocalRange {
 class OperationMemory {
  public:
   explicit OperationMemory(std::span<const Descriptor> descriptors);
+  explicit OperationMemory(const Pages& pages);
   OperationMemory(const OperationMemory&) = delete;
   OperationMemory& operator=(const OperationMemory&) = delete;
 
-  // One for each descriptor.
-  std::span<const LocalRange> ranges() const noexcept { return ranges_; }
+  // One for each descriptor or page. Those of pages are written out by the first call,
+  // for who cannot do without. Any thread.
+  std::span<const LocalRange> ranges() const;
+  std::size_t count() const noexcept { return paged_ ? paged_->count() : ranges_.size(); }
+  // Of those that have bytes.
+  std::size_t count_with_bytes() const noexcept { return count_with_bytes_; }
+  // Null: they are descriptors.
+  const base::PagedMemory* paged() const noexcept { return paged_ ? &*paged_ : nullptr; }
   // All bytes of them.
   std::uint64_t size() const noexcept { return size_; }
   // Of all that have bytes, as for the kind, and the id of a GPU.
@@ -57,12 +67,19 @@ class OperationMemory {
     bool is_of(const Descriptor& descriptor) const noexcept;
   };
 
-  base::KeptVector<LocalRange> ranges_;
-  std::vector<Common> common_;
+  void make_ranges() const;
+  void make_descriptors() const;
+
+  std::optional<Pages> pages_;
+  std::optional<base::PagedMemory> paged_;  // the same
+  mutable std::once_flag are_ranges_made_;
+  mutable base::KeptVector<LocalRange> ranges_;
+  std::vector<Common> common_;  // of what is no pages
   std::uint64_t size_ = 0;
+  std::size_t count_with_bytes_ = 0;
   Device device_;
 
-  mutable std::once_flag is_made_;
+  mutable std::once_flag are_descriptors_made_;
   mutable std::vector<Descriptor> descriptors_;
 };
 

@@ -17,6 +17,13 @@ OperationState::OperationState(Identity identity,
       size_(memory_.size() + view_size),
       driver_(std::move(driver)) {}
 
+OperationState::OperationState(Identity identity, const Pages& pages,
+                               std::shared_ptr<Driver> driver)
+    : identity_(std::move(identity)),
+      memory_(pages),
+      size_(memory_.size()),
+      driver_(std::move(driver)) {}
+
 OperationState::~OperationState() = default;
 
 void OperationState::set_stream_waits(std::shared_ptr<StreamWaits> waits) {
@@ -169,7 +176,7 @@ Plan OperationState::explain() const {
   Plan plan;
   plan.path = path_;
   plan.bytes = size_;
-  plan.ranges = memory_.ranges().size();
+  plan.ranges = memory_.count();
   return plan;
 }
 

@@ -44,6 +44,7 @@ class OperationState {
   // `view_size`: bytes of what a view shows, which has no descriptors.
   OperationState(Identity identity, std::span<const Descriptor> descriptors,
                  std::shared_ptr<Driver> driver, std::uint64_t view_size = 0);
+  OperationState(Identity identity, const Pages& pages, std::shared_ptr<Driver> driver);
   OperationState(const OperationState&) = delete;
   OperationState& operator=(const OperationState&) = delete;
   ~OperationState();

@@ -6,10 +6,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/kept_blocks.h"
+#include "base/paged_memory.h"
 #include "wire/gpu_exports.h"
 #include "wire/nixl_blob.h"
 
@@ -40,19 +43,39 @@ class RemoteRanges {
     places_.push_back(range);
   }
 
-  const RemoteRange& operator[](std::size_t index) const { return ranges_[index]; }
-  const RemoteRange& back() const { return ranges_.back(); }
-  bool empty() const noexcept { return ranges_.empty(); }
-  std::size_t size() const noexcept { return ranges_.size(); }
-  auto begin() const noexcept { return ranges_.begin(); }
-  auto end() const noexcept { return ranges_.end(); }
+  // From then on the ranges are those of the pages, which are in those that were
+  // there, and are written out by the first who looks at them.
+  void take_pages(base::PagedMemory pages) {
+    whole_ = std::exchange(ranges_, {});
+    paged_.emplace(std::move(pages));
+  }
+  // Null if they were not taken.
+  const base::PagedMemory* paged() const noexcept { return paged_ ? &*paged_ : nullptr; }
 
-  // Of those that have bytes, the ones that do not lie in what the one before them did.
+  const RemoteRange& operator[](std::size_t index) const { return all()[index]; }
+  const RemoteRange& back() const { return all().back(); }
+  bool empty() const noexcept { return size() == 0; }
+  std::size_t size() const noexcept { return paged_ ? paged_->count() : ranges_.size(); }
+  auto begin() const { return all().begin(); }
+  auto end() const { return all().end(); }
+
+  // Of those that have bytes, the ones that do not lie in what the one before them did;
+  // of pages, of what these are in.
   std::span<const RemoteRange> places() const noexcept { return places_; }
 
  private:
-  base::KeptVector<RemoteRange> ranges_;
+  using Ranges = base::KeptVector<RemoteRange>;
+
+  const Ranges& all() const {
+    if (paged_ && ranges_.empty()) write_out();
+    return ranges_;
+  }
+  void write_out() const;
+
+  mutable Ranges ranges_;
   std::vector<RemoteRange> places_;
+  Ranges whole_;
+  std::optional<base::PagedMemory> paged_;
 };
 
 }  // namespace nixl_connect::runtime

@@ -45,13 +45,15 @@ paths::host::Ranges ranges_of(const Movement& movement,
                               std::span<const paths::cuda::Page> prepared) {
   const bool is_read = movement.kind == OperationKind::kRead;
   paths::host::Ranges ranges;
-  ranges.reserve(std::max(movement.local.size(), prepared.size()));
+  ranges.reserve(std::max(movement.local.count(), prepared.size()));
   for (const paths::cuda::Page& page : prepared)
     ranges.push_back({is_read ? page.target : page.source,
                       is_read ? page.source : page.target, page.size});
-  for (std::size_t i = 0; prepared.empty() && i < movement.local.size(); ++i)
-    if (const LocalRange& local = movement.local[i]; local.size() > 0)
-      ranges.push_back({local.ptr(), movement.remote[i].address, local.size()});
+  if (!prepared.empty()) return ranges;
+  const std::span<const LocalRange> local = movement.local.ranges();
+  for (std::size_t i = 0; i < local.size(); ++i)
+    if (local[i].size() > 0)
+      ranges.push_back({local[i].ptr(), movement.remote[i].address, local[i].size()});
   return ranges;
 }
 
@@ -84,7 +86,7 @@ std::shared_ptr<paths::host::Copy> StagedCopies::copy(
   const bool is_streaming = bytes >= settings_.streaming_bytes;
   StagedWork work;
   work.device = gpu;
-  work.is_gpu_local = movement.device.kind() == DeviceKind::kCuda;
+  work.is_gpu_local = movement.local.device().kind() == DeviceKind::kCuda;
   work.max_blocks = blocks_of_thread(rules, settings_.threads);
   work.direction = is_read == work.is_gpu_local ? StagedWork::Direction::kToGpu
                                                 : StagedWork::Direction::kFromGpu;

@@ -147,20 +147,18 @@ bool DeviceCopies::admit() {
 void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
   for (const CuDevice peer : work.peers) reach(peer);
   started.held = open_foreign(*imports_, work.foreign);
-  if (work.ranges.empty()) return started.copy->set_opened(std::move(started.held));
+  if (!work.has_ranges()) return started.copy->set_opened(std::move(started.held));
   if (work.exposure) started.exposure = hold(work.exposure);
-  if (work.foreign_side != CopyWork::Foreign::kNone)
-    work.ranges = translated(std::move(work.ranges), work.foreign_side, started.held);
+  KeptPages ranges = located(work, started.held);
   // Without batches, the copy ends as soon as it may begin.
   if (work.only_prepares)
-    return started.copy->set_prepared(
-        {std::move(work.ranges), std::move(started.held)});
+    return started.copy->set_prepared({std::move(ranges), std::move(started.held)});
   for (const Imports::Mapping& each : started.held)
     work.walls.push_back(each->here(each->foreign_start()));
   for (const HostMap& map : work.host_maps) work.walls.push_back(start_of(map));
   started.host_side = work.host_side;
   std::sort(work.walls.begin(), work.walls.end());
-  KeptPages ranges = merged(std::move(work.ranges), work.walls);
+  ranges = merged(std::move(ranges), work.walls);
   started.pinned = pin_ranges(pinned_maps_, facts_, work.host_maps, work.host_side,
                               ranges, *started.copy);
   const bool has_host_side = work.host_side != HostSide::kNone;

@@ -11,7 +11,7 @@ DeviceCopy::DeviceCopy(CopyWork work, std::atomic<std::uint64_t>& progress)
     : work_(std::move(work)),
       device_(work_.device),
       holds_exposure_(work_.exposure != nullptr),
-      bytes_(sum_up(work_.ranges).bytes),
+      bytes_(work_.bytes()),
       only_prepares_(work_.only_prepares),
       pins_host_memory_(!work_.host_maps.empty()),
       progress_(progress) {}

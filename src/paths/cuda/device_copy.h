@@ -19,6 +19,7 @@
 #include "paths/cuda/imported_memory.h"
 #include "paths/cuda/kernel_choice.h"
 #include "paths/cuda/page_shares.h"
+#include "paths/cuda/paged_ranges.h"
 #include "paths/cuda/stream_points.h"
 
 namespace nixl_connect::paths::local {
@@ -47,6 +48,8 @@ struct CopyWork {
   // Of which each target is apart from everything else. None: the foreign memory is
   // opened, and that is all.
   KeptPages ranges;
+  // The same, instead of `ranges`.
+  std::optional<PagedPair> paged{};
   CuDevice device = 0;  // the GPU that copies
   Foreign foreign_side = Foreign::kNone;
   std::vector<ForeignPart> foreign;
@@ -81,6 +84,11 @@ struct CopyWork {
   bool may_use_kernels = true;
   std::uint32_t max_blocks = 0;  // 0: as many as usual
   CopyRoute route = CopyRoute::kFromPeer;
+
+  bool has_ranges() const noexcept { return paged || !ranges.empty(); }
+  std::uint64_t bytes() const noexcept {
+    return paged ? paged->sources.size() : sum_up(ranges).bytes;
+  }
 };
 
 struct CopyFailure {

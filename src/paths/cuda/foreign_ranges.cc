@@ -2,7 +2,9 @@
 #include "paths/cuda/foreign_ranges.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace nixl_connect::paths::cuda {
 namespace {
@@ -67,16 +69,6 @@ class Finder {
   const ForeignMapping* last_ = nullptr;
 };
 
-}  // namespace
-
-std::vector<Imports::Mapping> open_foreign(
-    Imports& imports, std::span<const CopyWork::ForeignPart> parts) {
-  std::vector<Imports::Mapping> mappings;
-  mappings.reserve(parts.size());
-  for (const auto& part : parts) mappings.push_back(open(imports, part));
-  return mappings;
-}
-
 KeptPages translated(KeptPages ranges, CopyWork::Foreign side,
                      std::span<const Imports::Mapping> mappings) {
   Finder finder(mappings);
@@ -104,6 +96,45 @@ KeptPages translated(KeptPages ranges, CopyWork::Foreign side,
     if (is_any_cut) result.push_back(rest);
   }
   return is_any_cut ? std::move(result) : std::move(ranges);
+}
+
+// Nothing if a piece of them reaches from one mapping into the next.
+std::optional<PagedPair> translated(const PagedPair& pages, CopyWork::Foreign side,
+                                    std::span<const Imports::Mapping> mappings) {
+  const bool are_sources = side == CopyWork::Foreign::kSources;
+  const base::PagedMemory& foreign = are_sources ? pages.sources : pages.targets;
+  Finder finder(mappings);
+  std::vector<base::PagedMemory::Piece> pieces = foreign.pieces();
+  for (auto& piece : pieces) {
+    if (piece.size == 0) continue;
+    const ForeignMapping& mapping = finder.find(piece.address);
+    if (piece.size > mapping.size() - (piece.address - mapping.foreign_start()))
+      return std::nullopt;
+    piece.address = mapping.here(piece.address);
+  }
+  base::PagedMemory here = foreign.at(std::move(pieces));
+  return are_sources ? PagedPair{std::move(here), pages.targets}
+                     : PagedPair{pages.sources, std::move(here)};
+}
+
+}  // namespace
+
+std::vector<Imports::Mapping> open_foreign(
+    Imports& imports, std::span<const CopyWork::ForeignPart> parts) {
+  std::vector<Imports::Mapping> mappings;
+  mappings.reserve(parts.size());
+  for (const auto& part : parts) mappings.push_back(open(imports, part));
+  return mappings;
+}
+
+KeptPages located(CopyWork& work, std::span<const Imports::Mapping> mappings) {
+  const CopyWork::Foreign side = work.foreign_side;
+  if (side == CopyWork::Foreign::kNone)
+    return work.paged ? written_out(*work.paged) : std::move(work.ranges);
+  if (!work.paged) return translated(std::move(work.ranges), side, mappings);
+  if (const auto pages = translated(*work.paged, side, mappings))
+    return written_out(*pages);
+  return translated(written_out(*work.paged), side, mappings);
 }
 
 }  // namespace nixl_connect::paths::cuda

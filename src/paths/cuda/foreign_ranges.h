@@ -16,10 +16,9 @@ namespace nixl_connect::paths::cuda {
 std::vector<Imports::Mapping> open_foreign(
     Imports& imports, std::span<const CopyWork::ForeignPart> parts);
 
-// The ranges with the addresses of that side made those of this process; one that
-// reaches from one mapping into the next is cut there. Throws CopyRefused(kNotAsSaid)
-// for bytes that are in none of them.
-KeptPages translated(KeptPages ranges, CopyWork::Foreign side,
-                     std::span<const Imports::Mapping> mappings);
+// The ranges of the work, which it has no more, with foreign addresses made those of
+// this process; one that reaches from one mapping into the next is cut there. Throws
+// CopyRefused(kNotAsSaid) for bytes that are in none of them.
+KeptPages located(CopyWork& work, std::span<const Imports::Mapping> mappings);
 
 }  // namespace nixl_connect::paths::cuda
