@@ -95,8 +95,8 @@ class Connector {
                              const RdmaMetadata& remote,
                              const OperationOptions& options = {});
 
-  // The same for pages of both sides, as many and of one size, of which each is moved to
-  // that of the same place. To begin takes the same time for any number of them.
+  // The same for pages of both sides, as many and of one size, of which each is moved
+  // to that of the same place. To begin takes the same time for any number of them.
   ReadOperation begin_read(const RemotePages& remote, const Pages& targets,
                            const OperationOptions& options = {});
   WriteOperation begin_write(const Pages& sources, const RemotePages& remote,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Pages of one size, named by their numbers, on either side of an operation. A cache of
-// keys and values is mostly moved so: to begin it takes no longer for thousands of pages
-// than for one, as nothing is written out or looked at for each.
+// keys and values is mostly moved so: to begin it takes no longer for thousands of
+// pages than for one, as nothing is written out or looked at for each.
 //
 //   connector.begin_read(RemotePages(remote, 65'536, theirs),
 //                        Pages(cache, 65'536, ours));

@@ -35,13 +35,6 @@ std::vector<Range> ranges_of(std::span<const Memory* const> memories) {
   return all;
 }
 
-std::vector<Range> ranges_of(const Remote& remote) {
-  std::vector<Range> all;
-  for (const SerializedDescriptor& each : remote.metadata().descriptors)
-    all.push_back({each.ptr, each.size});
-  return all;
-}
-
 // What the user knows range `index` of them as.
 std::string range_name(std::span<const Memory* const> memories, std::size_t index) {
   std::size_t descriptor = 0;
@@ -66,21 +59,21 @@ void check_local(std::span<const Memory* const> memories, bool is_target) {
              std::string(to_string(memory.device().kind())) + ", descriptor 0 of " +
              std::string(to_string(memories[0]->device().kind())) +
              "; one operation takes one kind, so make an operation for each");
-    if (memory.ranges().empty() || memory.ranges()[0].address == 0)
+    if (memory.address() == 0)
       refuse(name_of(i, memories.size()) + " has a null pointer or names no memory");
     if (is_target && memory.is_read_only())
       refuse(name_of(i, memories.size()) +
              " is read-only and cannot be the target of a transfer");
   }
   if (!is_target) return;
-  const auto two = memories.size() == 1 ? overlapping(memories[0]->ranges())
-                                        : overlapping(ranges_of(memories));
+  const auto two =
+      memories.size() == 1 ? memories[0]->overlap() : overlapping(ranges_of(memories));
   if (two)
     refuse_overlap(range_name(memories, two->first), range_name(memories, two->second));
 }
 
 void check_remote_target(const Remote& remote) {
-  const auto two = overlapping(ranges_of(remote));
+  const auto two = remote.overlap();
   if (!two) return;
   const bool are_pages = remote.page_count() == remote.metadata().descriptors.size();
   const std::string noun = are_pages           ? "page "
@@ -110,7 +103,7 @@ std::size_t total(std::span<const Range> ranges) {
 
 [[noreturn]] void refuse_match(const Remote& remote,
                                std::span<const Memory* const> memories) {
-  const std::vector<Range> theirs = ranges_of(remote);
+  const std::vector<Range> theirs = remote.ranges();
   const std::vector<Range> ours = ranges_of(memories);
   std::string given = counted(memories.size(), "descriptor");
   if (ours.size() != memories.size()) given += " in " + counted(ours.size(), "piece");

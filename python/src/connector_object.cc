@@ -139,35 +139,57 @@ OperationObject create(ConnectorObject& self, int kind, nb::handle memory,
   return {make(), std::move(pins)};
 }
 
+// Begins the operation on both sides' ranges, or on their pages.
+ActiveOperation begin_on(Connector& connector, bool is_read, const Remote& remote,
+                         const Match& matched, const OperationOptions& options) {
+  const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
+  const WithoutGil release;
+  if (is_read) return connector.begin_read(metadata, matched.local, options);
+  return connector.begin_write(matched.local, metadata, options);
+}
+ActiveOperation begin_on(Connector& connector, bool is_read, const RemotePages& remote,
+                         const Pages& local, const OperationOptions& options) {
+  const WithoutGil release;
+  if (is_read) return connector.begin_read(remote, local, options);
+  return connector.begin_write(local, remote, options);
+}
+
 OperationObject begin(ConnectorObject& self, int kind, const Remote& remote,
                       nb::handle memory, std::optional<std::int64_t> timeout_ns,
                       std::optional<PathRules> rules,
                       std::optional<std::uintptr_t> stream) {
   release_due_pins();
   const auto memories = memories_of(memory);
-  const Match matched = match(remote, memories);
-  const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
   Pins pins = pins_of(memories);
   OperationOptions options{duration_of(timeout_ns)};
   options.stream = stream_of(stream);
   apply(std::move(rules), options);
-  const auto make = [&, connector = self.open()]() -> ActiveOperation {
-    const WithoutGil release;
-    if (static_cast<OperationKind>(kind) == OperationKind::kRead)
-      return connector->begin_read(metadata, matched.local, options);
-    return connector->begin_write(matched.local, metadata, options);
-  };
-  return {make(), std::move(pins)};
+  const bool is_read = static_cast<OperationKind>(kind) == OperationKind::kRead;
+  const auto connector = self.open();
+  if (are_numbered(remote, memories))
+    return {begin_on(*connector, is_read, *remote.numbered(), *memories[0]->pages(),
+                     options),
+            std::move(pins)};
+  return {begin_on(*connector, is_read, remote, match(remote, memories), options),
+          std::move(pins)};
 }
 
 PlainPlan explain(ConnectorObject& self, const Remote& remote, nb::handle memory,
                   std::optional<PathRules> rules) {
   const auto memories = memories_of(memory);
-  const Match matched = match(remote, memories);
-  const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
   OperationOptions options;
   apply(std::move(rules), options);
-  const auto make = [&, connector = self.open()]() -> Plan {
+  const auto connector = self.open();
+  if (are_numbered(remote, memories)) {
+    const auto make = [&] {
+      const WithoutGil release;
+      return connector->explain(*remote.numbered(), *memories[0]->pages(), options);
+    };
+    return plain(make());
+  }
+  const Match matched = match(remote, memories);
+  const RdmaMetadata& metadata = matched.remote ? *matched.remote : remote.metadata();
+  const auto make = [&] {
     const WithoutGil release;
     return connector->explain(metadata, matched.local, options);
   };

@@ -77,8 +77,9 @@ Memory Memory::slice(std::size_t offset, std::size_t size) const {
            " bytes of the descriptor");
   Memory part(*this);
   part.size_ = size;
+  part.pages_.reset();
   part.ranges_.clear();
-  for (const Range& range : ranges_) {
+  for (const Range& range : ranges()) {
     if (offset >= range.size && (size != 0 || offset > range.size)) {
       offset -= range.size;
       continue;
@@ -95,9 +96,40 @@ Memory Memory::slice(std::size_t offset, std::size_t size) const {
 Memory Memory::pages(std::size_t page_bytes,
                      std::span<const std::int64_t> indices) const {
   Memory part(*this);
-  part.ranges_ = page_ranges(ranges_, page_bytes, indices);
   part.size_ = page_bytes * indices.size();
+  part.pages_.reset();
+  part.ranges_.clear();
+  if (are_whole(ranges(), page_bytes)) {
+    const Memory* const self = this;
+    part.pages_.emplace(descriptors_of({&self, 1}), page_bytes,
+                        page_numbers(ranges(), page_bytes, indices));
+  } else {
+    part.ranges_ = page_ranges(ranges(), page_bytes, indices);
+  }
   return part;
+}
+
+const std::vector<Range>& Memory::ranges() const {
+  if (!pages_ || !ranges_.empty()) return ranges_;
+  ranges_.reserve(pages_->indices().count());
+  for (const Descriptor& page : pages_->descriptors())
+    ranges_.push_back({page.ptr(), page.size()});
+  return ranges_;
+}
+
+std::uintptr_t Memory::address() const {
+  if (pages_ && pages_->memory().size() == 1)
+    return pages_->memory()[0].ptr() +
+           pages_->indices().values()->front() * pages_->indices().page_bytes();
+  return ranges().empty() ? 0 : ranges()[0].address;
+}
+
+std::optional<std::pair<std::size_t, std::size_t>> Memory::overlap() const {
+  if (pages_ && pages_->memory().size() == 1 &&
+      are_apart(*pages_->indices().values(),
+                pages_->memory()[0].size() / pages_->indices().page_bytes()))
+    return std::nullopt;
+  return overlapping(ranges());
 }
 
 Descriptor Memory::descriptor(const Range& range) const {
@@ -141,13 +173,9 @@ void bind_memory(nb::module_& module) {
                   "device_id"_a, "is_read_only"_a)
       .def_static("contiguous", &make, "pin"_a.none(), "owner"_a.none(), "address"_a,
                   "size"_a, "kind"_a, "device_id"_a, "is_read_only"_a)
-      .def_prop_ro("ptr",
-                   [](const Memory& self) {
-                     return self.ranges().empty() ? 0 : self.ranges()[0].address;
-                   })
+      .def_prop_ro("ptr", [](const Memory& self) { return self.address(); })
       .def_prop_ro("size", &Memory::size)
-      .def_prop_ro("range_count",
-                   [](const Memory& self) { return self.ranges().size(); })
+      .def_prop_ro("range_count", [](const Memory& self) { return self.range_count(); })
       .def_prop_ro("is_read_only", &Memory::is_read_only)
       .def("ranges", &pairs)
       .def("slice", &Memory::slice, "offset"_a, "size"_a)

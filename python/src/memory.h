@@ -2,7 +2,7 @@
 //
 // What a Python Descriptor stands for: one or many ranges of one device, the object
 // that keeps them alive, and the owner that their registration belongs to. Immutable
-// values; made and copied with the GIL.
+// values; made, copied and looked at with the GIL.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "nixl_connect/descriptor.h"
+#include "nixl_connect/pages.h"
 
 namespace nixl_connect::python {
 
@@ -36,7 +37,17 @@ class Memory {
   Memory(nanobind::object pin, const Owner* owner, std::vector<Range> ranges,
          Device device, bool is_read_only);
 
-  const std::vector<Range>& ranges() const noexcept { return ranges_; }
+  // Those of pages are made by the first call.
+  const std::vector<Range>& ranges() const;
+  // Set if all ranges are pages that the library takes by their numbers.
+  const std::optional<Pages>& pages() const noexcept { return pages_; }
+  std::size_t range_count() const noexcept {
+    return pages_ ? pages_->indices().count() : ranges_.size();
+  }
+  // Of the first byte; 0 if there is none.
+  std::uintptr_t address() const;
+  // Bytes that are named twice, by the indices of two ranges; none if there are none.
+  std::optional<std::pair<std::size_t, std::size_t>> overlap() const;
   // Bytes of all ranges.
   std::size_t size() const noexcept { return size_; }
   const Device& device() const noexcept { return device_; }
@@ -57,7 +68,8 @@ class Memory {
  private:
   nanobind::object pin_;
   std::shared_ptr<const void> owner_;
-  std::vector<Range> ranges_;
+  mutable std::vector<Range> ranges_;
+  std::optional<Pages> pages_;
   std::size_t size_ = 0;
   Device device_;
   bool is_read_only_ = false;
@@ -72,6 +84,18 @@ std::vector<Descriptor> descriptors_of(std::span<const Memory* const> memories);
 
 // Throws ValueError.
 [[noreturn]] void refuse(const std::string& text);
+
+// Whether the pages of `whole` need no more than their numbers: no page lies in several
+// ranges.
+bool are_whole(std::span<const Range> whole, std::size_t page_bytes);
+
+// Throws as page_ranges(). The same numbers, none of which is negative.
+std::vector<std::uint64_t> page_numbers(std::span<const Range> whole,
+                                        std::size_t page_bytes,
+                                        std::span<const std::int64_t> indices);
+
+// Whether no page is there twice, each of `count` at most once.
+bool are_apart(std::span<const std::uint64_t> numbers, std::uint64_t count);
 
 // The pages, of one byte or more, of the bytes of `whole` in their order; one that lies
 // in several ranges is several. Throws ValueError for no page at all, IndexError for

@@ -98,20 +98,47 @@ class Finder {
 
 }  // namespace
 
-std::vector<Range> page_ranges(std::span<const Range> whole, std::size_t page_bytes,
-                               std::span<const std::int64_t> indices) {
+bool are_whole(std::span<const Range> whole, std::size_t page_bytes) {
+  return !whole.empty() &&
+         std::all_of(whole.begin(), whole.end() - 1,
+                     [&](const Range& range) { return range.size % page_bytes == 0; });
+}
+
+std::vector<std::uint64_t> page_numbers(std::span<const Range> whole,
+                                        std::size_t page_bytes,
+                                        std::span<const std::int64_t> indices) {
   if (indices.empty())
     refuse(
         "the indices name no page, so there is nothing to transfer; make no operation "
         "of them");
+  std::size_t size = 0;
+  for (const Range& range : whole) size += range.size;
+  const std::size_t count = size / page_bytes;
+  // A negative one is beyond all others.
+  std::vector<std::uint64_t> numbers(indices.begin(), indices.end());
+  const std::uint64_t last = *std::max_element(numbers.begin(), numbers.end());
+  if (last < count) return numbers;
+  const auto outside = std::find_if(numbers.begin(), numbers.end(),
+                                    [&](std::uint64_t each) { return each >= count; });
+  refuse_page(static_cast<std::int64_t>(*outside), count, page_bytes);
+}
+
+bool are_apart(std::span<const std::uint64_t> numbers, std::uint64_t count) {
+  std::vector<bool> taken(count);
+  for (const std::uint64_t number : numbers) {
+    if (taken[number]) return false;
+    taken[number] = true;
+  }
+  return true;
+}
+
+std::vector<Range> page_ranges(std::span<const Range> whole, std::size_t page_bytes,
+                               std::span<const std::int64_t> indices) {
   const Finder finder(whole);
-  const std::size_t count = finder.size() / page_bytes;
   std::vector<Range> ranges;
   ranges.reserve(indices.size());
-  for (const std::int64_t index : indices) {
-    if (index < 0 || static_cast<std::size_t>(index) >= count)
-      refuse_page(index, count, page_bytes);
-    const std::size_t offset = static_cast<std::size_t>(index) * page_bytes;
+  for (const std::uint64_t index : page_numbers(whole, page_bytes, indices)) {
+    const std::size_t offset = index * page_bytes;
     if (whole.size() == 1)
       ranges.push_back({whole[0].address + offset, page_bytes});
     else

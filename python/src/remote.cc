@@ -173,6 +173,11 @@ Remote Remote::pages(std::size_t page_bytes,
                 metadata_.notification_key,
                 metadata_.operation_kind});
   paged.page_count_ = indices.size();
+  if (are_whole(whole, page_bytes)) {
+    paged.numbered_.emplace(metadata_, page_bytes,
+                            page_numbers(whole, page_bytes, indices));
+    return paged;
+  }
   const std::vector<Range> ranges = page_ranges(whole, page_bytes, indices);
   paged.metadata_.descriptors.reserve(ranges.size());
   for (const Range& range : ranges)
@@ -180,8 +185,47 @@ Remote Remote::pages(std::size_t page_bytes,
   return paged;
 }
 
+const RdmaMetadata& Remote::metadata() const {
+  if (numbered_ && metadata_.descriptors.empty())
+    metadata_.descriptors = numbered_->metadata().descriptors;
+  return metadata_;
+}
+
+std::vector<Range> Remote::ranges() const {
+  std::vector<Range> all;
+  all.reserve(range_count());
+  for (const SerializedDescriptor& each : metadata().descriptors)
+    all.push_back({each.ptr, each.size});
+  return all;
+}
+
+std::size_t Remote::range_count() const noexcept {
+  return numbered_ ? numbered_->indices().count() : metadata_.descriptors.size();
+}
+
+std::size_t Remote::size() const noexcept {
+  return numbered_ ? numbered_->indices().size() : total(metadata_.descriptors);
+}
+
+std::optional<std::pair<std::size_t, std::size_t>> Remote::overlap() const {
+  if (numbered_ && numbered_->memory().descriptors.size() == 1 &&
+      are_apart(
+          *numbered_->indices().values(),
+          numbered_->memory().descriptors[0].size / numbered_->indices().page_bytes()))
+    return std::nullopt;
+  return overlapping(ranges());
+}
+
+bool are_numbered(const Remote& remote, std::span<const Memory* const> memories) {
+  if (!remote.numbered() || memories.size() != 1 || !memories[0]->pages()) return false;
+  const PageIndices& theirs = remote.numbered()->indices();
+  const PageIndices& ours = memories[0]->pages()->indices();
+  return theirs.page_bytes() == ours.page_bytes() && theirs.count() == ours.count();
+}
+
 bool is_matched(const Remote& remote, std::span<const Memory* const> memories) {
-  return is_one_to_one(remote, memories) || groups_of(remote, memories).has_value();
+  return are_numbered(remote, memories) || is_one_to_one(remote, memories) ||
+         groups_of(remote, memories).has_value();
 }
 
 Match match(const Remote& remote, std::span<const Memory* const> memories) {
@@ -210,19 +254,16 @@ void bind_remote(nb::module_& module) {
       .def_static("of", &make, "nixl_metadata"_a, "key"_a, "kind"_a, "descriptors"_a)
       .def_static("read", &read, "json"_a.none())
       .def_prop_ro("nixl_metadata",
-                   [](const Remote& self) { return self.metadata().nixl_metadata; })
+                   [](const Remote& self) { return self.header().nixl_metadata; })
       .def_prop_ro("notification_key",
-                   [](const Remote& self) { return self.metadata().notification_key; })
+                   [](const Remote& self) { return self.header().notification_key; })
       .def_prop_ro("operation_kind",
                    [](const Remote& self) {
-                     return static_cast<int>(self.metadata().operation_kind);
+                     return static_cast<int>(self.header().operation_kind);
                    })
       .def("to_json", [](const Remote& self) { return self.metadata().to_json(); })
-      .def_prop_ro(
-          "size", [](const Remote& self) { return total(self.metadata().descriptors); })
-      .def_prop_ro(
-          "range_count",
-          [](const Remote& self) { return self.metadata().descriptors.size(); })
+      .def_prop_ro("size", &Remote::size)
+      .def_prop_ro("range_count", &Remote::range_count)
       .def_prop_ro("page_count", &Remote::page_count)
       .def("descriptors", &named)
       .def(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A peer's metadata as the library takes it, made once and used for any number of
-// operations, and how its ranges are matched with local memory. Immutable values.
+// operations, and how its ranges are matched with local memory. Immutable values,
+// looked at with the GIL.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 
 #include "memory.h"
 #include "nixl_connect/metadata.h"
+#include "nixl_connect/pages.h"
 
 namespace nixl_connect::python {
 
@@ -18,7 +20,17 @@ class Remote {
  public:
   explicit Remote(RdmaMetadata metadata) : metadata_(std::move(metadata)) {}
 
-  const RdmaMetadata& metadata() const noexcept { return metadata_; }
+  // Of pages that the library takes by their numbers, the descriptors are made by the
+  // first call.
+  const RdmaMetadata& metadata() const;
+  // The same, whose descriptors may be missing.
+  const RdmaMetadata& header() const noexcept { return metadata_; }
+  std::vector<Range> ranges() const;
+  std::size_t range_count() const noexcept;
+  std::size_t size() const noexcept;  // bytes
+  // As Memory::overlap().
+  std::optional<std::pair<std::size_t, std::size_t>> overlap() const;
+  const std::optional<RemotePages>& numbered() const noexcept { return numbered_; }
   // All ranges are those of pages, as pages() makes them; the number of these.
   bool is_paged() const noexcept { return page_count_ != 0; }
   std::size_t page_count() const noexcept { return page_count_; }
@@ -27,9 +39,14 @@ class Remote {
   Remote pages(std::size_t page_bytes, std::span<const std::int64_t> indices) const;
 
  private:
-  RdmaMetadata metadata_;
+  mutable RdmaMetadata metadata_;
   std::size_t page_count_ = 0;
+  std::optional<RemotePages> numbered_;
 };
+
+// Whether both sides are pages, as many and of one size, which the library takes by
+// their numbers.
+bool are_numbered(const Remote& remote, std::span<const Memory* const> memories);
 
 // Remote and local ranges, one to one.
 struct Match {

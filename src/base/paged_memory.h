@@ -32,6 +32,7 @@ class PagedMemory {
   const std::vector<Piece>& pieces() const noexcept { return pieces_; }
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
   std::size_t count() const noexcept { return indices_->size(); }
+  const std::vector<std::uint64_t>& indices() const noexcept { return *indices_; }
   std::uint64_t size() const noexcept { return count() * page_bytes_; }
 
   // The same pages of pieces that are elsewhere.

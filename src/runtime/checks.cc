@@ -140,9 +140,8 @@ void check_transfer(const RemotePages& remote, OperationKind kind, const Pages& 
   if (theirs.count() != ours.count() || theirs.page_bytes() != ours.page_bytes())
     refuse("the pages of the peer's memory, " + text_of(theirs) + ", and the local, " +
            text_of(ours) + ", must match one to one");
-  check_descriptors(local.memory(), kind == OperationKind::kRead
-                                        ? Access::kWritesLocal
-                                        : Access::kReadsLocal);
+  check_descriptors(local.memory(), kind == OperationKind::kRead ? Access::kWritesLocal
+                                                                 : Access::kReadsLocal);
 }
 
 RemoteRanges resolve(const RdmaMetadata& remote, const RemoteAgent& agent) {

@@ -251,10 +251,9 @@ void Dispatcher::refuse(BeginRequest& request, core::Failure failure) {
 void Dispatcher::handle(ExplainRequest& request) {
   try {
     Peer& peer = connect(*request.agent);
-    const core::Choice choice =
-        host_paths_.choose({request.kind, *request.memory, *request.agent,
-                            request.remote},
-                           peer, request.rules, {});
+    const core::Choice choice = host_paths_.choose(
+        {request.kind, *request.memory, *request.agent, request.remote}, peer,
+        request.rules, {});
     request.plan.set_value(core::to_plan(choice, request.rules));
   } catch (const Error& error) {
     request.plan.set_exception(std::make_exception_ptr(

@@ -57,10 +57,9 @@ Movement Dispatcher::movement_of(const Running& running) {
 // ended.
 bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
   OperationState& state = *request.state;
-  const core::Choice choice =
-      host_paths_.choose({state.identity().kind, state.memory(), *request.agent,
-                          request.remote},
-                         peer, request.rules, {});
+  const core::Choice choice = host_paths_.choose(
+      {state.identity().kind, state.memory(), *request.agent, request.remote}, peer,
+      request.rules, {});
   settle(state, peer, choice, request.rules);
   if (choice.path) {
     request.path = *choice.path;

@@ -218,13 +218,13 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind, const Sides& s
   if (agent->extension() && is_of_gpu) walls = resources_->gpus.check(descriptors);
   auto point = point_of(resources_->gpus, descriptors, options);
   if (!agent->extension()) await_point(std::exchange(point, nullptr));
-  OperationState::Identity identity{
-      ++last_operation_, kind, sides.remote.notification_key, agent->name()};
-  auto state = sides.local_pages == nullptr
-                   ? std::make_shared<OperationState>(std::move(identity), descriptors,
-                                                      driver_)
-                   : std::make_shared<OperationState>(std::move(identity),
-                                                      *sides.local_pages, driver_);
+  OperationState::Identity identity{++last_operation_, kind,
+                                    sides.remote.notification_key, agent->name()};
+  auto state =
+      sides.local_pages == nullptr
+          ? std::make_shared<OperationState>(std::move(identity), descriptors, driver_)
+          : std::make_shared<OperationState>(std::move(identity), *sides.local_pages,
+                                             driver_);
   state->set_stream_waits(stream_waits_for(resources_->gpus, descriptors));
   driver_->begin(BeginRequest{state, std::move(hold), std::move(agent),
                               std::move(ranges), std::move(rules), deadline(options),
@@ -279,9 +279,9 @@ Plan Engine::explain(const Sides& sides, const OperationMemory& memory,
   auto ranges = ranges_of(sides, *agent);
   std::promise<Plan> promise;
   std::future<Plan> plan = promise.get_future();
-  driver_->mailbox().post(
-      ExplainRequest{sides.remote.operation_kind, &memory, std::move(agent),
-                     std::move(ranges), std::move(rules), std::move(promise)});
+  driver_->mailbox().post(ExplainRequest{sides.remote.operation_kind, &memory,
+                                         std::move(agent), std::move(ranges),
+                                         std::move(rules), std::move(promise)});
   driver_->ring();
   return plan.get();
 }

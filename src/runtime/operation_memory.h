@@ -43,11 +43,15 @@ class OperationMemory {
   // One for each descriptor or page. Those of pages are written out by the first call,
   // for who cannot do without. Any thread.
   std::span<const LocalRange> ranges() const;
-  std::size_t count() const noexcept { return paged_ ? paged_->count() : ranges_.size(); }
+  std::size_t count() const noexcept {
+    return paged_ ? paged_->count() : ranges_.size();
+  }
   // Of those that have bytes.
   std::size_t count_with_bytes() const noexcept { return count_with_bytes_; }
   // Null: they are descriptors.
-  const base::PagedMemory* paged() const noexcept { return paged_ ? &*paged_ : nullptr; }
+  const base::PagedMemory* paged() const noexcept {
+    return paged_ ? &*paged_ : nullptr;
+  }
   // All bytes of them.
   std::uint64_t size() const noexcept { return size_; }
   // Of all that have bytes, as for the kind, and the id of a GPU.

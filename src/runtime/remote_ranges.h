@@ -50,12 +50,16 @@ class RemoteRanges {
     paged_.emplace(std::move(pages));
   }
   // Null if they were not taken.
-  const base::PagedMemory* paged() const noexcept { return paged_ ? &*paged_ : nullptr; }
+  const base::PagedMemory* paged() const noexcept {
+    return paged_ ? &*paged_ : nullptr;
+  }
 
   const RemoteRange& operator[](std::size_t index) const { return all()[index]; }
   const RemoteRange& back() const { return all().back(); }
   bool empty() const noexcept { return size() == 0; }
-  std::size_t size() const noexcept { return paged_ ? paged_->count() : ranges_.size(); }
+  std::size_t size() const noexcept {
+    return paged_ ? paged_->count() : ranges_.size();
+  }
   auto begin() const { return all().begin(); }
   auto end() const { return all().end(); }
 

@@ -17,6 +17,9 @@ constexpr std::uint64_t kLaunchWeight = 4 << 20;
 // So many blocks are about as fast as a copy engine, fewer are as much slower.
 constexpr std::uint32_t kFastBlocks = 16;
 
+// The last batch may be larger by that share, so that no launch is for a small rest.
+constexpr std::uint64_t kLastShare = 4;
+
 }  // namespace
 
 bool are_for_kernel(std::span<const Page> ranges, std::uint64_t least_engine_bytes) {
@@ -44,10 +47,15 @@ CopyBatches::CopyBatches(KeptPages ranges, std::uint32_t max_blocks,
   for_engine_ = static_cast<std::size_t>(pages - ranges_.begin());
 }
 
+CopyBatches::CopyBatches(PagedPair pages, std::uint32_t max_blocks)
+    : pages_(std::move(pages)), max_blocks_(max_blocks), bytes_left_(pages_->size()) {}
+
 const CopyBatch& CopyBatches::next() {
   batch_ = {};
   batch_.is_for_kernel = next_ >= for_engine_;
-  if (batch_.is_for_kernel)
+  if (pages_)
+    take_pages();
+  else if (batch_.is_for_kernel)
     take_for_kernel();
   else
     take_for_engine();
@@ -74,17 +82,38 @@ void CopyBatches::take_for_engine() {
   batch_.ranges = parts_;
 }
 
+std::uint64_t CopyBatches::most_for_kernel() const noexcept {
+  const std::uint64_t blocks = std::min(max_blocks_, kFastBlocks);
+  return (kBatchWeight - kLaunchWeight) * blocks / kFastBlocks / slowness_;
+}
+
+std::uint64_t CopyBatches::kernel_weight(std::uint64_t cost) const noexcept {
+  const std::uint64_t blocks = std::min(max_blocks_, kFastBlocks);
+  return kLaunchWeight + cost * slowness_ * kFastBlocks / blocks;
+}
+
+// At least one.
+void CopyBatches::take_pages() noexcept {
+  const std::uint64_t cost = pages_->page_bytes() + kPageCost;
+  const std::size_t left = pages_->count() - next_;
+  const auto most =
+      static_cast<std::size_t>(std::max<std::uint64_t>(most_for_kernel() / cost, 1));
+  batch_.first_page = next_;
+  batch_.page_count = left > most + most / kLastShare ? most : left;
+  batch_.bytes = batch_.page_count * pages_->page_bytes();
+  batch_.weight = kernel_weight(batch_.page_count * cost);
+  next_ += batch_.page_count;
+}
+
 // They are whole, and at least one.
 void CopyBatches::take_for_kernel() noexcept {
-  const std::uint64_t blocks = std::min(max_blocks_, kFastBlocks);
-  const std::uint64_t most =
-      (kBatchWeight - kLaunchWeight) * blocks / kFastBlocks / slowness_;
+  const std::uint64_t most = most_for_kernel();
   const std::size_t first = next_;
   const std::size_t left = ranges_.size() - first;
   std::uint64_t cost = bytes_left_ + left * kPageCost;
   batch_.bytes = bytes_left_;
   next_ = ranges_.size();
-  if (cost > most) {
+  if (cost > most + most / kLastShare) {
     cost = 0;
     batch_.bytes = 0;
     next_ = first;
@@ -94,7 +123,7 @@ void CopyBatches::take_for_kernel() noexcept {
       ++next_;
     } while (next_ < ranges_.size() && cost + ranges_[next_].size + kPageCost <= most);
   }
-  batch_.weight = kLaunchWeight + cost * slowness_ * kFastBlocks / blocks;
+  batch_.weight = kernel_weight(cost);
   batch_.ranges = std::span(ranges_).subspan(first, next_ - first);
 }
 

@@ -7,10 +7,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "paths/cuda/page_shares.h"
+#include "paths/cuda/paged_ranges.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -39,6 +41,9 @@ bool are_for_kernel(std::span<const Page> ranges,
 struct CopyBatch {
   bool is_for_kernel = false;
   std::span<const Page> ranges;
+  // Of pages that are not written out, instead of `ranges`.
+  std::size_t first_page = 0;
+  std::size_t page_count = 0;
   std::uint64_t bytes = 0;
   std::uint64_t weight = 0;
 };
@@ -51,7 +56,14 @@ class CopyBatches {
               std::uint64_t least_engine_bytes = kLeastEngineBytes,
               std::uint64_t slowness = 1);
 
-  bool is_empty() const noexcept { return next_ == ranges_.size(); }
+  // All by the kernel, to which they are given by their numbers.
+  CopyBatches(PagedPair pages, std::uint32_t max_blocks);
+
+  bool is_empty() const noexcept {
+    return next_ == (pages_ ? pages_->count() : ranges_.size());
+  }
+  // Null: they are written out.
+  const PagedPair* pages() const noexcept { return pages_ ? &*pages_ : nullptr; }
   std::uint64_t bytes_left() const noexcept { return bytes_left_; }
 
   // If there is one; valid until the next call.
@@ -60,7 +72,11 @@ class CopyBatches {
  private:
   void take_for_engine();
   void take_for_kernel() noexcept;
+  void take_pages() noexcept;
+  std::uint64_t most_for_kernel() const noexcept;
+  std::uint64_t kernel_weight(std::uint64_t cost) const noexcept;
 
+  std::optional<PagedPair> pages_;
   KeptPages ranges_;  // first those that go by a copy engine
   std::size_t for_engine_ = 0;
   std::uint32_t max_blocks_ = 0;

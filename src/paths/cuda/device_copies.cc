@@ -149,6 +149,7 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
   started.held = open_foreign(*imports_, work.foreign);
   if (!work.has_ranges()) return started.copy->set_opened(std::move(started.held));
   if (work.exposure) started.exposure = hold(work.exposure);
+  if (work.paged && !work.only_prepares && try_numbers(started, work)) return;
   KeptPages ranges = located(work, started.held);
   // Without batches, the copy ends as soon as it may begin.
   if (work.only_prepares)
@@ -173,6 +174,23 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
         {work.route, work.max_blocks, facts_.multiprocessors, kernel()->has_bulk()});
   started.batches = {std::move(ranges), uses_kernel ? started.kernel.max_blocks : 0,
                      least_engine_bytes, has_host_side ? kHostSlowness : 1};
+}
+
+// Fewer pages than that are written out as fast, and may turn out to be one.
+constexpr std::size_t kLeastNumbers = 128;
+
+// False if its pages have to be written out.
+bool DeviceCopies::try_numbers(StartedCopy& started, const CopyWork& work) {
+  if (!work.may_use_kernels || work.paged->count() < kLeastNumbers ||
+      work.paged->page_bytes() >= kLeastEngineBytes || kernel() == nullptr)
+    return false;
+  auto pages = located(*work.paged, work.foreign_side, started.held);
+  if (!pages || !are_for_numbers(*pages)) return false;
+  started.kernel = choose_kernel(
+      sum_up(*pages, pages->count()), pages->count(),
+      {work.route, work.max_blocks, facts_.multiprocessors, kernel()->has_bulk()});
+  started.batches = {*std::move(pages), started.kernel.max_blocks};
+  return true;
 }
 
 void DeviceCopies::reach(CuDevice peer) {
@@ -276,10 +294,11 @@ void DeviceCopies::hand_over(CuStream stream, const StartedCopy& started,
                              const CopyBatch& batch) {
   using Way = PageCopyOptions::Way;
   const KernelChoice& choice = started.kernel;
-  if (batch.is_for_kernel)
-    return kernel_->copy(stream, batch.ranges,
-                         {.max_blocks = choice.max_blocks,
-                          .way = choice.is_plain ? Way::kPlain : Way::kAuto});
+  const PageCopyOptions options{.max_blocks = choice.max_blocks,
+                                .way = choice.is_plain ? Way::kPlain : Way::kAuto};
+  if (const PagedPair* const pages = started.batches.pages())
+    return kernel_->copy(stream, *pages, batch.first_page, batch.page_count, options);
+  if (batch.is_for_kernel) return kernel_->copy(stream, batch.ranges, options);
   for (const Page& range : batch.ranges)
     driver_.check(copy_range(stream, range, started.host_side), "copying by " + name_);
 }

@@ -71,6 +71,7 @@ class DeviceCopies {
   void warm_up();
   bool is_warm() const noexcept { return streams_.back() != nullptr; }
   void prepare(StartedCopy& started, CopyWork work);
+  bool try_numbers(StartedCopy& started, const CopyWork& work);
   void reach(CuDevice peer);
   PageKernel* kernel();
   CopyStream& stream_of(const CopyWork& work);

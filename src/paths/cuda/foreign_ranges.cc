@@ -98,9 +98,19 @@ KeptPages translated(KeptPages ranges, CopyWork::Foreign side,
   return is_any_cut ? std::move(result) : std::move(ranges);
 }
 
-// Nothing if a piece of them reaches from one mapping into the next.
-std::optional<PagedPair> translated(const PagedPair& pages, CopyWork::Foreign side,
-                                    std::span<const Imports::Mapping> mappings) {
+}  // namespace
+
+std::vector<Imports::Mapping> open_foreign(
+    Imports& imports, std::span<const CopyWork::ForeignPart> parts) {
+  std::vector<Imports::Mapping> mappings;
+  mappings.reserve(parts.size());
+  for (const auto& part : parts) mappings.push_back(open(imports, part));
+  return mappings;
+}
+
+std::optional<PagedPair> located(const PagedPair& pages, CopyWork::Foreign side,
+                                 std::span<const Imports::Mapping> mappings) {
+  if (side == CopyWork::Foreign::kNone) return pages;
   const bool are_sources = side == CopyWork::Foreign::kSources;
   const base::PagedMemory& foreign = are_sources ? pages.sources : pages.targets;
   Finder finder(mappings);
@@ -117,24 +127,12 @@ std::optional<PagedPair> translated(const PagedPair& pages, CopyWork::Foreign si
                      : PagedPair{pages.sources, std::move(here)};
 }
 
-}  // namespace
-
-std::vector<Imports::Mapping> open_foreign(
-    Imports& imports, std::span<const CopyWork::ForeignPart> parts) {
-  std::vector<Imports::Mapping> mappings;
-  mappings.reserve(parts.size());
-  for (const auto& part : parts) mappings.push_back(open(imports, part));
-  return mappings;
-}
-
 KeptPages located(CopyWork& work, std::span<const Imports::Mapping> mappings) {
   const CopyWork::Foreign side = work.foreign_side;
-  if (side == CopyWork::Foreign::kNone)
-    return work.paged ? written_out(*work.paged) : std::move(work.ranges);
-  if (!work.paged) return translated(std::move(work.ranges), side, mappings);
-  if (const auto pages = translated(*work.paged, side, mappings))
-    return written_out(*pages);
-  return translated(written_out(*work.paged), side, mappings);
+  KeptPages ranges = work.paged ? written_out(*work.paged) : std::move(work.ranges);
+  return side == CopyWork::Foreign::kNone
+             ? std::move(ranges)
+             : translated(std::move(ranges), side, mappings);
 }
 
 }  // namespace nixl_connect::paths::cuda

@@ -4,6 +4,7 @@
 // CUDA thread, with the context current of the GPU that copies.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,5 +21,10 @@ std::vector<Imports::Mapping> open_foreign(
 // this process; one that reaches from one mapping into the next is cut there. Throws
 // CopyRefused(kNotAsSaid) for bytes that are in none of them.
 KeptPages located(CopyWork& work, std::span<const Imports::Mapping> mappings);
+
+// The same of pages by their numbers. Nothing if what they are in reaches from one
+// mapping into the next.
+std::optional<PagedPair> located(const PagedPair& pages, CopyWork::Foreign side,
+                                 std::span<const Imports::Mapping> mappings);
 
 }  // namespace nixl_connect::paths::cuda

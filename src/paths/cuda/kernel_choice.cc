@@ -37,23 +37,6 @@ constexpr std::uint32_t kOverPcie = 16;
 constexpr std::uint64_t kLeastBulkWithinGpu = 8 * kKiB;
 constexpr std::uint32_t kMostBulkWithinGpu = 64;
 
-struct Pages {
-  PageSums sums;
-  std::uint64_t mean = 0;
-};
-
-Pages kernel_pages(std::span<const Page> ranges) {
-  Pages pages;
-  std::uint64_t count = 0;
-  for (const Page& range : ranges) {
-    if (range.size >= kLeastEngineBytes) continue;
-    pages.sums.add(range);
-    ++count;
-  }
-  pages.mean = count == 0 ? 0 : pages.sums.bytes / count;
-  return pages;
-}
-
 }  // namespace
 
 std::uint32_t usual_blocks(std::uint64_t page_bytes, CopyRoute route, bool is_bulk) {
@@ -77,18 +60,30 @@ std::uint32_t usual_blocks(std::uint64_t page_bytes, CopyRoute route, bool is_bu
 }
 
 KernelChoice choose_kernel(std::span<const Page> ranges, const KernelTerms& terms) {
-  const Pages pages = kernel_pages(ranges);
-  const bool can_bulk = terms.has_bulk && are_for_bulk(pages.sums);
+  PageSums sums;
+  std::uint64_t count = 0;
+  for (const Page& range : ranges) {
+    if (range.size >= kLeastEngineBytes) continue;
+    sums.add(range);
+    ++count;
+  }
+  return choose_kernel(sums, count, terms);
+}
+
+KernelChoice choose_kernel(const PageSums& sums, std::uint64_t count,
+                           const KernelTerms& terms) {
+  const std::uint64_t mean = count == 0 ? 0 : sums.bytes / count;
+  const bool can_bulk = terms.has_bulk && are_for_bulk(sums);
   const bool has_room = terms.max_blocks == 0 || terms.max_blocks > kMostBulkWithinGpu;
   const bool is_of_host =
       terms.route == CopyRoute::kFromHost || terms.route == CopyRoute::kToHost;
   KernelChoice choice;
-  choice.is_plain = !can_bulk || is_of_host ||
-                    (terms.route == CopyRoute::kWithinGpu && has_room &&
-                     pages.mean < kLeastBulkWithinGpu);
+  choice.is_plain =
+      !can_bulk || is_of_host ||
+      (terms.route == CopyRoute::kWithinGpu && has_room && mean < kLeastBulkWithinGpu);
   choice.max_blocks = terms.max_blocks != 0
                           ? terms.max_blocks
-                          : usual_blocks(pages.mean, terms.route, !choice.is_plain);
+                          : usual_blocks(mean, terms.route, !choice.is_plain);
   if (terms.multiprocessors > 0)
     choice.max_blocks =
         std::min(choice.max_blocks, static_cast<std::uint32_t>(terms.multiprocessors));

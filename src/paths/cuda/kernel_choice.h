@@ -7,6 +7,7 @@
 #include <span>
 
 #include "paths/cuda/page_copy_arguments.h"
+#include "paths/cuda/page_shares.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -38,5 +39,8 @@ struct KernelChoice {
 
 // For those of the ranges that are no copy engine's. Quick: 1 ns a range.
 KernelChoice choose_kernel(std::span<const Page> ranges, const KernelTerms& terms);
+// For so many pages.
+KernelChoice choose_kernel(const PageSums& sums, std::uint64_t count,
+                           const KernelTerms& terms);
 
 }  // namespace nixl_connect::paths::cuda

@@ -18,10 +18,11 @@ using u64 = std::uint64_t;
 __device__ u32 lane_index() { return threadIdx.x % kWarpThreads; }
 
 // The pages of a share, of which each lane holds one of the next 32.
+template <typename List>
 class PageReader {
  public:
-  __device__ PageReader(const Page* pages, u32 first, u32 end)
-      : pages_(pages), base_(first), end_(end) {
+  __device__ PageReader(const List& list, u32 first, u32 end)
+      : list_(list), base_(first), end_(end) {
     load();
   }
 
@@ -40,10 +41,10 @@ class PageReader {
  private:
   __device__ void load() {
     const u32 index = base_ + lane_index();
-    if (index < end_) own_ = pages_[index];
+    if (index < end_) own_ = page_at(list_, index);
   }
 
-  const Page* pages_;
+  const List& list_;
   u32 base_;
   const u32 end_;
   Page own_;
@@ -255,15 +256,16 @@ class Bulk {
 };
 #endif
 
-template <typename Way>
-__device__ void copy_share(const PageList& list, u32 worker, Way way) {
-  const ShareStart start = list.shares[worker];
-  const ShareStart end = list.shares[worker + 1];
-  PageReader pages(list.pages, start.page, end.page + (end.chunk > 0 ? 1 : 0));
+template <typename List, typename Way>
+__device__ void copy_share(const List& list, u32 worker, Way way) {
+  const ShareStart start = share_at(list, worker);
+  const ShareStart end = share_at(list, worker + 1);
+  PageReader<List> pages(list, start.page, end.page + (end.chunk > 0 ? 1 : 0));
   u64 chunk = start.chunk;
   for (u32 index = start.page; index < end.page + (end.chunk > 0 ? 1 : 0); ++index) {
     const Page page = pages.at(index);
-    const u64 last = index == end.page ? end.chunk : chunks_of(page, list.chunk_shift);
+    const u64 all = chunks_of(page, list.chunk_shift);
+    const u64 last = index == end.page && end.chunk < all ? end.chunk : all;
     for (; chunk < last; ++chunk) {
       const Chunk part = chunk_of(page, chunk, list.chunk_shift);
       way.copy(page.target + part.offset, page.source + part.offset, part.size);
@@ -277,11 +279,13 @@ __device__ u32 worker_index() {
   return (blockIdx.x * blockDim.x + threadIdx.x) / kWarpThreads;
 }
 
-__device__ void copy_plain(const PageList& list) {
+template <typename List>
+__device__ void copy_plain(const List& list) {
   if (worker_index() < list.workers) copy_share(list, worker_index(), Plain{});
 }
 
-__device__ void copy_bulk(const PageList& list) {
+template <typename List>
+__device__ void copy_bulk(const List& list) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) char rings[];
   __shared__ Bulk::Stages stages[kBulkWarps];
@@ -304,7 +308,7 @@ __device__ PageList list_of(const ShortPageList& list) {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(kPlainWarps* kWarpThreads, 1)
-    nixl_connect_copy_plain(const PageList list) {
+    nixl_connect_copy_plain(const __grid_constant__ PageList list) {
   copy_plain(list);
 }
 
@@ -314,13 +318,23 @@ extern "C" __global__ void __launch_bounds__(kPlainWarps* kWarpThreads, 1)
 }
 
 extern "C" __global__ void __launch_bounds__(kBulkWarps* kWarpThreads, 1)
-    nixl_connect_copy_bulk(const PageList list) {
+    nixl_connect_copy_bulk(const __grid_constant__ PageList list) {
   copy_bulk(list);
 }
 
 extern "C" __global__ void __launch_bounds__(kBulkWarps* kWarpThreads, 1)
     nixl_connect_copy_bulk_short(const __grid_constant__ ShortPageList list) {
   copy_bulk(list_of(list));
+}
+
+extern "C" __global__ void __launch_bounds__(kPlainWarps* kWarpThreads, 1)
+    nixl_connect_copy_plain_numbered(const __grid_constant__ NumberedList list) {
+  copy_plain(list);
+}
+
+extern "C" __global__ void __launch_bounds__(kBulkWarps* kWarpThreads, 1)
+    nixl_connect_copy_bulk_numbered(const __grid_constant__ NumberedList list) {
+  copy_bulk(list);
 }
 
 }  // namespace nixl_connect::paths::cuda

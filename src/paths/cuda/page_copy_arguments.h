@@ -37,6 +37,15 @@ struct PageList {
   std::uint32_t workers = 0;
 };
 
+// The page at that place of the list, and where that worker's share starts.
+NIXL_CONNECT_ON_GPU inline Page page_at(const PageList& list, std::uint32_t place) {
+  return list.pages[place];
+}
+NIXL_CONNECT_ON_GPU inline ShareStart share_at(const PageList& list,
+                                               std::uint32_t worker) {
+  return list.shares[worker];
+}
+
 // A short list travels with the launch of the kernel, whose arguments are 4 KB at most.
 // The pages, and behind them the shares.
 struct ShortPageList {
@@ -80,6 +89,49 @@ NIXL_CONNECT_ON_GPU constexpr Chunk chunk_of(const Page& page, std::uint64_t ind
   const std::uint64_t end = ((index + 1) << chunk_shift) - lead;
   return {begin,
           static_cast<std::uint32_t>((end < page.size ? end : page.size) - begin)};
+}
+
+// Where pages of one size are that have numbers: those of one piece of memory after the
+// other. All but the last have as many.
+struct PagePlaces {
+  const std::uint64_t* pieces = nullptr;   // their addresses
+  const std::uint32_t* numbers = nullptr;  // of the pages
+  std::uint32_t pages_of_piece = 0;
+};
+
+// A list of such pages, which is made in no time: the shares are reckoned, too.
+struct NumberedList {
+  PagePlaces sources;
+  PagePlaces targets;
+  std::uint64_t page_bytes = 0;
+  std::uint32_t page_count = 0;
+  std::uint32_t chunk_shift = 0;
+  std::uint32_t workers = 0;
+  std::uint32_t unused = 0;
+};
+
+NIXL_CONNECT_ON_GPU constexpr std::uint64_t address_at(const PagePlaces& places,
+                                                       std::uint64_t page_bytes,
+                                                       std::uint32_t place) {
+  const std::uint32_t number = places.numbers[place];
+  const std::uint32_t piece = number / places.pages_of_piece;
+  return places.pieces[piece] + page_bytes * (number - piece * places.pages_of_piece);
+}
+
+NIXL_CONNECT_ON_GPU constexpr Page page_at(const NumberedList& list,
+                                           std::uint32_t place) {
+  return {address_at(list.sources, list.page_bytes, place),
+          address_at(list.targets, list.page_bytes, place), list.page_bytes};
+}
+
+// As if each page had as many chunks as one that lies worst; which of them are there is
+// for chunks_of() to say.
+NIXL_CONNECT_ON_GPU constexpr ShareStart share_at(const NumberedList& list,
+                                                  std::uint32_t worker) {
+  const std::uint64_t most = chunks_of({0, 127, list.page_bytes}, list.chunk_shift);
+  const std::uint64_t chunk = most * list.page_count * worker / list.workers;
+  return {static_cast<std::uint32_t>(chunk / most),
+          static_cast<std::uint32_t>(chunk % most)};
 }
 
 }  // namespace nixl_connect::paths::cuda

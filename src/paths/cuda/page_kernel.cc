@@ -21,6 +21,51 @@ constexpr std::uint32_t kMostWorkers = 8 << 10;
 constexpr std::size_t kMostPages =
     (PageLists::kMostBytes - (kMostWorkers + 1) * sizeof(ShareStart)) / sizeof(Page);
 
+// The same of numbers, on two sides.
+constexpr std::size_t kMostNumbers =
+    PageLists::kMostBytes / 2 / sizeof(std::uint32_t) -
+    kMostPieces * sizeof(std::uint64_t) / sizeof(std::uint32_t);
+
+// One side of some of the pages, as the kernel reads it: the addresses of the pieces,
+// and behind them the numbers, up to a multiple of 8 bytes.
+class NumbersWriter {
+ public:
+  NumbersWriter(const base::PagedMemory& memory, std::size_t first, std::size_t count)
+      : memory_(memory), numbers_(std::span(memory.indices()).subspan(first, count)) {}
+
+  std::size_t size() const noexcept {
+    return bytes_of_pieces() + (numbers_.size() + 1) / 2 * sizeof(std::uint64_t);
+  }
+
+  void write(std::byte* room) const {
+    auto* const pieces = reinterpret_cast<std::uint64_t*>(room);
+    std::transform(memory_.pieces().begin(), memory_.pieces().end(), pieces,
+                   [](const auto& piece) { return piece.address; });
+    std::transform(
+        numbers_.begin(), numbers_.end(),
+        reinterpret_cast<std::uint32_t*>(room + bytes_of_pieces()),
+        [](std::uint64_t number) { return static_cast<std::uint32_t>(number); });
+  }
+
+  // When it was written there.
+  PagePlaces places(CuDevicePointer address) const {
+    // NOLINTBEGIN(performance-no-int-to-ptr)
+    return {reinterpret_cast<const std::uint64_t*>(address),
+            reinterpret_cast<const std::uint32_t*>(address + bytes_of_pieces()),
+            static_cast<std::uint32_t>(memory_.pieces().front().size /
+                                       memory_.page_bytes())};
+    // NOLINTEND(performance-no-int-to-ptr)
+  }
+
+ private:
+  std::size_t bytes_of_pieces() const noexcept {
+    return memory_.pieces().size() * sizeof(std::uint64_t);
+  }
+
+  const base::PagedMemory& memory_;
+  const std::span<const std::uint64_t> numbers_;
+};
+
 Module load(const Driver& driver, const void* image) {
   CuModule module = nullptr;
   driver.check(driver.functions.module_load_data(&module, image),
@@ -35,11 +80,14 @@ PageKernel::PageKernel(const Driver& driver, const DeviceFacts& device,
     : driver_(driver),
       has_bulk_(device.compute_capability >= kLeastCapabilityForBulk),
       module_(load(driver, image)),
-      plain_{find("nixl_connect_copy_plain"), find("nixl_connect_copy_plain_short")},
+      plain_{find("nixl_connect_copy_plain"), find("nixl_connect_copy_plain_short"),
+             find("nixl_connect_copy_plain_numbered")},
       lists_(driver) {
   if (!has_bulk_) return;
-  bulk_ = {find("nixl_connect_copy_bulk"), find("nixl_connect_copy_bulk_short")};
-  for (const CuFunction function : {bulk_.with_list, bulk_.with_short_list})
+  bulk_ = {find("nixl_connect_copy_bulk"), find("nixl_connect_copy_bulk_short"),
+           find("nixl_connect_copy_bulk_numbered")};
+  for (const CuFunction function :
+       {bulk_.with_list, bulk_.with_short_list, bulk_.with_numbers})
     driver.check(driver.functions.function_set_attribute(
                      function, kCuMaxDynamicSharedBytes, kBulkSharedBytes),
                  "giving the page kernel its shared memory");
@@ -136,14 +184,7 @@ void PageKernel::copy_long(CuStream stream, std::span<const Page> pages,
   const PageLists::Room& room = lists_.take(size);
   std::memcpy(room.on_host, pages.data(), pages.size_bytes());
   std::memcpy(room.on_host + pages.size_bytes(), shares.data(), shares.size_bytes());
-  CuDevicePointer address = room.host_on_gpu;
-  if (place == PageCopyOptions::ListPlace::kGpu) {
-    address = room.on_gpu;
-    driver_.check(
-        driver_.functions.memcpy_htod_async(address, room.on_host, size, stream),
-        "copying a list of pages to the GPU");
-    lists_.use(room, stream);
-  }
+  const CuDevicePointer address = this->place(stream, room, size, place);
   PageList list;
   list.pages = reinterpret_cast<const Page*>(address);
   list.shares = reinterpret_cast<const ShareStart*>(address + pages.size_bytes());
@@ -151,6 +192,46 @@ void PageKernel::copy_long(CuStream stream, std::span<const Page> pages,
   list.workers = launch.workers();
   start(launch.kernels->with_list, stream, launch, &list);
   lists_.use(room, stream);
+}
+
+void PageKernel::copy(CuStream stream, const PagedPair& pages, std::size_t first,
+                      std::size_t count, const PageCopyOptions& options) {
+  for (; count > kMostNumbers; first += kMostNumbers, count -= kMostNumbers)
+    copy_numbered(stream, pages, first, kMostNumbers, options);
+  copy_numbered(stream, pages, first, count, options);
+}
+
+void PageKernel::copy_numbered(CuStream stream, const PagedPair& pages,
+                               std::size_t first, std::size_t count,
+                               const PageCopyOptions& options) {
+  const Launch launch = plan(count, sum_up(pages, count), options);
+  const NumbersWriter sources(pages.sources, first, count);
+  const NumbersWriter targets(pages.targets, first, count);
+  const std::size_t size = sources.size() + targets.size();
+  const PageLists::Room& room = lists_.take(size);
+  sources.write(room.on_host);
+  targets.write(room.on_host + sources.size());
+  const CuDevicePointer address = place(stream, room, size, options.list_place);
+  NumberedList list;
+  list.sources = sources.places(address);
+  list.targets = targets.places(address + sources.size());
+  list.page_bytes = pages.page_bytes();
+  list.page_count = static_cast<std::uint32_t>(count);
+  list.chunk_shift = launch.chunk_shift;
+  list.workers = launch.workers();
+  start(launch.kernels->with_numbers, stream, launch, &list);
+  lists_.use(room, stream);
+}
+
+CuDevicePointer PageKernel::place(CuStream stream, const PageLists::Room& room,
+                                  std::size_t size,
+                                  PageCopyOptions::ListPlace place) const {
+  if (place == PageCopyOptions::ListPlace::kHost) return room.host_on_gpu;
+  driver_.check(
+      driver_.functions.memcpy_htod_async(room.on_gpu, room.on_host, size, stream),
+      "copying a list of pages to the GPU");
+  lists_.use(room, stream);
+  return room.on_gpu;
 }
 
 void PageKernel::start(CuFunction function, CuStream stream, const Launch& launch,

@@ -15,6 +15,7 @@
 #include "paths/cuda/page_copy_arguments.h"
 #include "paths/cuda/page_lists.h"
 #include "paths/cuda/page_shares.h"
+#include "paths/cuda/paged_ranges.h"
 
 namespace nixl_connect::paths::cuda {
 
@@ -49,6 +50,10 @@ class PageKernel {
   void copy(CuStream stream, std::span<const Page> pages,
             const PageCopyOptions& options = {});
 
+  // The same for `count` of the pages from `first` on, which are_for_numbers().
+  void copy(CuStream stream, const PagedPair& pages, std::size_t first,
+            std::size_t count, const PageCopyOptions& options = {});
+
   // The same for at most so many pages, and by few blocks (from 1): through registers,
   // which suits memory of the host. Several threads at once.
   void copy_few(CuStream stream, std::span<const Page> pages,
@@ -60,6 +65,7 @@ class PageKernel {
   struct Kernels {
     CuFunction with_list = nullptr;
     CuFunction with_short_list = nullptr;
+    CuFunction with_numbers = nullptr;
   };
   struct Launch {
     const Kernels* kernels = nullptr;
@@ -72,6 +78,8 @@ class PageKernel {
   };
 
   CuFunction find(const char* name) const;
+  void copy_numbered(CuStream stream, const PagedPair& pages, std::size_t first,
+                     std::size_t count, const PageCopyOptions& options);
   void copy_listed(CuStream stream, std::span<const Page> pages,
                    const PageCopyOptions& options);
   Launch plan(std::size_t count, const PageSums& sums,
@@ -81,6 +89,9 @@ class PageKernel {
   void copy_long(CuStream stream, std::span<const Page> pages,
                  std::span<const ShareStart> shares, const Launch& launch,
                  PageCopyOptions::ListPlace place);
+  // The address of the list in `room`, of which it took `size` bytes.
+  CuDevicePointer place(CuStream stream, const PageLists::Room& room, std::size_t size,
+                        PageCopyOptions::ListPlace place) const;
   void start(CuFunction function, CuStream stream, const Launch& launch,
              void* arguments) const;
 

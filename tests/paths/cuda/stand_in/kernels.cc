@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -55,7 +56,9 @@ CuResult copy_pages(const std::vector<Page>& pages,
          index < pages.size() && index <= end.page; ++index, chunk = 0) {
       const Page& page = pages[index];
       const std::uint64_t last =
-          index == end.page ? end.chunk : chunks_of(page, chunk_shift);
+          index == end.page
+              ? std::min<std::uint64_t>(end.chunk, chunks_of(page, chunk_shift))
+              : chunks_of(page, chunk_shift);
       for (; chunk < last; ++chunk) {
         const Chunk part = chunk_of(page, chunk, chunk_shift);
         const CuResult result =
@@ -82,6 +85,48 @@ Work copy_listed(void** parameters) {
   };
 }
 
+// One side of a list of numbers, as a kernel reads it; the rest is where it was.
+struct Places {
+  std::vector<std::uint64_t> pieces;
+  std::vector<std::uint32_t> numbers;
+
+  PagePlaces list(const PagePlaces& places) const {
+    return {pieces.data(), numbers.data(), places.pages_of_piece};
+  }
+};
+
+std::optional<Places> read(const PagePlaces& places, std::uint32_t count,
+                           CuDevice device) {
+  Places read_here;
+  read_here.numbers = read(places.numbers, count, device);
+  if (read_here.numbers.empty()) return std::nullopt;
+  const std::uint32_t last =
+      *std::max_element(read_here.numbers.begin(), read_here.numbers.end());
+  read_here.pieces = read(places.pieces, last / places.pages_of_piece + 1, device);
+  if (read_here.pieces.empty()) return std::nullopt;
+  return read_here;
+}
+
+Work copy_numbered(void** parameters) {
+  NumberedList there;
+  std::memcpy(&there, parameters[0], sizeof there);
+  return [there](CuDevice device) {
+    const auto sources = read(there.sources, there.page_count, device);
+    const auto targets = read(there.targets, there.page_count, device);
+    if (!sources || !targets) return kCuIllegalAddress;
+    NumberedList list = there;
+    list.sources = sources->list(there.sources);
+    list.targets = targets->list(there.targets);
+    std::vector<Page> pages(list.page_count);
+    for (std::uint32_t place = 0; place < list.page_count; ++place)
+      pages[place] = page_at(list, place);
+    std::vector<ShareStart> shares(list.workers + std::size_t{1});
+    for (std::uint32_t worker = 0; worker <= list.workers; ++worker)
+      shares[worker] = share_at(list, worker);
+    return copy_pages(pages, shares, list.chunk_shift, device);
+  };
+}
+
 Work copy_short_list(void** parameters) {
   ShortPageList list;
   std::memcpy(&list, parameters[0], sizeof list);
@@ -96,11 +141,13 @@ Work copy_short_list(void** parameters) {
   };
 }
 
-std::array<CuFunctionObject, 4> kernels{{
+std::array<CuFunctionObject, 6> kernels{{
     {"nixl_connect_copy_plain", copy_listed},
     {"nixl_connect_copy_plain_short", copy_short_list},
+    {"nixl_connect_copy_plain_numbered", copy_numbered},
     {"nixl_connect_copy_bulk", copy_listed},
     {"nixl_connect_copy_bulk_short", copy_short_list},
+    {"nixl_connect_copy_bulk_numbered", copy_numbered},
 }};
 
 std::mutex launch_mutex;
