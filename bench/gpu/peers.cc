@@ -33,16 +33,10 @@ class Side {
   }
   Connector& connector() { return connector_.value(); }
   Pool& pool() { return *pool_; }
-  std::vector<Descriptor> descriptors(const std::vector<std::size_t>& pages,
-                                      std::size_t page_bytes) const {
-    std::vector<Descriptor> descriptors;
-    descriptors.reserve(pages.size());
-    for (const std::size_t page : pages)
-      // NOLINTNEXTLINE(performance-no-int-to-ptr)
-      descriptors.emplace_back(
-          reinterpret_cast<void*>(pool_->start() + page * page_bytes), page_bytes,
-          Device(DeviceKind::kCuda, gpu_->facts.device), pool_);
-    return descriptors;
+  Descriptor whole() const {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return {reinterpret_cast<void*>(pool_->start()), pool_->size(),
+            Device(DeviceKind::kCuda, gpu_->facts.device), pool_};
   }
 
  private:
@@ -68,15 +62,19 @@ class Exposing {
     side_.prepare(command);
     work_ = work_of(command);
     OperationOptions options;
-    const auto pages = side_.descriptors(work_.there, work_.page_bytes);
+    // One page is a descriptor like any other.
+    const Descriptor exposed =
+        work_.there.size() > 1
+            ? side_.whole()
+            : side_.whole().slice(work_.there[0] * work_.page_bytes, work_.page_bytes);
     if (work_.is_read) {
       side_.pool().number();
       options.stays_open = true;
-      operation_ = side_.connector().create_readable(pages, options);
+      operation_ = side_.connector().create_readable(exposed, options);
     } else {
       side_.pool().clear();
       options.readers = kWritersAtMost;
-      operation_ = side_.connector().create_writable(pages, options);
+      operation_ = side_.connector().create_writable(exposed, options);
     }
     return {{"metadata", operation_->metadata().to_json()}};
   }
@@ -109,7 +107,20 @@ class Measuring {
     side_.prepare(command);
     const auto remote =
         RdmaMetadata::from_json(command.at("metadata").get<std::string>());
-    const auto local = side_.descriptors(work.here, work.page_bytes);
+    if (work.here.size() > 1)
+      return measure(
+          command, work,
+          RemotePages(remote, work.page_bytes, {work.there.begin(), work.there.end()}),
+          Pages(side_.whole(), work.page_bytes, {work.here.begin(), work.here.end()}));
+    return measure(
+        command, work, remote,
+        side_.whole().slice(work.here[0] * work.page_bytes, work.page_bytes));
+  }
+
+ private:
+  template <typename Remote, typename Local>
+  Json measure(const Json& command, const Work& work, const Remote& remote,
+               const Local& local) {
     const auto begin = [&]() -> ActiveOperation {
       if (work.is_read) return side_.connector().begin_read(remote, local);
       return side_.connector().begin_write(local, remote);
@@ -129,7 +140,6 @@ class Measuring {
     return answer;
   }
 
- private:
   Side side_;
 };
 

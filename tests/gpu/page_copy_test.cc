@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
+#include <numeric>
 #include <random>
 
 #include "gpu/gpu.h"
@@ -133,6 +135,63 @@ TEST_F(PageCopy, TakesRandomPagesInAnyNumber) {
         .way = kWays[seed / 2 % kWays.size()],
         .list_place = seed % 4 == 1 ? ListPlace::kHost : ListPlace::kGpu};
     for (const Route& route : routes()) check(shapes, route, options);
+  }
+}
+
+// Pieces with room around them, whose pages are named by their numbers.
+TEST_F(PageCopy, TakesNumbersOfPagesOfAnySizeAndAlignment) {
+  for (unsigned seed = 0; seed < 48; ++seed) {
+    std::mt19937_64 random(seed);
+    const std::size_t page_bytes =
+        seed % 3 == 0 ? std::size_t{16} << random() % 10
+                      : 1 + random() % (std::size_t{20'001} >> random() % 8);
+    const std::size_t of_piece = 1 + random() % 300;
+    const std::size_t pieces = 1 + random() % 4;
+    const std::size_t offset = random() % 64;
+    const std::size_t stride = of_piece * page_bytes + 64 + random() % 64 / 16 * 16;
+    const auto indices_of = [&] {
+      std::vector<std::uint64_t> indices(pieces * of_piece);
+      std::iota(indices.begin(), indices.end(), 0);
+      std::shuffle(indices.begin(), indices.end(), random);
+      indices.resize(indices.size() - random() % indices.size());
+      return indices;
+    };
+    const auto to = indices_of();
+    auto from = indices_of();
+    from.resize(to.size(), 0);  // Of these, some are there more than once.
+    const std::size_t size = pieces * stride + 200;
+    const auto bytes = random_bytes(size);
+    std::vector<std::byte> expected(size, kGuard);
+    const auto place_of = [&](std::uint64_t index) {
+      return offset + index / of_piece * stride + index % of_piece * page_bytes;
+    };
+    for (std::size_t i = 0; i < to.size(); ++i)
+      std::memcpy(&expected[place_of(to[i])], &bytes[place_of(from[i])], page_bytes);
+    for (const Route& route : routes()) {
+      const auto source = allocate_on(route.source, size);
+      const auto target = allocate_on(route.target, size);
+      write(source.get(), bytes);
+      fill(target.get(), static_cast<unsigned char>(kGuard), size);
+      const auto side_of = [&](CuDevicePointer start, const auto& indices) {
+        std::vector<base::PagedMemory::Piece> places;
+        for (std::size_t piece = 0; piece < pieces; ++piece)
+          places.push_back({start + offset + piece * stride, of_piece * page_bytes});
+        return base::PagedMemory(
+            std::move(places), page_bytes,
+            std::make_shared<const std::vector<std::uint64_t>>(indices));
+      };
+      const PagedPair pages{side_of(source.get(), from), side_of(target.get(), to)};
+      ASSERT_TRUE(are_for_numbers(pages));
+      const std::size_t first = to.size() / 3;
+      const Gpu& gpu = *Machine::instance().gpus[0];
+      const PageCopyOptions options{
+          .max_blocks = 1 + seed * 5 % 132,
+          .way = kWays[seed % kWays.size()],
+          .list_place = seed % 4 == 1 ? ListPlace::kHost : ListPlace::kGpu};
+      gpu.kernel->copy(gpu.stream.get(), pages, 0, first, options);
+      gpu.kernel->copy(gpu.stream.get(), pages, first, to.size() - first, options);
+      ASSERT_EQ(read(target.get(), size), expected) << route.name << ", seed " << seed;
+    }
   }
 }
 

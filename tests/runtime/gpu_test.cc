@@ -14,6 +14,7 @@
 #include "paths/cuda/session.h"
 #include "paths/cuda/stand_in/control.h"
 #include "runtime/buffers.h"
+#include "runtime/gpu_pages.h"
 #include "support/child.h"
 
 namespace nixl_connect {
@@ -45,14 +46,14 @@ Descriptor on_gpu(int device, paths::cuda::CuDevicePointer address, std::size_t 
 }
 
 // Memory of one GPU, whose pages do not touch each other.
-class Pages {
+class Scattered {
  public:
   static constexpr std::size_t kCount = 300;
   static constexpr std::size_t kPage = 1001;
   static constexpr std::size_t kStride = 1100;
   static constexpr std::size_t kSize = kCount * kStride;
 
-  Pages(int device, unsigned char value)
+  Scattered(int device, unsigned char value)
       : device_(device),
         session_(device),
         memory_(paths::cuda::allocate(session_.driver, kSize)) {
@@ -87,7 +88,7 @@ class Pages {
 // writing, as it is told to.
 int owner_role(const Channel& test) {
   Connector connector(with_gpus());
-  auto pages = std::make_unique<Pages>(0, 7);
+  auto pages = std::make_unique<Scattered>(0, 7);
   std::unique_ptr<ReadableOperation> readable;
   std::unique_ptr<WritableOperation> writable;
   while (true) {
@@ -108,7 +109,7 @@ int owner_role(const Channel& test) {
     } else if (order == "renew") {
       readable.reset();
       pages.reset();
-      pages = std::make_unique<Pages>(0, 11);
+      pages = std::make_unique<Scattered>(0, 11);
       test.send("done");
     }
   }
@@ -134,7 +135,7 @@ class GpuMemory : public ::testing::Test {
   }
 
   Child owner_{"owner"};
-  const Pages pages_{1, 1};
+  const Scattered pages_{1, 1};
   Connector connector_{with_gpus()};
 };
 
@@ -144,7 +145,7 @@ TEST_F(GpuMemory, OfAnotherProcessIsRead) {
     auto read = connector_.begin_read(ask("read"), pages_.descriptors());
     EXPECT_EQ(finish(read), OperationStatus::kComplete);
     EXPECT_EQ(read.path(), "cuda.peer");
-    EXPECT_EQ(read.bytes_transferred(), Pages::kCount * Pages::kPage);
+    EXPECT_EQ(read.bytes_transferred(), Scattered::kCount * Scattered::kPage);
     pages_.expect(7, 1);
   }
   EXPECT_EQ(stand_in::calls("cuIpcOpenMemHandle"), 1U) << "kept open";
@@ -152,7 +153,7 @@ TEST_F(GpuMemory, OfAnotherProcessIsRead) {
 
 TEST_F(GpuMemory, OfAnotherProcessIsReadIntoEachGpu) {
   for (const int gpu : {0, 1, 0}) {
-    const Pages pages(gpu, 1);
+    const Scattered pages(gpu, 1);
     auto read = connector_.begin_read(ask("read"), pages.descriptors());
     EXPECT_EQ(finish(read), OperationStatus::kComplete);
     pages.expect(7, 1);
@@ -180,7 +181,7 @@ TEST_F(GpuMemory, ThatIsNewUnderItsAddressIsOpenedAnew) {
 }
 
 TEST_F(GpuMemory, OfThisProcessNeedsNoHandle) {
-  const Pages source(0, 5);
+  const Scattered source(0, 5);
   Connector other(with_gpus());
   for (Connector* const exposer : {&other, &connector_}) {
     pages_.fill(1);
@@ -257,7 +258,7 @@ TEST_F(GpuMemory, IsMovedThoughThereIsNothingOfIt) {
   std::vector<Descriptor> pages = pages_.descriptors();
   pages.insert(pages.begin(), on_gpu(7, pages_.whole().ptr(), 0));
   Connector other(with_gpus());
-  const Pages source(1, 6);
+  const Scattered source(1, 6);
   std::vector<Descriptor> sources = source.descriptors();
   sources.insert(sources.begin(), on_gpu(5, source.whole().ptr(), 0));
   auto readable = other.create_readable(sources);
@@ -270,7 +271,7 @@ TEST_F(GpuMemory, IsMovedThoughThereIsNothingOfIt) {
 }
 
 TEST_F(GpuMemory, OfSeveralGpusIsForSeveralOperations) {
-  const Pages other(0, 2);
+  const Scattered other(0, 2);
   const std::vector<Descriptor> both{pages_.whole(), other.whole()};
   expect_named(text_of([&] { (void)connector_.create_readable(both); }),
                "one operation takes one GPU");
@@ -310,7 +311,9 @@ TEST(WithoutADriver, MemoryOfAGpuIsRefusedWithTheReason) {
 
 namespace testing {
 
-int run_role(std::string_view, const Channel& test) { return owner_role(test); }
+int run_role(std::string_view name, const Channel& test) {
+  return name == "pager" ? pager_role(test) : owner_role(test);
+}
 
 }  // namespace testing
 }  // namespace nixl_connect

@@ -204,6 +204,7 @@ void PageKernel::copy(CuStream stream, const PagedPair& pages, std::size_t first
 void PageKernel::copy_numbered(CuStream stream, const PagedPair& pages,
                                std::size_t first, std::size_t count,
                                const PageCopyOptions& options) {
+  if (count == 0) return;
   const Launch launch = plan(count, sum_up(pages, count), options);
   const NumbersWriter sources(pages.sources, first, count);
   const NumbersWriter targets(pages.targets, first, count);

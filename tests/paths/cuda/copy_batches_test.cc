@@ -10,6 +10,8 @@ namespace nixl_connect::paths::cuda {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
+// Of the last one.
+constexpr std::uint64_t kMost = kBatchWeight + kBatchWeight / 4;
 
 // Side by side nowhere.
 KeptPages ranges_of(std::size_t count, std::uint64_t size) {
@@ -100,10 +102,40 @@ TEST(CopyBatches, AreSmallerWhereBytesTakeLonger) {
   EXPECT_EQ(all_of({{{10, 20, size}}, 0}).size(), 2U);
   const auto slow = all_of({{{10, 20, size}}, 0, kLeastEngineBytes, kHostSlowness});
   EXPECT_GE(slow.size(), 13U);
-  for (const Batch& batch : slow) EXPECT_LE(batch.weight, kBatchWeight);
+  for (const Batch& batch : slow) EXPECT_LE(batch.weight, kMost);
   const auto pages = all_of({ranges_of(40'000, 4096), 16, kLeastEngineBytes, 7});
   EXPECT_GE(pages.size(), 5U);
-  for (const Batch& batch : pages) EXPECT_LE(batch.weight, kBatchWeight);
+  for (const Batch& batch : pages) EXPECT_LE(batch.weight, kMost);
+}
+
+PagedPair numbered_of(std::size_t count, std::uint64_t page_bytes) {
+  const auto indices = std::make_shared<std::vector<std::uint64_t>>(count);
+  const base::PagedMemory memory({{0, count * page_bytes}}, page_bytes, indices);
+  return {memory, memory};
+}
+
+TEST(CopyBatches, OfPagesHaveEachOnceAndAreNeverTooLarge) {
+  for (const std::uint64_t page_bytes : {1, 4096, 65'536, 3'000'000})
+    for (const std::uint32_t blocks : {1, 132}) {
+      CopyBatches batches(numbered_of(10'000, page_bytes), blocks);
+      std::size_t next = 0;
+      while (!batches.is_empty()) {
+        const CopyBatch& batch = batches.next();
+        EXPECT_EQ(batch.first_page, next);
+        EXPECT_GT(batch.page_count, 0U);
+        EXPECT_EQ(batch.bytes, batch.page_count * page_bytes);
+        EXPECT_LE(batch.weight, std::max(kMost, page_bytes * 16 + 5 * kMiB));
+        next += batch.page_count;
+      }
+      EXPECT_EQ(next, 10'000U);
+      EXPECT_EQ(batches.bytes_left(), 0U);
+    }
+}
+
+TEST(CopyBatches, HaveNoSmallOneAtTheEnd) {
+  CopyBatches batches(numbered_of(4096, 65'536), 132);
+  EXPECT_EQ(batches.next().page_count, 4096U);
+  EXPECT_EQ(all_of({ranges_of(4096, 65'536), 132}).size(), 1U);
 }
 
 TEST(CopyBatches, HaveEachByteOnceAndAreNeverTooLarge) {
@@ -118,7 +150,7 @@ TEST(CopyBatches, HaveEachByteOnceAndAreNeverTooLarge) {
     const auto blocks = static_cast<std::uint32_t>(random() % 40);
     std::vector<Page> seen;
     for (const Batch& batch : all_of({ranges, blocks})) {
-      EXPECT_LE(batch.weight, kBatchWeight);
+      EXPECT_LE(batch.weight, kMost);
       EXPECT_FALSE(batch.ranges.empty());
       std::uint64_t bytes = 0;
       for (const Page& range : batch.ranges) bytes += range.size;

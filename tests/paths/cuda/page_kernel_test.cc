@@ -3,6 +3,7 @@
 // How the page kernel is launched; what it does on a GPU is for tests/gpu.
 #include "paths/cuda/page_kernel.h"
 
+#include <algorithm>
 #include <numeric>
 #include <random>
 
@@ -105,6 +106,77 @@ TEST_F(PageKernels, MakeNoFurtherRoomHoweverLongListsAreAndHowManyAreRead) {
   EXPECT_EQ(stand_in::calls("cuLaunchKernel"), 3U * 3 + 20);
   EXPECT_EQ(stand_in::calls("cuMemAlloc"), allocated + of_scene);
   EXPECT_EQ(stand_in::calls("cuMemHostRegister"), 1U);
+}
+
+// Of pieces that are no neighbours, the last of them shorter.
+TEST_F(PageKernels, CopyPagesByTheirNumbers) {
+  constexpr std::size_t kPage = 300;
+  constexpr std::size_t kOfPiece = 700;
+  constexpr std::size_t kCount = 1500;
+  const Session session;
+  PageKernel kernel(session.driver, facts_of_first(), &kImage);
+  const Scene scene(session, 3 * kOfPiece, kPage);
+  const auto piece = [&](const DeviceMemory& memory, std::size_t at,
+                         std::size_t pages) {
+    return base::PagedMemory::Piece{memory.get() + at, pages * kPage};
+  };
+  std::vector<std::uint64_t> from(2 * kOfPiece);
+  std::iota(from.begin(), from.end(), 0);
+  std::vector<std::uint64_t> to(kCount);
+  std::iota(to.begin(), to.end(), 0);
+  std::shuffle(from.begin(), from.end(), std::mt19937(1));
+  std::shuffle(to.begin(), to.end(), std::mt19937(2));
+  from.resize(kCount, 3);
+  const PagedPair pages{
+      {{piece(scene.source, 5 * kPage, kOfPiece),
+        piece(scene.source, kOfPiece * kPage + 5000, kOfPiece)},
+       kPage,
+       std::make_shared<const std::vector<std::uint64_t>>(from)},
+      {{piece(scene.target, 1, kOfPiece), piece(scene.target, 250'000, kOfPiece),
+        piece(scene.target, 500'000, kCount - 2 * kOfPiece)},
+       kPage,
+       std::make_shared<const std::vector<std::uint64_t>>(to)}};
+  ASSERT_TRUE(are_for_numbers(pages));
+  std::vector<std::byte> expected(scene.expected.size());
+  for (const Page& page : written_out(pages))
+    std::copy_n(scene.bytes.begin() +
+                    static_cast<std::ptrdiff_t>(page.source - scene.source.get()),
+                page.size,
+                expected.begin() +
+                    static_cast<std::ptrdiff_t>(page.target - scene.target.get()));
+  kernel.copy(session.stream(), pages, 0, 900);
+  kernel.copy(session.stream(), pages, 900, kCount - 900);
+  EXPECT_EQ(session.read(scene.target.get(), expected.size()), expected);
+  EXPECT_EQ(stand_in::last_launch().kernel, "nixl_connect_copy_plain_numbered");
+  EXPECT_EQ(stand_in::calls("cuLaunchKernel"), 2U);
+}
+
+TEST_F(PageKernels, TakeNumbersOfPiecesWithAsManyPages) {
+  const auto indices = std::make_shared<const std::vector<std::uint64_t>>(1, 0);
+  const auto are_taken = [&](std::vector<base::PagedMemory::Piece> pieces) {
+    const base::PagedMemory memory(std::move(pieces), 100, indices);
+    return are_for_numbers({memory, memory});
+  };
+  EXPECT_TRUE(are_taken({{0, 399}}));
+  EXPECT_TRUE(are_taken({{0, 400}, {1000, 400}, {2000, 299}}));
+  EXPECT_FALSE(are_taken({{0, 400}, {1000, 300}, {2000, 400}}));
+  EXPECT_FALSE(are_taken({{0, 300}, {1000, 400}}));
+  EXPECT_FALSE(are_taken({{0, 0}, {1000, 0}, {2000, 400}}));
+  EXPECT_FALSE(are_taken({{0, 100 * (std::uint64_t{1} << 33)}}));
+}
+
+TEST_F(PageKernels, CountWhichNumberedPagesCanGoInBulk) {
+  const auto indices = std::make_shared<const std::vector<std::uint64_t>>(7, 0);
+  const auto sums_of = [&](std::uint64_t source, std::uint64_t page_bytes) {
+    return sum_up(PagedPair{{{{source, 1 << 20}}, page_bytes, indices},
+                            {{{1024 + 8, 1 << 20}}, page_bytes, indices}},
+                  7);
+  };
+  EXPECT_EQ(sums_of(8, 4096).bulk_bytes, 7 * 4096U);
+  EXPECT_EQ(sums_of(9, 4096).bulk_bytes, 0U);
+  EXPECT_EQ(sums_of(8, 4097).bulk_bytes, 0U);
+  EXPECT_EQ(sums_of(8, 256).bulk_bytes, 0U);
+  EXPECT_EQ(sums_of(8, 256).bytes, 7 * 256U);
 }
 
 TEST_F(PageKernels, DoNothingForEmptyPages) {

@@ -25,8 +25,10 @@ std::vector<Piece> pieces_of(const std::vector<Page>& pages,
     std::uint64_t chunk = shares[worker].chunk;
     for (std::uint32_t page = shares[worker].page; page <= end.page;
          ++page, chunk = 0) {
+      if (page == pages.size()) break;
+      const std::uint64_t all = chunks_of(pages[page], chunk_shift);
       const std::uint64_t last =
-          page == end.page ? end.chunk : chunks_of(pages.at(page), chunk_shift);
+          page == end.page ? std::min<std::uint64_t>(end.chunk, all) : all;
       for (; chunk < last; ++chunk)
         pieces.push_back({worker, page, chunk_of(pages.at(page), chunk, chunk_shift)});
     }
@@ -73,6 +75,39 @@ TEST(PageShares, CoverEachByteOnceAndEvenlyWhateverTheSizes) {
     ASSERT_LE(largest_share(pieces, workers),
               total / workers + 1 + (1U << chunk_shift) + kPageCost)
         << seed;
+  }
+}
+
+TEST(PageShares, OfNumberedPagesCoverEachByteOnce) {
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    std::mt19937_64 random(seed);
+    const std::vector<std::uint64_t> starts{random() % 1000, 1'000'000 + random() % 99};
+    std::vector<std::uint32_t> numbers(1 + random() % 60);
+    for (auto& number : numbers) number = static_cast<std::uint32_t>(random() % 40);
+    NumberedList list;
+    list.sources = {starts.data(), numbers.data(), 20};
+    list.targets = {starts.data() + 1, numbers.data(), 40};
+    list.page_bytes = 1 + random() % (random() % 3 == 0 ? 300'000 : 300);
+    list.page_count = static_cast<std::uint32_t>(numbers.size());
+    list.chunk_shift = static_cast<std::uint32_t>(7 + random() % 8);
+    list.workers = static_cast<std::uint32_t>(1 + random() % 200);
+    std::vector<Page> pages;
+    for (std::uint32_t place = 0; place < list.page_count; ++place) {
+      pages.push_back(page_at(list, place));
+      ASSERT_EQ(pages.back().source,
+                starts[numbers[place] / 20] + numbers[place] % 20 * list.page_bytes);
+      ASSERT_EQ(pages.back().target, starts[1] + numbers[place] * list.page_bytes);
+    }
+    std::vector<ShareStart> shares;
+    for (std::uint32_t worker = 0; worker <= list.workers; ++worker)
+      shares.push_back(share_at(list, worker));
+    const auto pieces = pieces_of(pages, shares, list.chunk_shift);
+    expect_whole(pages, pieces, list.chunk_shift);
+    const std::uint64_t most = chunks_of({0, 127, list.page_bytes}, list.chunk_shift);
+    std::vector<std::uint64_t> counts(list.workers);
+    for (const Piece& piece : pieces) ++counts[piece.worker];
+    ASSERT_LE(*std::max_element(counts.begin(), counts.end()),
+              most * list.page_count / list.workers + 1);
   }
 }
 
