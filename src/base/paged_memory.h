@@ -11,7 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "nixl_connect/pages.h"
+namespace nixl_connect {
+class Pages;
+class RemotePages;
+}  // namespace nixl_connect
 
 namespace nixl_connect::base {
 
