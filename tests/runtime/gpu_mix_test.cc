@@ -120,7 +120,7 @@ TEST_P(MixOf, IsQuietWhenACancelledOperationHasEnded) {
 TEST_P(MixOf, OfAProcessThatDiesEndsWhatIsReadOfIt) {
   const Ranges target(local(), layout());
   auto read = begin_held_read(target, other(local()), number());
-  owner_.kill();
+  kill_owner(target);
   stand_in::release_streams();
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }

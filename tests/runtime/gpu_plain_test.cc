@@ -131,7 +131,7 @@ TEST_P(PlainOf, IsQuietWhenACancelledOperationHasEnded) {
 TEST_P(PlainOf, OfAProcessThatDiesEndsWhatIsReadOfIt) {
   const Ranges target(local(), layout());
   auto read = begin_held_read(target);
-  owner_.kill();
+  kill_owner(target);
   stand_in::release_streams();
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }

@@ -16,6 +16,7 @@
 #include "paths/cuda/stand_in/control.h"
 #include "runtime/buffers.h"
 #include "runtime/gpu_ranges.h"
+#include "runtime/losing.h"
 #include "support/child.h"
 
 namespace nixl_connect::testing {
@@ -117,15 +118,22 @@ class WithServant : public ::testing::Test {
 
   // Which the GPU has been given, and does when the streams are released.
   ReadOperation begin_held_read(const Ranges& local, On remote, std::size_t layout) {
-    const RdmaMetadata metadata = ask("read", remote, layout);
+    held_ = ask("read", remote, layout);
     paths::cuda::stand_in::hold_streams();
-    auto read = connector_.begin_read(metadata, local.descriptors());
+    auto read = connector_.begin_read(held_, local.descriptors());
     paths::cuda::stand_in::wait_for_calls("cuStreamWriteValue32", 1);
     return read;
+  }
+  // Of whom that read is; see kill_noticed().
+  void kill_owner(const Ranges& local) {
+    kill_noticed(owner_, connector_, held_, local.descriptors());
   }
 
   Child owner_{"owner"};
   Connector connector_{with_gpus()};
+
+ private:
+  RdmaMetadata held_;
 };
 
 }  // namespace nixl_connect::testing

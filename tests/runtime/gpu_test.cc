@@ -15,6 +15,7 @@
 #include "paths/cuda/stand_in/control.h"
 #include "runtime/buffers.h"
 #include "runtime/gpu_pages.h"
+#include "runtime/losing.h"
 #include "support/child.h"
 
 namespace nixl_connect {
@@ -127,9 +128,9 @@ class GpuMemory : public ::testing::Test {
 
   // Which the GPU has been given, and does when the streams are released.
   ReadOperation begin_held_read() {
-    const RdmaMetadata remote = ask("read");
+    held_ = ask("read");
     stand_in::hold_streams();
-    auto read = connector_.begin_read(remote, pages_.descriptors());
+    auto read = connector_.begin_read(held_, pages_.descriptors());
     stand_in::wait_for_calls("cuStreamWriteValue32", 1);
     return read;
   }
@@ -137,6 +138,7 @@ class GpuMemory : public ::testing::Test {
   Child owner_{"owner"};
   const Scattered pages_{1, 1};
   Connector connector_{with_gpus()};
+  RdmaMetadata held_;  // of the last held read
 };
 
 TEST_F(GpuMemory, OfAnotherProcessIsRead) {
@@ -205,7 +207,7 @@ TEST_F(GpuMemory, IsQuietWhenACancelledOperationHasEnded) {
 
 TEST_F(GpuMemory, OfAProcessThatDiesEndsWhatIsReadOfIt) {
   auto read = begin_held_read();
-  owner_.kill();
+  testing::kill_noticed(owner_, connector_, held_, pages_.descriptors());
   stand_in::release_streams();
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }
