@@ -37,8 +37,9 @@ class PageIndices {
   std::shared_ptr<const std::vector<std::uint64_t>> values_;
 };
 
-// Of this process's memory. An operation that has them as target writes each byte once
-// only if no index is there twice.
+// Of this process's memory, of which all is registered where UCX carries some of its
+// pages, once for its owner: give it one. An operation that has them as target writes
+// each byte once only if no index is there twice.
 class Pages {
  public:
   // Of `memory`, or of the bytes of several descriptors in their order, of which each

@@ -18,6 +18,27 @@ using paths::ucx::Direction;
 using paths::ucx::Transfer;
 using paths::ucx::TransferResult;
 
+namespace {
+
+// In which of OperationMemory::whole() a range is.
+class WholeFinder {
+ public:
+  explicit WholeFinder(const OperationMemory& memory) {
+    if (memory.paged() != nullptr) find_.emplace(*memory.paged());
+  }
+
+  std::size_t operator()(std::size_t range) {
+    if (!find_) return range;
+    (*find_)(range);
+    return find_->piece();
+  }
+
+ private:
+  std::optional<base::PagedMemory::Finder> find_;
+};
+
+}  // namespace
+
 void Dispatcher::carry_out(const core::StartTransfer& command) {
   const Running& running = running_.at(command.operation);
   running.state->began();
@@ -177,21 +198,24 @@ void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
   paths::ucx::Endpoint& to = endpoint(running);
   if (running.registrations.is_empty())
     running.registrations =
-        resources_.registrations.acquire(running.state->memory().descriptors());
+        resources_.registrations.acquire(running.state->memory().whole());
   start_ucx_transfer(operation, running, to);
 }
 
 void Dispatcher::start_ucx_transfer(core::OperationId operation, Running& running,
                                     paths::ucx::Endpoint& to) {
-  const std::span<const LocalRange> local = running.state->memory().ranges();
+  const OperationMemory& memory = running.state->memory();
+  const std::span<const LocalRange> local = memory.ranges();
+  WholeFinder whole_of(memory);
   std::vector<paths::ucx::Range> ranges;
   ranges.reserve(local.size());
   for (std::size_t i = 0; i < local.size(); ++i) {
     if (local[i].size() == 0) continue;
-    ranges.push_back(
-        {local[i].ptr(), running.remote[i].address, local[i].size(),
-         running.registrations.is_empty() ? nullptr : running.registrations[i],
-         &to.remote_key(running.remote[i].region->rkey)});
+    ranges.push_back({local[i].ptr(), running.remote[i].address, local[i].size(),
+                      running.registrations.is_empty()
+                          ? nullptr
+                          : running.registrations[whole_of(i)],
+                      &to.remote_key(running.remote[i].region->rkey)});
   }
   const bool is_read = running.state->identity().kind == OperationKind::kRead;
   // A genuine agent wants its notification only behind a flush, whatever came before.

@@ -242,8 +242,8 @@ bool Dispatcher::arm_gpu_worker() {
 void Dispatcher::check_registered(const Running& running) {
   const OperationMemory& memory = running.state->memory();
   if (memory.device().kind() != DeviceKind::kCuda) return;
-  for (std::size_t i = 0; i < memory.ranges().size(); ++i)
-    if (memory.ranges()[i].size() > 0 &&
+  for (std::size_t i = 0; i < memory.whole().size(); ++i)
+    if (memory.whole()[i].size() > 0 &&
         (running.registrations.is_empty() || running.registrations[i] == nullptr))
       throw Error(ErrorKind::kUnsupported, "UCX cannot register memory of " +
                                                to_string(memory.device()) +

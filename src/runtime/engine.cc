@@ -179,14 +179,7 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
                                               const Pages& local,
                                               const OperationOptions& options) {
   check_transfer(remote, kind, local);
-  if (is_genuine(remote.memory()))
-    return begin(kind, remote.metadata(), local.descriptors(), options);
   return begin(kind, Sides{remote.memory(), local.memory(), &remote, &local}, options);
-}
-
-// To NIXL's agents pages are what descriptors are.
-bool Engine::is_genuine(const RdmaMetadata& remote) {
-  return !remote_agents_.load(remote.nixl_metadata)->extension();
 }
 
 RemoteRanges Engine::ranges_of(const Sides& sides, const RemoteAgent& agent) {
@@ -261,8 +254,6 @@ Plan Engine::explain(const RdmaMetadata& remote,
 Plan Engine::explain(const RemotePages& remote, const Pages& local,
                      const OperationOptions& options) {
   check_transfer(remote, remote.memory().operation_kind, local);
-  if (is_genuine(remote.memory()))
-    return explain(remote.metadata(), local.descriptors(), options);
   return explain({remote.memory(), local.memory(), &remote, &local},
                  OperationMemory(local), options);
 }

@@ -70,7 +70,6 @@ class Engine {
                                         const OperationOptions& options);
   Plan explain(const Sides& sides, const OperationMemory& memory,
                const OperationOptions& options);
-  bool is_genuine(const RdmaMetadata& remote);
   static RemoteRanges ranges_of(const Sides& sides, const RemoteAgent& agent);
   core::Time deadline(const OperationOptions& options) const;
   void await_point(const paths::cuda::StreamPointPtr& point) const;

@@ -57,7 +57,11 @@ class OperationMemory {
   // Of all that have bytes, as for the kind, and the id of a GPU.
   const Device& device() const noexcept { return device_; }
 
-  // Those that were given. Made by the first call. Any thread.
+  // What is registered: what pages are in, and otherwise what was given. Any thread.
+  std::span<const Descriptor> whole() const {
+    return pages_ ? pages_->memory() : descriptors();
+  }
+  // Those that were given, or of each page. Made by the first call. Any thread.
   const std::vector<Descriptor>& descriptors() const;
 
  private:
