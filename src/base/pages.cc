@@ -29,7 +29,10 @@ void check(const Pieces& pieces, std::size_t page_bytes,
       refuse("descriptor " + std::to_string(i) + " of " +
              std::to_string(pieces[i].size) + " bytes is not a multiple of pages of " +
              std::to_string(page_bytes) + " bytes; only the last one may have a rest");
-    count += pieces[i].size / page_bytes;
+    const std::uint64_t pages = pieces[i].size / page_bytes;
+    if (pages > UINT64_MAX - count)
+      refuse("the descriptors name more bytes than any memory has");
+    count += pages;
   }
   const std::uint64_t last = *std::max_element(indices.begin(), indices.end());
   if (last >= count)

@@ -93,6 +93,9 @@ TEST_F(PagesOf, APeersMemoryNameItByItsAddresses) {
   EXPECT_EQ(named.notification_key, whole.notification_key);
   EXPECT_EQ(named.operation_kind, whole.operation_kind);
   EXPECT_THROW(RemotePages(whole, 20, {4}), Error);
+  RdmaMetadata endless = whole;
+  for (SerializedDescriptor& each : endless.descriptors) each.size = UINT64_MAX;
+  EXPECT_THROW(RemotePages(endless, 1, {0}), Error);
 }
 
 TEST_F(PagesOf, OtherPiecesKeepTheirNumbers) {

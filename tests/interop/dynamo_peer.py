@@ -12,7 +12,8 @@ ends with its input.
     open     name                                      name, module
     allocate buffer, size, seed                        address
     expose   op, kind, buffer, pieces, form?, hex?     metadata
-    begin    op, kind, buffer, pieces, metadata, form? remote
+    begin    op, kind, buffer, pieces, metadata,       remote
+             form?, pages?
     dump     metadata                                  metadata
     wait     op, timeout_ms                            ended, status, failure?,
                                                        failure_kinds?
@@ -23,7 +24,8 @@ ends with its input.
 
 All but the last two take `by`, one of the implementations, the first one by default.
 `kind` is READ or WRITE, `pieces` a list of [offset, size] inside a buffer, `form` a key
-of FORMS, `status` the text of the operation's status. A command that fails answers
+of FORMS, `pages` the peer's pages, as large as our pieces, which are pages too,
+`status` the text of the operation's status. A command that fails answers
 {"error": text, "error_kind": word}.
 """
 
@@ -161,9 +163,19 @@ class Side:
         pieces: Pieces,
         metadata: str,
         form: str = "tensor",
+        pages: list[int] | None = None,
     ) -> Answer:
         remote = self.module.RdmaMetadata.model_validate_json(metadata)
-        local = self._descriptors(buffer, pieces, form)
+        if pages is None:
+            local = self._descriptors(buffer, pieces, form)
+        else:
+            page_bytes = pieces[0][1]
+            remote = remote.pages(page_bytes, pages)
+            local = self.module.Descriptor.pages(
+                self.buffers[buffer].bytes,
+                page_bytes,
+                [offset // page_bytes for offset, _ in pieces],
+            )
         if kind == "READ":
             operation = await self.connector.begin_read(remote, local)
         else:

@@ -2,6 +2,7 @@
 """Our Python package and genuine dynamo.nixl_connect move bytes in all four ways: each
 exposes, each begins, for reading and for writing, and every wait ends."""
 
+import random
 import unittest
 
 from dynamo_pairing import DynamoPairing
@@ -26,6 +27,32 @@ class FourWays(DynamoPairing):
             for count in COUNTS:
                 with self.subTest(way, count=count):
                     self.check_transfer(exposer, initiator, kind, unequal(count))
+
+    def test_pages_by_number(self):
+        """Ours takes them; upstream has no such thing."""
+        for way, exposer, initiator, kind in self.ways():
+            if initiator is self.ours:
+                with self.subTest(way):
+                    self.check_pages(exposer, kind, page_bytes=4096, count=300)
+
+    def check_pages(self, exposer, kind: str, page_bytes: int, count: int) -> None:
+        def some_of(seed: int) -> list[int]:
+            return random.Random(seed).sample(range(2 * count), count)
+
+        def layout(pages: list[int]) -> Layout:
+            pieces = [(page * page_bytes, page_bytes) for page in pages]
+            return Layout(pieces, 2 * count * page_bytes)
+
+        theirs = some_of(seed=1)
+        exposed = End(exposer, layout(theirs))
+        local = End(self.ours, layout(some_of(seed=2)))
+        exposed.fill(seed=1)
+        local.fill(seed=2)
+        whole = End(exposer, Layout([(0, exposed.layout.size)], exposed.layout.size))
+        metadata = self.expose(whole, kind, "op")
+        self.begin(local, kind, "op", metadata, pages=theirs)
+        self.end_operation(exposed, local, "op")
+        self.assert_moved(exposed, local, kind)
 
     def test_fifty_operations_in_flight(self):
         for way, exposer, initiator, kind in self.ways():
