@@ -78,9 +78,10 @@ class Connector {
   // Starts to read the memory named by `remote` into `target`. Throws
   // Error(kInvalidArgument), with nothing started, if `remote` is not for reading,
   // lacks descriptors, NIXL metadata or a key, names memory outside what was exposed,
-  // or does not match the targets in number and sizes, and Error(kUnsupported) if it is
-  // of a device or a transport that cannot be used. Whatever goes wrong later ends the
-  // operation. A small read may be terminal when this returns.
+  // does not match the targets in number and sizes, or names memory of this process
+  // that overlaps a target, and Error(kUnsupported) if it is of a device or a transport
+  // that cannot be used. Whatever goes wrong later ends the operation. A small read may
+  // be terminal when this returns.
   ReadOperation begin_read(const RdmaMetadata& remote, const Descriptor& target,
                            const OperationOptions& options = {});
   ReadOperation begin_read(const RdmaMetadata& remote,

@@ -19,6 +19,7 @@
 #include "runtime/gpu_exports.h"
 #include "runtime/gpu_paths.h"
 #include "runtime/operation_state.h"
+#include "runtime/overlap.h"
 #include "runtime/resources.h"
 #include "runtime/stream_order.h"
 #include "wire/utf8.h"
@@ -59,6 +60,11 @@ void describe_gpu_memory(Gpus& gpus, const RegistrationHold& hold,
   extension.why_not_exported =
       wire::bounded_utf8(exported.why_not, wire::kMaxWhyNotBytes);
   extension.process = base::process_identity();
+}
+
+// The token proves it.
+bool is_of_this_process(const RemoteAgent& agent) {
+  return agent.extension() && paths::local::find(agent.extension()->lease.token);
 }
 
 const ConnectorOptions& checked(const ConnectorOptions& options) {
@@ -184,8 +190,15 @@ std::shared_ptr<OperationState> Engine::begin(OperationKind kind,
 
 RemoteRanges Engine::ranges_of(const Sides& sides, const RemoteAgent& agent) {
   RemoteRanges ranges = resolve(sides.remote, agent);
-  if (sides.remote_pages != nullptr)
-    ranges.take_pages(base::paged(*sides.remote_pages));
+  const bool is_own = is_of_this_process(agent);
+  if (sides.remote_pages == nullptr) {
+    if (is_own) check_apart(sides.local, ranges);
+    return ranges;
+  }
+  // Pages are apart if what they are in is.
+  const bool may_overlap = is_own && find_overlap(sides.local, ranges).has_value();
+  ranges.take_pages(base::paged(*sides.remote_pages));
+  if (may_overlap) check_apart(sides.local_pages->descriptors(), ranges);
   return ranges;
 }
 

@@ -94,6 +94,18 @@ TEST_F(GpuMemoryOfThisProcess, ThatIsNewUnderItsAddressIsNotTakenForTheOld) {
   EXPECT_NE(buffer_id_of(before), buffer_id_of(after));
 }
 
+TEST_F(GpuMemoryOfThisProcess, IsNoTargetOfItself) {
+  session_.fill(source_.get(), 7, kSize);
+  auto readable = exposer_.create_readable(at(source_, 0, kSize / 2));
+  EXPECT_EQ(kind_of([&] {
+              connector_.begin_read(readable.metadata(), at(source_, 100, kSize / 2));
+            }),
+            ErrorKind::kInvalidArgument);
+  auto read =
+      connector_.begin_read(readable.metadata(), at(source_, kSize / 2, kSize / 2));
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+}
+
 TEST_F(GpuMemoryOfThisProcess, IsNotGivenBackBeforeTheGpuIsDone) {
   session_.fill(source_.get(), 7, kSize);
   session_.fill(target_.get(), 0, kSize);

@@ -248,6 +248,21 @@ TEST_F(GpuPages, OfPiecesWithOtherCountsAreWrittenOut) {
   EXPECT_EQ(stand_in::last_launch().kernel, "nixl_connect_copy_plain");
 }
 
+TEST_F(GpuPages, OfOneCacheAreMovedUnlessTheyOverlap) {
+  auto readable = other_.create_readable(here_.pieces());
+  const RdmaMetadata whole = readable.metadata();
+  EXPECT_EQ(kind_of([&] {
+              (void)connector_.begin_read(RemotePages(whole, kPage, {0, 1, 2}),
+                                          here_.pages({3, 4, 0}));
+            }),
+            ErrorKind::kInvalidArgument);
+  auto read = connector_.begin_read(RemotePages(whole, kPage, {0, 1, 2}),
+                                    here_.pages({3, 4, 5}));
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(here_.get(),
+            moved(random_bytes(3), {0, 1, 2}, random_bytes(3), {3, 4, 5}));
+}
+
 TEST_F(GpuPages, ThatDoNotMatchAreRefused) {
   const Cache there("gpu0", 4);
   auto readable = other_.create_readable(there.pieces());

@@ -21,6 +21,7 @@ namespace {
 
 using testing::Buffer;
 using testing::finish;
+using testing::kind_of;
 
 class Local : public ::testing::Test {
  protected:
@@ -40,16 +41,48 @@ TEST_F(Local, AConnectorReadsItsOwnMemory) {
   target.expect_guards();
 }
 
-TEST_F(Local, MemoryMayOverlapItself) {
-  Buffer memory(300'000, 1);
-  std::vector<std::uint8_t> before(memory.data(), memory.data() + 200'000);
-  auto readable = first_.create_readable(memory.descriptor().slice(0, 200'000));
-  auto read = second_.begin_read(readable.metadata(),
-                                 memory.descriptor().slice(1'000, 200'000));
-  EXPECT_EQ(finish(read), OperationStatus::kComplete);
-  EXPECT_EQ(read.path(), "local");
-  EXPECT_TRUE(std::equal(before.begin(), before.end(), memory.data() + 1'000));
-  memory.expect_guards();
+// Whatever the size, and whichever Connector of the process it is.
+TEST_F(Local, ATargetThatOverlapsItsSourceIsRefused) {
+  for (const std::size_t size : {std::size_t{1'000}, std::size_t{2} << 20}) {
+    Buffer memory(size + 100, 1);
+    auto readable = first_.create_readable(memory.descriptor().slice(0, size));
+    const RdmaMetadata remote = readable.metadata();
+    const Descriptor target = memory.descriptor().slice(100, size);
+    for (Connector* const each : {&first_, &second_}) {
+      EXPECT_EQ(kind_of([&] { each->begin_read(remote, target); }),
+                ErrorKind::kInvalidArgument);
+      EXPECT_EQ(kind_of([&] { each->begin_read(remote, readable.descriptors()); }),
+                ErrorKind::kInvalidArgument)
+          << "into itself";
+      EXPECT_EQ(kind_of([&] { (void)each->explain(remote, {{target}}); }),
+                ErrorKind::kInvalidArgument);
+    }
+    memory.expect_pattern(1);
+    Buffer other(size);
+    auto read = second_.begin_read(remote, other.descriptor());
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  }
+}
+
+TEST_F(Local, ASourceThatOverlapsItsTargetIsRefusedAmongManyRanges) {
+  constexpr std::size_t kCount = 1'000;
+  Buffer memory(2 * kCount * 100, 1);
+  const Descriptor all = memory.descriptor();
+  std::vector<Descriptor> targets;
+  std::vector<Descriptor> sources;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    targets.push_back(all.slice(200 * i, 100));
+    sources.push_back(all.slice(200 * (kCount - 1 - i) + 100, 100));
+  }
+  auto writable = first_.create_writable(targets);
+  const RdmaMetadata remote = writable.metadata();
+  sources[500] = all.slice(200 * 700 + 1, 100);
+  EXPECT_EQ(kind_of([&] { second_.begin_write(sources, remote); }),
+            ErrorKind::kInvalidArgument);
+  memory.expect_pattern(1);
+  sources[500] = all.slice(200 * 700 + 100, 100);
+  auto write = second_.begin_write(sources, remote);
+  EXPECT_EQ(finish(write), OperationStatus::kComplete);
 }
 
 // Metadata in another's hands may name any address: here one that was never exposed,

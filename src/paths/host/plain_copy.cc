@@ -12,15 +12,6 @@
 #include "paths/host/address.h"
 
 namespace nixl_connect::paths::host {
-namespace {
-
-// Within one process they may.
-bool do_overlap(const Range& range) noexcept {
-  return range.local < range.remote + range.size &&
-         range.remote < range.local + range.size;
-}
-
-}  // namespace
 
 #if defined(__SSE2__)
 void stream(void* to, const void* from, std::size_t size) noexcept {
@@ -63,10 +54,10 @@ Moved copy_plainly(OperationKind kind, std::span<const Range> ranges,
     void* to = pointer_to(range.local);
     void* from = pointer_to(range.remote);
     if (kind == OperationKind::kWrite) std::swap(to, from);
-    if (is_streaming && range.size >= kShortest && !do_overlap(range))
+    if (is_streaming && range.size >= kShortest)
       stream(to, from, range.size);
     else
-      std::memmove(to, from, range.size);
+      std::memcpy(to, from, range.size);
     moved.bytes += range.size;
   }
   return moved;

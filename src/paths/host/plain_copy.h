@@ -12,9 +12,9 @@
 namespace nixl_connect::paths::host {
 
 // Between the local and the remote side of each range, both of them addresses of this
-// process. Where so many bytes are to be moved that they do not fit into the caches,
-// it is faster if the stores leave these alone (`is_streaming`), since they need not
-// fetch then what they overwrite.
+// process; the sides do not overlap. Where so many bytes are to be moved that they do
+// not fit into the caches, it is faster if the stores leave these alone
+// (`is_streaming`), since they need not fetch then what they overwrite.
 Moved copy_plainly(OperationKind kind, std::span<const Range> ranges,
                    bool is_streaming) noexcept;
 
