@@ -15,6 +15,7 @@ _KINDS = {
     "xpu": DeviceKind.XPU,
 }
 _FORM = re.compile(r"(cpu|host|cuda|gpu|xpu)(?::([0-9]+))?")
+_HIGHEST = 2**31 - 1
 
 
 class Device:
@@ -73,14 +74,20 @@ def _parse(text: str) -> tuple[DeviceKind, int]:
         raise ValueError(
             f"{text!r} is no device; devices are named 'cpu', 'cuda:N' or 'xpu:N'"
         )
-    return _KINDS[found[1]], int(found[2] or 0)
+    return _KINDS[found[1]], _check_number(int(found[2] or 0))
 
 
 def _check_pair(pair: object) -> tuple[DeviceKind, int]:
     match pair:
         case tuple((DeviceKind() as kind, int() as number)):
-            if number < 0:
-                raise ValueError(f"a device has no negative number such as {number}")
-            return kind, number
+            return kind, _check_number(number)
         case _:
             raise TypeError(f"a device is a name or (DeviceKind, int), not {pair!r}")
+
+
+def _check_number(number: int) -> int:
+    if number < 0:
+        raise ValueError(f"a device has no negative number such as {number}")
+    if number > _HIGHEST:
+        raise ValueError(f"no device has so high a number as {number}")
+    return number

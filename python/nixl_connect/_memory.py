@@ -72,6 +72,11 @@ def memory_of_pointer(address: int, size: int, device: Device, owner: object) ->
     """Memory that the caller vouches for. `owner`, if not None, is kept alive."""
     if size < 0 or address < 0:
         raise ValueError(f"memory has no address {address} and size {size}")
+    if address + size >= 2**64:
+        raise ValueError(
+            f"{size} bytes do not fit behind the address {address:#x}, which has 64 "
+            "bits; check pointer and size"
+        )
     return Memory.contiguous(
         owner,
         None if owner is None else owner_of(owner),

@@ -130,6 +130,13 @@ def test_descriptor_refuses_memory_that_cannot_be_moved(given: Any) -> None:
         Descriptor(given)
 
 
+@pytest.mark.parametrize("given", [(2**64 - 4, 16), (2**64 - 16, 16), (2**64, 0)])
+def test_descriptor_refuses_memory_that_wraps_around(given: Any) -> None:
+    with pytest.raises(ValueError, match="do not fit behind the address 0x"):
+        Descriptor(given)
+    assert Descriptor((2**64 - 17, 16)).size == 16
+
+
 def test_members_tell_where_the_memory_is() -> None:
     descriptor = Descriptor((0x1000, 16, "cuda:1"))
     assert (descriptor.ptr, descriptor.size) == (0x1000, 16)

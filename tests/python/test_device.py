@@ -98,6 +98,13 @@ def test_device_refuses_a_negative_number() -> None:
         Device((DeviceKind.CUDA, -1))
 
 
+@pytest.mark.parametrize("given", ["cuda:99999999999", (DeviceKind.CUDA, 2**31)])
+def test_device_refuses_a_number_that_the_library_cannot_count_to(given: Any) -> None:
+    with pytest.raises(ValueError, match="no device has so high a number as"):
+        Device(given)
+    assert Device((DeviceKind.CUDA, 2**31 - 1)).id == 2**31 - 1
+
+
 def test_device_is_a_value() -> None:
     assert Device("cuda:1") == Device((DeviceKind.CUDA, 1))
     assert hash(Device("cuda:1")) == hash(Device("gpu:1"))
