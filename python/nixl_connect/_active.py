@@ -100,6 +100,7 @@ class ActiveOperation(AbstractOperation):
         _native.check_matched(memory, kind is OperationKind.READ, remote)
         self._peer_remote = None
         self._set(connection, kind, local, theirs)
+        self._stream = None if stream is False else stream
         is_told = is_debugging()  # before the library tells of its path
         self._native = self._connection._native.begin(
             kind, remote, memory, deadline, rules, order

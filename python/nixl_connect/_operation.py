@@ -57,6 +57,7 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         "_native",
         "_pending",
         "_remote_descriptors",
+        "_stream",
     )
 
     _native: _native.Operation
@@ -93,6 +94,7 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         self._local = local
         self._remote_descriptors = theirs
         self._pending: Pending | None = None
+        self._stream: object = None  # the one that was given
         self._connection = connection_of(connection)
 
     @property
@@ -168,12 +170,14 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
         on sees the data, if the operation is COMPLETE in the end: look at its status
         before you pass on what was computed behind it.
 
-        `stream`: as for create_readable(); None is the current one. It is let go
-        however the operation ends, and does nothing else until then: give the operation
-        a timeout if nobody may come. InvalidArgument for memory that is not a GPU's,
-        without a stream, for that of another GPU, and for a readable without `readers`,
-        which has no end of its own; TypeError for what is no stream."""
-        self._native.wait_on(stream_to_wait(stream, self._local))
+        `stream`: as for create_readable(); None is the one that the operation was given
+        when it was made, or else the current one. It is let go however the operation
+        ends, and does nothing else until then: give the operation a timeout if nobody
+        may come. InvalidArgument for memory that is not a GPU's, without a stream, for
+        that of another GPU, and for a readable without `readers`, which has no end of
+        its own; TypeError for what is no stream."""
+        waiting = self._stream if stream is None else stream
+        self._native.wait_on(stream_to_wait(waiting, self._local))
 
     def result(self) -> Any:
         """What has come of a terminal operation: of a read its results(), otherwise

@@ -53,6 +53,7 @@ class PassiveOperation(AbstractOperation):
         deadline = nanoseconds(timeout)
         quota = 1 if readers is None else check_count(readers, "readers", 2**32 - 1)
         super().__init__(connection, operation_kind, local_descriptors, None, None)
+        self._stream = None if stream is False else stream
         self._metadata: dict[bool, RdmaMetadata] = {}
         stays_open = readers is None and operation_kind is OperationKind.READ
         self._native = self._connection._native.create(

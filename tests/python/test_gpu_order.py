@@ -182,6 +182,34 @@ def test_exposing_side_has_streams_wait_as_well(
     assert target.read() == b"\11" * SIZE
 
 
+def test_stream_that_was_given_waits_unless_another_is_named(
+    stand_in: StandIn,
+    sides: tuple[Connector, Connector],
+    current: Callable[[Stream | None], None],
+) -> None:
+    here, there = sides
+    source, target = stand_in.memory(SIZE), stand_in.memory(SIZE)
+    given, other = Stream(stand_in, 0), Stream(stand_in, 0)
+    current(other)
+    for stream, waiting, idle in [(given, given, other), (False, other, given)]:
+        exposed = here.create_writable(Descriptor(target), stream=stream)
+        exposed.wait_on()
+        assert not waiting.is_idle()
+        assert idle.is_idle()
+        metadata = sent(exposed)
+        with there.begin_write(Descriptor(source), metadata, stream=False) as write:
+            assert write.wait(SECONDS)
+        waiting.finish()
+    with here.create_readable(Descriptor(source), readers=1, stream=False) as exposed:
+        given.hold()
+        read = there.begin_read(sent(exposed), Descriptor(target), stream=given)
+        read.wait_on()
+        assert other.is_idle()
+        given.release()
+        assert read.wait(SECONDS)
+    given.finish()
+
+
 def test_stream_is_let_go_when_the_operation_is_cancelled(
     stand_in: StandIn, sides: tuple[Connector, Connector]
 ) -> None:
