@@ -10,6 +10,11 @@
 #include "core/outcomes.h"
 
 namespace nixl_connect::core {
+namespace {
+
+constexpr const char* kHasEnded = "it has ended";
+
+}  // namespace
 
 void ExposingSide::expose(const Exposure& exposure, Time now) {
   const auto at = operations_.try_emplace(exposure.operation).first;
@@ -41,8 +46,7 @@ void ExposingSide::attached(PeerId peer, const wire::Attach& attach, bool is_los
         attachment.holds_memory &&
         std::any_of(all.begin(), all.end(), is_held_by_peer(peer));
     if (may_have_begun) all.push_back(attachment);
-    const char* reason =
-        operation->outcome ? "it has ended" : "its connection was lost";
+    const char* reason = operation->outcome ? kHasEnded : "its connection was lost";
     agenda_.add(Send{peer, wire::Revoke{attach.operation, reason}});
     return;
   }
@@ -218,7 +222,7 @@ void ExposingSide::end_lease(Operation& operation) {
   for (const Attachment& attachment : operation.attached)
     agenda_.add(Send{
         attachment.peer,
-        wire::Revoke{attachment.operation, failure ? failure->message : "it is over"}});
+        wire::Revoke{attachment.operation, failure ? failure->message : kHasEnded}});
 }
 
 void ExposingSide::finish(Operations::iterator at) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/lease_over.h"
 #include "core/agenda.h"
 #include "core/outcomes.h"
 
@@ -85,9 +86,7 @@ void InitiatingSide::revoked(PeerId peer, const wire::Revoke& revoke, Time now) 
   const auto at = find_of_peer(revoke.operation, peer);
   if (at == operations_.end()) return;
   fire(at, Event::kRevoked,
-       failed(ErrorKind::kCancelled, "the exposing side ended the operation (" +
-                                         revoke.reason + "); ask it for new metadata"),
-       now);
+       failed(ErrorKind::kCancelled, base::lease_over_text(revoke.reason)), now);
 }
 
 void InitiatingSide::transfer_ended(OperationId operation,
@@ -116,10 +115,7 @@ void InitiatingSide::lease_checked(OperationId operation, bool is_valid,
     fire(at, Event::kLeaseValid, completed(), now);
   } else {
     fire(at, Event::kLeaseInvalid,
-         failed(ErrorKind::kCancelled,
-                "the exposing side ended the operation before all bytes were here; "
-                "read again with new metadata"),
-         now);
+         failed(ErrorKind::kCancelled, base::lease_over_text()), now);
   }
 }
 

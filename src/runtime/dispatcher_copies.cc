@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which path an operation takes, and the copies by those of one host.
+#include "base/lease_over.h"
 #include "base/log.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
@@ -20,9 +21,7 @@ static_assert(core::kPieceBytes == Copy::kPieceBytes &&
 core::Failure failure_of(const Copy& copy, const std::string& path) {
   switch (copy.fault()) {
     case Fault::kLeaseOver:
-      return {ErrorKind::kCancelled,
-              "the exposing side ended the operation before all bytes were moved; ask "
-              "it for new metadata"};
+      return {ErrorKind::kCancelled, base::lease_over_text()};
     case Fault::kPeerGone:
       return {ErrorKind::kDisconnected,
               "the peer's process is gone; ask for new metadata"};

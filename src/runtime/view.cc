@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/lease_over.h"
 #include "nixl_connect/error.h"
 #include "runtime/exports.h"
 #include "runtime/peers.h"
@@ -26,8 +27,7 @@ std::shared_ptr<const View> map_view(Peer& peer, const RemoteAgent& agent,
         "only a peer on the same host, of the same user and network namespace, can "
         "be viewed, and this one is none, or gone; read from it instead");
   if (peer.leases.is_valid(*extension) == false)
-    throw Error(ErrorKind::kCancelled,
-                "the exposing side has ended the operation; ask it for new metadata");
+    throw Error(ErrorKind::kCancelled, base::lease_over_text());
   auto view = std::make_shared<View>();
   view->bytes.reserve(ranges.size());
   ExportFinder exports(extension->exports);

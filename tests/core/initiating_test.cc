@@ -345,6 +345,20 @@ TEST(InitiatingSide, IgnoresGrantAndRevokeOfAnotherPeer) {
   EXPECT_EQ(summary(engine), "");
 }
 
+TEST(InitiatingSide, SaysTheSameOfAnEndedLeaseHoweverItIsNoticed) {
+  const auto told = [](Event event) {
+    Engine engine;
+    bring_to(engine, State::kVerifying, AccessKind::kRead);
+    fire(engine, event);
+    const auto commands = engine.take_commands();
+    return std::get<Finish>(commands.back()).outcome.failure->message;
+  };
+  EXPECT_EQ(told(Event::kLeaseInvalid),
+            "the exposing side ended the operation; ask it for new metadata");
+  EXPECT_EQ(told(Event::kRevoked),
+            "the exposing side ended the operation (over); ask it for new metadata");
+}
+
 TEST(InitiatingSide, EndsWithTheFailureOfTheLeaseCheck) {
   Engine engine;
   bring_to(engine, State::kVerifying, AccessKind::kRead);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/lease_over.h"
 #include "paths/cuda/foreign_ranges.h"
 #include "paths/cuda/page_shares.h"
 #include "paths/cuda/pinned_ranges.h"
@@ -16,9 +17,7 @@ using HostSide = CopyWork::HostSide;
 namespace {
 
 CopyFailure lease_over() {
-  return {Cause::kLeaseOver, ErrorKind::kCancelled,
-          "the exposing side ended the operation before all bytes were moved; ask it "
-          "for new metadata"};
+  return {Cause::kLeaseOver, ErrorKind::kCancelled, base::lease_over_text()};
 }
 
 // While the copy has it.
