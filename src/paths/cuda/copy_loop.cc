@@ -10,8 +10,6 @@
 
 namespace nixl_connect::paths::cuda {
 
-using Cause = CopyFailure::Cause;
-
 CopyLoop::CopyLoop(const Driver& driver, const void* kernel_image)
     : driver_(driver), kernel_image_(kernel_image), pinned_maps_(driver) {}
 
@@ -20,11 +18,8 @@ CopyLoop::~CopyLoop() = default;
 void CopyLoop::start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy) {
   try {
     return copies_of(copy->device()).start(tag, copy);
-  } catch (const DriverError& error) {
-    copy->fail({is_sticky(error.result()) ? Cause::kPoisoned : Cause::kDriver,
-                error.kind(), error.what()});
-  } catch (const Error& error) {
-    copy->fail({Cause::kDriver, error.kind(), error.what()});
+  } catch (...) {
+    copy->fail(copy_failure("copying by GPU " + std::to_string(copy->device())));
   }
   refused_.push_back(tag);
 }

@@ -323,20 +323,9 @@ CuResult DeviceCopies::copy_range(CuStream stream, const Page& range,
 }
 
 CopyFailure DeviceCopies::failure() {
-  try {
-    throw;
-  } catch (const CopyRefused& error) {
-    return {error.cause(), error.kind(), error.what()};
-  } catch (const DriverError& error) {
-    CopyFailure failure{Cause::kDriver, error.kind(), error.what()};
-    if (!is_sticky(error.result())) return failure;
-    failure.cause = Cause::kPoisoned;
-    poison(failure);
-    return failure;
-  } catch (const std::exception& error) {
-    return {Cause::kDriver, ErrorKind::kNoResources,
-            "copying by " + name_ + ": " + error.what()};
-  }
+  CopyFailure failure = copy_failure("copying by " + name_);
+  if (failure.cause == Cause::kPoisoned) poison(failure);
+  return failure;
 }
 
 void DeviceCopies::poison(const CopyFailure& failure) {

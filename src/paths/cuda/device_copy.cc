@@ -3,9 +3,26 @@
 
 #include <utility>
 
+#include "paths/cuda/driver.h"
 #include "paths/cuda/page_shares.h"
 
 namespace nixl_connect::paths::cuda {
+
+CopyFailure copy_failure(const std::string& attempt) {
+  using Cause = CopyFailure::Cause;
+  try {
+    throw;
+  } catch (const CopyRefused& error) {
+    return {error.cause(), error.kind(), error.what()};
+  } catch (const DriverError& error) {
+    return {is_sticky(error.result()) ? Cause::kPoisoned : Cause::kDriver, error.kind(),
+            error.what()};
+  } catch (const Error& error) {
+    return {Cause::kDriver, error.kind(), error.what()};
+  } catch (const std::exception& error) {
+    return {Cause::kDriver, ErrorKind::kNoResources, attempt + ": " + error.what()};
+  }
+}
 
 DeviceCopy::DeviceCopy(CopyWork work, std::atomic<std::uint64_t>& progress)
     : work_(std::move(work)),

@@ -121,6 +121,11 @@ class CopyRefused : public Error {
   CopyFailure::Cause cause_;
 };
 
+// What the exception that is being handled says of a copy: kPoisoned, if the driver
+// will not let this process use the GPU any more; of an Error its own kind; of anything
+// else that `attempt` lacked resources.
+CopyFailure copy_failure(const std::string& attempt);
+
 class DeviceCopy {
  public:
   // `progress` gets the bytes moved so far; it and the memory stay until the end.

@@ -92,25 +92,12 @@ void Staging::give_back(Gpu& gpu, std::unique_ptr<StagingLane> lane) noexcept {
 }
 
 CopyFailure Staging::failure(CuDevice device) {
-  try {
-    throw;
-  } catch (const CopyRefused& error) {
-    return {error.cause(), error.kind(), error.what()};
-  } catch (const DriverError& error) {
-    CopyFailure failure{Cause::kDriver, error.kind(), error.what()};
-    if (!is_sticky(error.result())) return failure;
-    failure.cause = Cause::kPoisoned;
-    const std::lock_guard lock(mutex_);
-    const auto gpu = gpus_.find(device);
-    if (gpu != gpus_.end() && !gpu->second->poison) gpu->second->poison = failure;
-    return failure;
-  } catch (const Error& error) {
-    return {Cause::kDriver, error.kind(), error.what()};
-  } catch (const std::exception& error) {
-    return {
-        Cause::kDriver, ErrorKind::kNoResources,
-        std::string("copying between a GPU and memory of the host: ") + error.what()};
-  }
+  CopyFailure failure = copy_failure("copying between a GPU and memory of the host");
+  if (failure.cause != Cause::kPoisoned) return failure;
+  const std::lock_guard lock(mutex_);
+  const auto gpu = gpus_.find(device);
+  if (gpu != gpus_.end() && !gpu->second->poison) gpu->second->poison = failure;
+  return failure;
 }
 
 Staging::Loan::Loan(Staging& staging, CuDevice device)
