@@ -138,9 +138,8 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   exposure.stays_open = options.stays_open;
 
   wire::AgentMetadata agent = resources_->registrations.describe(descriptors, hold);
-  const bool has_gpu_keys = Registrations::have_gpu_keys(hold);
-  agent.connection =
-      has_gpu_keys ? resources_->gpu_ucx.address() : resources_->worker_address;
+  const bool is_of_gpu_worker = agent.connection.has_value();
+  if (!is_of_gpu_worker) agent.connection = resources_->worker_address;
   agent.extension = wire::Extension{resources_->instance,
                                     std::string(version()),
                                     resources_->context.library().version,
@@ -150,7 +149,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                     base::place_of_this_process()};
   if (descriptors[0].device().kind() == DeviceKind::kCuda)
     describe_gpu_memory(resources_->gpus, hold, *agent.extension);
-  if (has_gpu_keys) agent.extension->connection = resources_->worker_address;
+  if (is_of_gpu_worker) agent.extension->connection = resources_->worker_address;
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},

@@ -136,6 +136,7 @@ wire::AgentMetadata Registrations::describe(std::span<const Descriptor> descript
                              static_cast<std::uint64_t>(each.device().id()),
                              has_gpu_keys ? hold[i]->packed_rkey() : base::Bytes()});
   }
+  if (has_gpu_keys) agent.connection = gpu_ucx_.address();
   const std::lock_guard lock(mutex_);
   Agent& ours = has_gpu_keys ? gpu_agent_ : agent_;
   if (!note_keys(ours, agent.regions)) {

@@ -75,12 +75,10 @@ class Registrations {
 
   // The regions as peers need them, and the agent name that they may safely be handed
   // out under. The name changes when a peer that holds an older key of the same range
-  // would refuse the new one.
+  // would refuse the new one. If NIXL agents can reach all of that memory, and it is of
+  // GPUs, the connection is that of the GPUs' worker; otherwise it is left out.
   wire::AgentMetadata describe(std::span<const Descriptor> descriptors,
                                const RegistrationHold& hold);
-
-  // Whether NIXL agents can reach all of that memory, which is of a GPU.
-  static bool have_gpu_keys(const RegistrationHold& hold);
 
   std::string agent_name() const;
 
@@ -110,6 +108,9 @@ class Registrations {
 
   std::shared_ptr<const paths::ucx::Registration> registration_of(
       const paths::cuda::DeviceAllocation& allocation) const;
+
+  // Whether NIXL agents can reach all of that memory, which is of a GPU.
+  static bool have_gpu_keys(const RegistrationHold& hold);
 
   // All with mutex_ held.
   HeldRegistration acquire(const Descriptor& descriptor, const GpuMemory& gpu_memory);

@@ -120,8 +120,8 @@ TEST_F(GpuPage, IsDescribedToNixlAgentsOnlyIfTheyCanReachIt) {
   const auto hold = parts.registrations.acquire(std::span(&descriptor, 1));
   EXPECT_EQ(hold[0], nullptr);
   EXPECT_NE(hold.gpu_allocation(0), nullptr);
-  EXPECT_FALSE(Registrations::have_gpu_keys(hold));
   const auto agent = parts.registrations.describe(std::span(&descriptor, 1), hold);
+  EXPECT_FALSE(agent.connection);
   EXPECT_EQ(agent.agent, "agent-1");
   ASSERT_EQ(agent.regions.size(), 1U);
   EXPECT_EQ(agent.regions[0].memory, wire::MemoryType::kVram);
