@@ -197,7 +197,11 @@ void Dispatcher::carry_out_all() {
 }
 
 void Dispatcher::start_ready() {
-  for (const auto& [operation, maps] : fetches_.take_ready()) start(operation);
+  for (auto ready = fetches_.take_ready(); !ready.empty();
+       ready = fetches_.take_ready())
+    for (const auto& [operation, resumed] : ready)
+      if (!resumed.may_ask_again || !is_held(operation, running_.at(operation)))
+        start(operation);
 }
 
 void Dispatcher::handle(ExposeRequest& request) {

@@ -87,6 +87,7 @@ bool Fetches::hold(core::OperationId operation, Peer& peer, const Movement& move
     return false;
   Waiting& waiting = waiting_[operation];
   waiting.peer = peer.id;
+  waiting.lease = extension.lease.id;
   waiting.maps = std::move(maps);
   for (const wire::Export* const each : missing) {
     ask({peer.id, {each->id}},
@@ -103,7 +104,7 @@ bool Fetches::hold(core::OperationId operation, const Peer& peer,
                    const wire::Extension& extension, int device,
                    std::span<const wire::GpuChunk* const> chunks, core::Time now) {
   const wire::LeaseRecord& lease = extension.lease;
-  Waiting waiting{peer.id, {}, {}};
+  Waiting waiting{peer.id, lease.id, {}, {}};
   std::vector<Asked> missing;
   for (const wire::GpuChunk* const chunk : chunks) {
     const GpuFiles::Wanted wanted{extension.owner(), device, *chunk};
@@ -116,7 +117,7 @@ bool Fetches::hold(core::OperationId operation, const Peer& peer,
     missing.push_back({.fetch = {lease.id, lease.token, what}, .wanted = wanted});
   }
   if (missing.empty()) {
-    ready_.emplace(operation, std::move(waiting.maps));
+    ready_.emplace(operation, Resumed{std::move(waiting.maps)});
     return true;
   }
   const auto may_come = [&](const Item& each) {
@@ -235,13 +236,19 @@ void Fetches::tick(core::Time now) {
   for (const Key& key : missed) settle(key, false);
 }
 
-// Another lease may be granted what was refused under an ended one.
 bool Fetches::may_wait_for(const Key& key, core::LeaseId lease) const {
   const auto at = asked_.find(key);
   if (at == asked_.end()) return true;
-  const Asked& asked = at->second;
-  return asked.state == State::kRefused ? asked.fetch.lease != lease
-                                        : asked.state != State::kLate;
+  const State state = at->second.state;
+  return state == State::kRefused ? was_refused_to_another(key, lease)
+                                  : state != State::kLate;
+}
+
+// Which may have ended.
+bool Fetches::was_refused_to_another(const Key& key, core::LeaseId lease) const {
+  const auto at = asked_.find(key);
+  return at != asked_.end() && at->second.state == State::kRefused &&
+         at->second.fetch.lease != lease;
 }
 
 bool Fetches::is_late(core::PeerId peer) const {
@@ -297,7 +304,8 @@ void Fetches::settle(const Key& key, bool is_here,
       ++at;
       continue;
     }
-    ready_.emplace(at->first, std::move(waiting.maps));
+    ready_.emplace(at->first, Resumed{std::move(waiting.maps),
+                                      was_refused_to_another(key, waiting.lease)});
     at = waiting_.erase(at);
   }
 }

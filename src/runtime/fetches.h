@@ -78,7 +78,13 @@ class Fetches {
 
   // With the maps that they have waited for, which are to stay until they have begun.
   using Maps = std::vector<std::shared_ptr<const void>>;
-  using Ready = std::map<core::OperationId, Maps>;
+  struct Resumed {
+    Maps maps;
+    // Something was refused under another operation's lease, and may be granted under
+    // its own: hold() asks.
+    bool may_ask_again = false;
+  };
+  using Ready = std::map<core::OperationId, Resumed>;
   Ready take_ready() { return std::exchange(ready_, {}); }
 
   void tick(core::Time now);
@@ -120,6 +126,7 @@ class Fetches {
   };
   struct Waiting {
     core::PeerId peer = 0;
+    core::LeaseId lease = 0;
     std::vector<Item> missing;
     // What it has already, lest others push it out meanwhile.
     Maps maps;
@@ -136,6 +143,7 @@ class Fetches {
   void give_up_next(core::PeerId peer, std::vector<Key>& given_up);
   void settle(const Key& key, bool is_here,
               const std::shared_ptr<const void>& map = nullptr);
+  bool was_refused_to_another(const Key& key, core::LeaseId lease) const;
   void find_next_deadline() noexcept;
 
   Outbox& outbox_;

@@ -183,6 +183,36 @@ TEST_F(Fetching, AsksForSomeAtATimeOnly) {
   EXPECT_EQ(most_asked, runtime::Fetches::kMostAsked);
 }
 
+// The first to ask is refused, as if its lease had ended, and the other one waits for
+// the same memory.
+TEST_F(Fetching, GoesOnForThoseWhoseOwnLeaseWasNotRefused) {
+  std::vector<wire::Fetch> asked;
+  int attached = 0;
+  FakePeer peer([&](FakePeer& self, const wire::ControlBody& body) {
+    if (std::holds_alternative<wire::Attach>(body)) ++attached;
+    const auto* fetch = std::get_if<wire::Fetch>(&body);
+    if (fetch != nullptr && fetch->what == wire::kLeaseTableId)
+      return self.grant(*fetch);
+    if (fetch != nullptr) asked.push_back(*fetch);
+    if (attached < 2) return;
+    for (const wire::Fetch& each : std::exchange(asked, {}))
+      if (++asked_ == 1)
+        self.say(wire::FetchedRegion{each.what, false});
+      else
+        self.grant(each);
+  });
+  auto other = exposer_.create_readable(memory_.descriptor(), {.readers = 100});
+  auto first = begin_read(peer);
+  Buffer second_target(kSize);
+  auto second =
+      initiator_.begin_read(peer.metadata_of(other), second_target.descriptor());
+  expect_read(first, "host.cma");
+  ASSERT_EQ(finish(second), OperationStatus::kComplete);
+  EXPECT_EQ(second.path(), "host.map");
+  EXPECT_EQ(std::memcmp(second_target.data(), memory_.data(), kSize), 0);
+  EXPECT_EQ(asked_, 2);
+}
+
 TEST_F(Fetching, IsNotDoneWhereThePathIsForbidden) {
   ConnectorOptions options = with_patience(std::chrono::minutes(1));
   options.forbid = {"local", "host.map"};
