@@ -28,11 +28,9 @@ nothing about goals.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "await"))
@@ -46,16 +44,16 @@ import python_rows
 import same_rows
 import small_rows
 import whole_rows
+from command import conclude, parser, teller
 from gpu_contestants import Field
 from gpu_driver import Driver
 from gpu_pair import Pairs
 from gpu_setup import DRIVER, GpuSetup, Sizes
 from machine import facts
 from row import Measured, measure
-from setup import BENCH, choose_ucx, copy_threads
-from table import block, head, line, summary
+from setup import choose_ucx
+from table import block, head, line
 
-BUILT = BENCH.parent / "build" / "release" / "bench"
 # Far more than any answer takes: reaching it is a failure.
 ANSWER_S = 40
 
@@ -89,40 +87,28 @@ def main() -> int:
         measured += run(name, setup, options)
         seconds.append(f"{name} {time.monotonic() - start:.0f}")
     print("", f"seconds: {', '.join(seconds)}", sep="\n")
-    print("tiny: no goal judged" if options.tiny else summary(measured))
-    if options.json:
-        Path(options.json).write_text(json.dumps(samples(measured)))
+    is_measured = conclude(measured, options)
     is_out_of_time = time.monotonic() > options.start + options.limit
-    failed = [each for row in measured for each in row.outcomes if each.failure]
-    return 1 if failed or is_out_of_time else 0
+    return 0 if is_measured and not is_out_of_time else 1
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="ours beside ceilings and peers, GPU memory of one host"
-    )
-    parser.add_argument("--tiny", action="store_true", help="judges no goal")
-    parser.add_argument("--only", action="append", choices=PARTS)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=copy_threads())
-    parser.add_argument(
+    options = parser("ours beside ceilings and peers, GPU memory of one host", PARTS, 3)
+    options.add_argument(
         "--max-blocks", type=int, default=0, help="multiprocessors that ours may take"
     )
-    parser.add_argument(
+    options.add_argument(
         "--limit", type=float, default=240, help="seconds, after which no row begins"
     )
-    parser.add_argument("--driver", type=Path, metavar="FILE")
-    parser.add_argument("--programs", type=Path, metavar="FOLDER", default=BUILT)
-    parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
-    options.start = time.monotonic()
-    return options
+    options.add_argument("--driver", type=Path, metavar="FILE")
+    return options.parse_args(namespace=argparse.Namespace(start=time.monotonic()))
 
 
 def run(name: str, setup: GpuSetup, options: argparse.Namespace) -> list[Measured]:
     """Measures a part and prints its rows as they come."""
     measured = []
     rounds = 1 if options.tiny else options.rounds
+    say = teller("gpu_bench")
     with Pairs(ANSWER_S) as pairs:
         for row in PARTS[name].rows(Field(setup, pairs)):
             if time.monotonic() > options.start + options.limit:
@@ -138,21 +124,6 @@ def gpu_facts(setup: GpuSetup) -> str:
         return f"GPUs: none, {setup.why_none}"
     version = Driver.of_environment().version()
     return f"GPUs: {', '.join(setup.gpus)}; CUDA {version}"
-
-
-def samples(measured: list[Measured]) -> dict[str, dict[str, object]]:
-    return {
-        row.row.name: {
-            each.contestant.name: [asdict(sample) for sample in each.samples]
-            for each in row.outcomes
-        }
-        for row in measured
-    }
-
-
-def say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"gpu_bench: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,8 @@ whether all could be measured, and nothing about goals.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "await"))
@@ -37,13 +36,12 @@ import large
 import ranges
 import small
 import view
+from command import conclude, parser, teller
 from machine import facts
-from row import Measured, measure
-from setup import BENCH, Setup, apply_common_settings, copy_threads
-from table import block, head, summary
+from row import measure
+from setup import Setup, apply_common_settings
+from table import block, head
 from usage import Usage
-
-BUILT = BENCH.parent / "build" / "release" / "bench"
 
 MODULES = {
     "large": large,
@@ -64,51 +62,27 @@ def main() -> int:
     print(*head(), sep="\n", flush=True)
     used = Usage()
     measured = []
+    say = teller("host_bench")
     for name in options.only or MODULES:
         for row in MODULES[name].rows(setup):
             measured.append(measure(row, rounds, say))
             print(*block(measured[-1], not options.tiny), sep="\n", flush=True)
     print("", used, sep="\n")
-    print("tiny: no goal judged" if options.tiny else summary(measured))
-    if options.json:
-        Path(options.json).write_text(json.dumps(samples(measured)))
-    failed = [each for row in measured for each in row.outcomes if each.failure]
-    return 1 if failed else 0
+    return 0 if conclude(measured, options) else 1
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="ours beside ceilings and peers, host memory of one host"
+    options = parser(
+        "ours beside ceilings and peers, host memory of one host", MODULES, 5
     )
-    parser.add_argument("--tiny", action="store_true", help="for CI; judges no goal")
-    parser.add_argument("--only", action="append", choices=MODULES)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", type=int, metavar="MIB", help="of a large transfer")
-    parser.add_argument("--threads", type=int, default=copy_threads())
-    parser.add_argument("--programs", type=Path, metavar="FOLDER", default=BUILT)
-    parser.add_argument("--json", metavar="FILE")
-    return parser.parse_args()
+    options.add_argument("--size", type=int, metavar="MIB", help="of a large transfer")
+    return options.parse_args()
 
 
 def make_setup(options: argparse.Namespace) -> Setup:
     make = Setup.tiny if options.tiny else Setup
     setup = make(options.programs, options.threads)
     return replace(setup, size=options.size << 20) if options.size else setup
-
-
-def samples(measured: list[Measured]) -> dict[str, dict[str, object]]:
-    return {
-        row.row.name: {
-            each.contestant.name: [asdict(sample) for sample in each.samples]
-            for each in row.outcomes
-        }
-        for row in measured
-    }
-
-
-def say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"host_bench: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":
