@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What host_bench.py and gpu_bench.py have in common as programs: options, and how a run
-ends."""
+"""What host_bench.py and gpu_bench.py have in common as programs: options, and how a
+run ends."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import cast
 
 from figures import percentile
 from pair import Failed
@@ -77,6 +78,8 @@ class Row:
     goals: list[Goal] = field(default_factory=list)
     size: int = 0  # Bytes of one operation, where throughput means something.
     counts: bool = False  # Operations per second are what matters.
+    # Those of ours are ways to have the same: goals judge the fastest of them only.
+    judges_fastest: bool = False
 
     def rate(self, sample: Sample) -> str:
         if self.size:
@@ -88,6 +91,17 @@ class Row:
 class Measured:
     row: Row
     outcomes: list[Outcome]
+
+    def judged(self) -> list[Outcome]:
+        """Those of ours that the goals are about."""
+        ours = [
+            each
+            for each in self.outcomes
+            if each.contestant.role is Role.OURS and each.typical
+        ]
+        if not self.row.judges_fastest:
+            return ours
+        return sorted(ours, key=lambda each: cast(Sample, each.typical).p50_us)[:1]
 
     def best(self, role: Role) -> tuple[Contestant, Sample] | None:
         found = [

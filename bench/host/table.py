@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of a run, in lines of Markdown: a block for each row, in it a line for each
-contestant, and behind each of ours what it was judged by."""
+contestant, and behind each of ours what it is compared with, and if goals are about it,
+what came of them."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def contestant_lines(measured: Measured, outcome: Outcome, judges: bool) -> list
     figures.append(measured.row.rate(sample))
     is_ours = outcome.contestant.role is Role.OURS
     goals = measured.row.goals if is_ours else []
-    judgements = [cells(goal(measured, sample), judges) for goal in goals]
+    is_judged = judges and outcome in measured.judged()
+    judgements = [cells(goal(measured, sample), is_judged) for goal in goals]
     first, *more = judgements or [[""] * 4]
     return [line(figures + first), *(line(["", "", "", "", *each]) for each in more)]
 
@@ -46,8 +48,8 @@ def summary(rows: list[Measured]) -> str:
     verdicts = [
         goal(measured, outcome.typical).is_met
         for measured in rows
-        for outcome in measured.outcomes
-        if outcome.typical and outcome.contestant.role is Role.OURS
+        for outcome in measured.judged()
+        if outcome.typical
         for goal in measured.row.goals
     ]
     return f"goals: {verdicts.count(True)} met, {verdicts.count(False)} missed"
