@@ -110,9 +110,14 @@ def refusal_of(field: Field, work: Work) -> str:
 
 
 def ours_in_cpp(
-    field: Field, work: Work, name: str, spins: bool = True, role: Role = Role.OURS
+    field: Field,
+    work: Work,
+    name: str,
+    spins: bool = True,
+    window: int = 0,
+    role: Role = Role.OURS,
 ) -> Contestant:
-    """Ours, by the C++ API, operation after operation."""
+    """Ours, by the C++ API; several at a time with a `window`."""
     program = field.setup.program("gpu_bench")
     operations = field.setup.sizes.operations(work.size)
 
@@ -125,6 +130,7 @@ def ours_in_cpp(
                 gpu_of(field.here),
                 operations=operations,
                 spins=spins,
+                window=window,
                 check=check,
             )
 
@@ -132,7 +138,7 @@ def ours_in_cpp(
             f"C++ {field.there}", [program, "exposing"], [program, "measuring"], action
         )
         check_path(answer, field.path)
-        return Sample.of(answer["latencies_us"])
+        return sample_of(answer, window)
 
     missing = field.setup.missing(programs=(program,), gpus=field.gpus)
     return Contestant(name, role, turn, missing)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows: thousands of scattered pages from one GPU to another, of two processes. Ours
 makes its lists of pages once, as NIXL prepares its request, and goes on with them; what
-memory it met it keeps open. That of C++ is for comparison: what Python costs."""
+memory it met it keeps open. Those of C++ are for comparison: what Python costs."""
 
 from __future__ import annotations
 
@@ -51,6 +51,14 @@ def page_row(
             ours(field, work, "ours, in wait()", "wait"),
             ours(field, work, f"ours, {window} under way", "wait", window),
             ours_in_cpp(field, work, "ours, C++, spinning", role=Role.BESIDE),
+            ours_in_cpp(
+                field,
+                work,
+                f"ours, C++, {window} under way",
+                spins=False,
+                window=window,
+                role=Role.BESIDE,
+            ),
             *(
                 raw(field, work, f"page kernel, {n} blocks", "kernel", n)
                 for n in BLOCKS
