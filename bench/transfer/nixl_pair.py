@@ -20,7 +20,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 from memory import make_memory
 
 
+def let_ucx_have_gpus():
+    """Where there are GPUs, NIXL makes no agent without UCX's transports for them."""
+    transports = os.environ.get("UCX_TLS", "all")
+    is_restricted = transports != "all" and not transports.startswith("^")
+    if os.path.exists("/dev/nvidiactl") and is_restricted and "cuda" not in transports:
+        os.environ["UCX_TLS"] = f"{transports},cuda"
+
+
 def make_agent():
+    let_ucx_have_gpus()
     # NIXL prints as it is imported, which must not get among the answers.
     from nixl._api import nixl_agent, nixl_agent_config
 
