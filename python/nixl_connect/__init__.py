@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves memory between processes, and speaks NIXL's metadata.
 
-One process exposes memory and sends a few hundred bytes of metadata to another over any
+One process exposes memory and sends under a kilobyte of metadata to another over any
 channel; the other reads or writes that memory directly. Nobody polls.
 
     connector = Connector()

@@ -41,6 +41,14 @@ def sides(stand_in: StandIn) -> Iterator[tuple[Connector, Connector]]:
         yield here, there
 
 
+def test_metadata_takes_less_than_a_kilobyte(stand_in: StandIn) -> None:
+    """Of UCX's network devices, of which there may be many, one."""
+    with Connector(cuda_driver=stand_in.file, network=False) as connector:
+        for memory in (bytearray(SIZE), nc.empty(SIZE), stand_in.memory(SIZE)):
+            readable = connector.create_readable(Descriptor(memory), stream=False)
+            assert len(readable.metadata().model_dump_json()) < 850
+
+
 def filled(stand_in: StandIn, device: int) -> GpuMemory:
     memory = stand_in.memory(SIZE, device)
     memory.write(CONTENT.tobytes())
