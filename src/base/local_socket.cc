@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/local_socket.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -124,6 +126,12 @@ LocalSocket::Result LocalSocket::send(BytesView message, int fd) const noexcept 
     default:
       return Result::kClosed;
   }
+}
+
+std::size_t LocalSocket::waiting_bytes() const noexcept {
+  int bytes = 0;
+  return ::ioctl(fd_.get(), FIONREAD, &bytes) == 0 ? static_cast<std::size_t>(bytes)
+                                                   : SIZE_MAX;
 }
 
 LocalSocket::Received LocalSocket::receive(std::span<std::byte> buffer) const noexcept {

@@ -42,6 +42,9 @@ class LocalSocket {
   // file of this process, unless `fd` is -1; the receiver gets a descriptor of its own.
   Result send(BytesView message, int fd = -1) const noexcept;
 
+  // Of the messages that have arrived and wait to be received.
+  std::size_t waiting_bytes() const noexcept;
+
   // The next one, put into `buffer`, and the file that came with it. One that does not
   // fit, or brings several files, counts as the end. A file for which this process has
   // no descriptor left is lost, but its message is not.

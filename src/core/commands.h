@@ -31,9 +31,18 @@ struct CheckLease {
   OperationId operation;
 };
 
-// The lease is over: clear its word now, before the commands that follow.
+// The lease is over: clear its word now, before the commands that follow. If it is
+// answered, then by exactly one lease_ended(), behind all messages that had arrived
+// over local channels when the word was cleared.
 struct EndLease {
   LeaseId lease;
+  bool is_answered = false;
+};
+
+// Behind the Send of an Attach: whether that has surely arrived at the peer, and after
+// that the lease's word still holds the token. Only then answered, by lease_seen().
+struct LookAtLease {
+  OperationId operation;
 };
 
 // Send a NIXL notification to a genuine NIXL agent.
@@ -82,7 +91,8 @@ struct Progress {
   std::string path;  // empty: unknown
 };
 
-using Command = std::variant<StartTransfer, StopTransfer, CheckLease, EndLease, Notify,
-                             Send, DropPeer, Succeed, Recall, Finish, Progress>;
+using Command =
+    std::variant<StartTransfer, StopTransfer, CheckLease, EndLease, LookAtLease, Notify,
+                 Send, DropPeer, Succeed, Recall, Finish, Progress>;
 
 }  // namespace nixl_connect::core

@@ -63,6 +63,12 @@ void Engine::lease_checked(OperationId operation, bool is_valid,
   initiating_.lease_checked(operation, is_valid, std::move(failure), now);
 }
 
+void Engine::lease_seen(OperationId operation, Time now) {
+  initiating_.lease_seen(operation, now);
+}
+
+void Engine::lease_ended(LeaseId lease) { exposing_.lease_ended(lease); }
+
 void Engine::peer_lost(PeerId peer, const Failure& failure, Time now) {
   lost_peers_.add(peer);
   initiating_.peer_lost(peer, failure, now);

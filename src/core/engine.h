@@ -47,6 +47,11 @@ class Engine {
   // word is a failure.
   void lease_checked(OperationId operation, bool is_valid,
                      std::optional<Failure> failure, Time now);
+  // A write whose Attach the peer cannot overlook may begin: it was no news that the
+  // lease had ended.
+  void lease_seen(OperationId operation, Time now);
+  // The word is cleared, and what peers had sent before is known.
+  void lease_ended(LeaseId lease);
   // Nothing will be heard of the peer any more, which decides the operations with it.
   // Transfers that still run end by their own transfer_ended().
   void peer_lost(PeerId peer, const Failure& failure, Time now);
@@ -54,8 +59,13 @@ class Engine {
   // right after peer_lost(), or later.
   void peer_left(PeerId peer);
   // Whether it has been granted access to memory that is exposed here, and has not said
-  // that this is over. Otherwise it can touch none, or in vain.
-  bool is_held_by(PeerId peer) const { return exposing_.is_held_by(peer); }
+  // that this is over, or may begin to write early. Otherwise it can touch none, or in
+  // vain.
+  bool is_held_by(PeerId peer) const {
+    return exposing_.is_admitted(peer) || exposing_.is_held_by(peer);
+  }
+  // Whether it may begin to write before it is heard of.
+  bool is_admitted(PeerId peer) const { return exposing_.is_admitted(peer); }
 
   // The clock. tick() is due at next_deadline(), kNever if nothing waits for time.
   void tick(Time now);

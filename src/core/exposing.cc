@@ -41,17 +41,22 @@ void ExposingSide::attached(PeerId peer, const wire::Attach& attach, bool is_los
   auto& all = operation->attached;
   if (std::any_of(all.begin(), all.end(), of_operation(peer, attach.operation))) return;
   if (operation->outcome || is_lost) {
-    // Without a Grant of its own, under one that the peer has had.
+    // Without a Grant of its own, under one that the peer has had, or early.
+    const bool is_early =
+        attach.access == wire::AccessKind::kWrite && is_admitted(peer);
     const bool may_have_begun =
-        attachment.holds_memory &&
-        std::any_of(all.begin(), all.end(), is_held_by_peer(peer));
+        is_early || (attachment.holds_memory &&
+                     std::any_of(all.begin(), all.end(), is_held_by_peer(peer)));
     if (may_have_begun) all.push_back(attachment);
     const char* reason = operation->outcome ? kHasEnded : "its connection was lost";
     agenda_.add(Send{peer, wire::Revoke{attach.operation, reason}});
     return;
   }
   all.push_back(attachment);
-  if (attachment.holds_memory) agenda_.add(Send{peer, wire::Grant{attach.operation}});
+  if (attachment.holds_memory) {
+    agenda_.add(Send{peer, wire::Grant{attach.operation}});
+    admitted_.insert(peer);
+  }
   if (std::exchange(operation->has_begun, true) || operation->has_succeeded) return;
   agenda_.add(Progress{at->first, 0, ""});
 }
@@ -114,7 +119,15 @@ void ExposingSide::peer_lost(PeerId peer, const Failure& failure, Time now) {
   }
 }
 
+void ExposingSide::lease_ended(LeaseId lease) {
+  const auto at = find_by_lease(lease);
+  if (at == operations_.end()) return;
+  at->second.is_lease_ending = false;
+  if (at->second.outcome) finish_if_quiet(at);
+}
+
 void ExposingSide::peer_left(PeerId peer) {
+  admitted_.erase(peer);
   for (const OperationId id : operations_of(peer)) {
     const auto at = operations_.find(id);
     std::erase_if(at->second.attached, of_peer(peer));
@@ -217,7 +230,9 @@ void ExposingSide::decide(Operations::iterator at, Outcome outcome, Time now) {
 
 void ExposingSide::end_lease(Operation& operation) {
   if (std::exchange(operation.is_lease_over, true)) return;
-  agenda_.add(EndLease{operation.exposure.lease});
+  operation.is_lease_ending =
+      operation.exposure.kind == OperationKind::kWrite && !admitted_.empty();
+  agenda_.add(EndLease{operation.exposure.lease, operation.is_lease_ending});
   const auto& failure = operation.outcome->failure;
   for (const Attachment& attachment : operation.attached)
     agenda_.add(Send{
@@ -229,6 +244,7 @@ void ExposingSide::finish(Operations::iterator at) {
   Operation& operation = at->second;
   end_lease(operation);
   agenda_.deadlines.clear(at->first);
+  if (operation.is_lease_ending) return;
   agenda_.add(Finish{at->first, *std::move(operation.outcome)});
   by_lease_.erase(operation.exposure.lease);
   by_key_.erase(operation.exposure.notification_key);

@@ -22,14 +22,18 @@
 // process, so nothing done here (dropping the connection neither) would keep a writer's
 // bytes out of memory that the user has taken back, or a viewer's eyes off it. One that
 // is attached may have begun another write or view meanwhile, without waiting for a
-// Grant of its own: that one is told to stop, and waited for like the first. A genuine
-// NIXL agent is invisible except for its notification of success.
+// Grant of its own: that one is told to stop, and waited for like the first. So may any
+// peer that anything was granted to once (admitted): it goes by the lease's word after
+// its Attach has arrived. Hence a writable, after its word was cleared, waits until all
+// has been heard that arrived before (lease_ended). A genuine NIXL agent is invisible
+// except for its notification of success.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "core/early_arrivals.h"
@@ -56,7 +60,9 @@ class ExposingSide {
   void notification_arrived(std::string_view key, Time now);
   void peer_lost(PeerId peer, const Failure& failure, Time now);
   void peer_left(PeerId peer);
+  void lease_ended(LeaseId lease);
   bool is_held_by(PeerId peer) const;
+  bool is_admitted(PeerId peer) const { return admitted_.contains(peer); }
 
   // False if no live operation of this side has that number.
   bool cancel(OperationId operation, Time now);
@@ -77,6 +83,7 @@ class ExposingSide {
     std::uint32_t successes = 0;
     bool has_begun = false;
     bool is_lease_over = false;
+    bool is_lease_ending = false;    // until lease_ended()
     bool has_succeeded = false;      // and stays open
     std::optional<Outcome> outcome;  // since it is decided: draining
   };
@@ -112,6 +119,7 @@ class ExposingSide {
   std::unordered_map<LeaseId, OperationId> by_lease_;
   std::unordered_map<std::string_view, OperationId> by_key_;  // text in operations_
   EarlyArrivals early_arrivals_;
+  std::unordered_set<PeerId> admitted_;
 };
 
 }  // namespace nixl_connect::core

@@ -53,7 +53,10 @@ void InitiatingSide::begin(const Transfer& transfer, Time now) {
     operation.state = State::kAwaitingGrant;
   else
     agenda_.add(StartTransfer{id});
-  if (joins) granted(at, now);
+  if (joins)
+    granted(at, now);
+  else if (needs_grant && transfer.may_begin_early)
+    agenda_.add(LookAtLease{id});
 }
 
 InitiatingSide::GrantKey InitiatingSide::grant_key(const Operation& operation) {
@@ -74,6 +77,11 @@ void InitiatingSide::forget_grant(Operation& operation) {
 
 void InitiatingSide::granted(PeerId peer, const wire::Grant& grant, Time now) {
   const auto at = find_of_peer(grant.operation, peer);
+  if (at != operations_.end()) granted(at, now);
+}
+
+void InitiatingSide::lease_seen(OperationId operation, Time now) {
+  const auto at = operations_.find(operation);
   if (at != operations_.end()) granted(at, now);
 }
 

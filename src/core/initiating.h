@@ -9,7 +9,10 @@
 // undo it; but while one write is granted, further ones on that lease join it: their
 // Attach leaves before the Done of the first, and the exposing side does not let go
 // before it has both. A read goes ahead at once and looks at the lease afterwards: its
-// word still holding the token proves that the bytes, which came earlier, were valid. A
+// word still holding the token proves that the bytes, which came earlier, were valid.
+// And a write for which that word holds the token after its Attach has arrived, over a
+// local channel, needs no Grant: the exposing side finds the Attach at the latest when
+// it has cleared the word, and waits for the write as for one that it has granted. A
 // genuine NIXL agent hears nothing but the notification of a success.
 //
 // A view waits and joins like a write, since nothing could undo what its user has seen.
@@ -46,6 +49,7 @@ class InitiatingSide {
   void begin(const Transfer& transfer, Time now);
 
   void granted(PeerId peer, const wire::Grant& grant, Time now);
+  void lease_seen(OperationId operation, Time now);
   void revoked(PeerId peer, const wire::Revoke& revoke, Time now);
 
   void transfer_ended(OperationId operation, std::optional<Failure> failure,

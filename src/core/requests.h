@@ -48,6 +48,8 @@ struct Transfer {
   std::string notification_key;   // for a genuine NIXL agent
   std::optional<LeaseKey> lease;  // nothing: of a genuine NIXL agent
   Time deadline = kNever;         // of a view: of its opening
+  // Of a write: the peer finds its Attach, if it has arrived there when a lease ends.
+  bool may_begin_early = false;
   // Of a view, which moves none: what it tells the peer at its end.
   std::uint64_t bytes = 0;
   std::string path = {};

@@ -30,11 +30,11 @@ std::string connecting_text(const RemoteAgent& agent, const Error& error) {
          "; ask for new metadata";
 }
 
-core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
+core::Transfer to_transfer(const BeginRequest& request, const Peer& peer) {
   const OperationState::Identity& identity = request.state->identity();
   core::Transfer transfer;
   transfer.operation = identity.id;
-  transfer.peer = peer;
+  transfer.peer = peer.id;
   if (identity.kind == OperationKind::kWrite)
     transfer.access = wire::AccessKind::kWrite;
   if (identity.is_view) {
@@ -42,10 +42,14 @@ core::Transfer to_transfer(const BeginRequest& request, core::PeerId peer) {
     transfer.bytes = request.state->size();
     transfer.path = request.state->path();
   }
-  if (const auto& extension = request.agent->extension())
+  if (const auto& extension = request.agent->extension()) {
     transfer.lease = core::LeaseKey{extension->lease.id, extension->lease.token};
-  else
+    transfer.may_begin_early = transfer.access == wire::AccessKind::kWrite &&
+                               extension->allows_early_writes && peer.has_granted &&
+                               peer.channel != nullptr;
+  } else {
     transfer.notification_key = identity.notification_key;
+  }
   transfer.deadline = request.deadline;
   return transfer;
 }
@@ -226,7 +230,7 @@ void Dispatcher::handle(BeginRequest& request) {
     const bool is_ready =
         state.identity().is_view ? map_for_view(request, *peer) : plan(request, *peer);
     if (!is_ready) return;
-    const core::Transfer transfer = to_transfer(request, peer->id);
+    const core::Transfer transfer = to_transfer(request, *peer);
     Running& running = running_[transfer.operation];
     running.view = state.view();
     running.state = std::move(request.state);

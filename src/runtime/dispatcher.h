@@ -136,6 +136,7 @@ class Dispatcher {
   void carry_out(const core::StopTransfer& command);
   void carry_out(const core::CheckLease& command);
   void carry_out(const core::EndLease& command);
+  void carry_out(const core::LookAtLease& command);
   void carry_out(const core::Notify& command);
   void carry_out(const core::Send& command);
   void carry_out(const core::DropPeer& command);

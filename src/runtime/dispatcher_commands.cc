@@ -105,6 +105,18 @@ void Dispatcher::carry_out(const core::CheckLease& command) {
 void Dispatcher::carry_out(const core::EndLease& command) {
   gpu_leases_.erase(command.lease);
   resources_.leases.end(command.lease);
+  if (!command.is_answered) return;
+  if (channels_)
+    channels_->take_from([this](core::PeerId peer) { return core_.is_admitted(peer); });
+  core_.lease_ended(command.lease);
+}
+
+void Dispatcher::carry_out(const core::LookAtLease& command) {
+  const Running& running = running_.at(command.operation);
+  const Peer* const peer = peers_.find(running.peer);
+  if (peer != nullptr && peer->channel != nullptr && peer->channel->has_delivered &&
+      peer->leases.is_valid(*running.agent->extension()).value_or(false))
+    core_.lease_seen(command.operation, time_);
 }
 
 void Dispatcher::carry_out(const core::Notify& command) {

@@ -64,6 +64,7 @@ void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& mess
   } else if (const auto* fetch = std::get_if<wire::Fetch>(&message.body)) {
     if (channel != nullptr && peer->greeted_us) answer(*channel, *fetch);
   } else {
+    if (std::holds_alternative<wire::Grant>(message.body)) peer->has_granted = true;
     core_.message_arrived(peer->id, message.body, time_);
     peers_.see_if_left(peer->id);
   }

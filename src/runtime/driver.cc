@@ -54,13 +54,14 @@ bool is_for_gpu(const BeginRequest& request) {
   return request.state->memory().device().kind() == DeviceKind::kCuda;
 }
 
-// Whether it can come to its end at once: small, and no peer's Grant to wait for. A
-// view, whatever its size, may have the Grant of another one.
+// Whether it can come to its end at once: small, and no peer's Grant to wait for, or
+// perhaps none. A view, whatever its size, may have the Grant of another one.
 bool may_end_at_once(const BeginRequest& request) {
   const OperationState& state = *request.state;
   if (state.identity().is_view) return true;
-  const bool waits = state.identity().kind == OperationKind::kWrite &&
-                     request.agent->extension().has_value();
+  const auto& extension = request.agent->extension();
+  const bool waits = state.identity().kind == OperationKind::kWrite && extension &&
+                     !extension->allows_early_writes;
   return !waits && state.size() <= kInlineBytes &&
          state.memory().count() <= kSmallRanges;
 }

@@ -150,6 +150,7 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   if (descriptors[0].device().kind() == DeviceKind::kCuda)
     describe_gpu_memory(resources_->gpus, hold, *agent.extension);
   if (is_of_gpu_worker) agent.extension->connection = resources_->worker_address;
+  agent.extension->allows_early_writes = kind == OperationKind::kWrite;
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},

@@ -180,10 +180,12 @@ bool LocalChannels::has_open(core::PeerId peer) const noexcept {
 }
 
 void LocalChannels::send(LocalChannel& channel, base::Bytes message) {
+  channel.has_delivered = false;
   if (!may_send(channel)) return;
   const bool is_waiting = !channel.unsent.empty();
   if (!is_waiting) {
     const Result result = channel.socket.send(message);
+    channel.has_delivered = result == Result::kDone;
     if (result == Result::kRefused) fail(channel, kTooLarge);
     if (result != Result::kNotNow) return;
   }
@@ -273,10 +275,29 @@ void LocalChannels::receive_from(LocalChannel& channel, bool has_process_ended) 
   }
   const bool is_over =
       result == Result::kClosed || (has_process_ended && result == Result::kNotNow);
-  if (!is_over || channel.is_closed || channel.has_ended) return;
-  channel.has_ended = true;
+  if (is_over) end(channel);
+}
+
+void LocalChannels::end(LocalChannel& channel) {
+  if (channel.is_closed || std::exchange(channel.has_ended, true)) return;
   unwatch(channel);
   handlers_.ended(channel);
+}
+
+void LocalChannels::take_from(const std::function<bool(core::PeerId)>& is_awaited) {
+  // By number, since handlers may open channels.
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    LocalChannel& channel = *channels_[i];
+    if (channel.is_closed || channel.has_ended || !is_awaited(channel.peer)) continue;
+    std::size_t left = channel.socket.waiting_bytes();
+    while (left > 0 && !channel.is_closed) {
+      auto received = channel.socket.receive(buffer_);
+      if (received.result == Result::kClosed) end(channel);
+      if (received.result != Result::kDone) break;
+      left -= std::min(left, received.message.size());
+      handlers_.message(channel, received.message, std::move(received.fd));
+    }
+  }
 }
 
 bool LocalChannels::progress() {

@@ -29,6 +29,7 @@ struct LocalChannel {
   bool has_heard = false;        // anything at all
   std::deque<base::Bytes> unsent{};
   std::size_t unsent_bytes = 0;           // the memory of `unsent`
+  bool has_delivered = false;             // what was sent last has arrived
   bool wants_room = false;                // send_file() has found none
   std::vector<wire::Fetch> unanswered{};  // for the user, as long as there is no room
   const char* failure = nullptr;          // why no more is sent; null: all is well
@@ -83,6 +84,10 @@ class LocalChannels {
   base::LocalSocket::Result send_file(LocalChannel& channel, base::BytesView message,
                                       int fd) noexcept;
 
+  // Takes all messages that have come before this call from peers of whom
+  // `is_awaited` says so.
+  void take_from(const std::function<bool(core::PeerId)>& is_awaited);
+
   // Takes what has come, and sends what waits. True if anything happened.
   bool progress();
 
@@ -101,6 +106,7 @@ class LocalChannels {
   void listen();
   bool accept_some();
   void receive_from(LocalChannel& channel, bool has_process_ended);
+  void end(LocalChannel& channel);
   void send_unsent(LocalChannel& channel);
   void tell_of_room(LocalChannel& channel);
   void fail(LocalChannel& channel, const char* why);

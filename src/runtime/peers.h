@@ -41,6 +41,7 @@ struct Peer {
   bool is_slowness_told = false;  // that it is on this host, but uses UCX
   bool knows_us = false;          // we have sent it a Hello
   bool greeted_us = false;        // it has sent us a Hello
+  bool has_granted = false;       // so it hears what we send over the channel
   bool is_lost = false;           // see Peers
   bool has_left = false;          // the same
 

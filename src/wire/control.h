@@ -38,7 +38,11 @@ constexpr bool needs_grant(AccessKind access) noexcept {
 }
 
 // Initiating -> exposing: operation `operation` (the sender's number) begins to use the
-// lease. A read goes ahead at once; a write or a view waits for Grant.
+// lease. A read goes ahead at once; a write or a view waits for Grant, unless the
+// write may begin early: its Attach has gone into a local channel by which an earlier
+// Grant of the other side was asked for, and the lease's word still holds the token.
+// Who allows that (Extension::allows_early_writes) reads its channels when the word is
+// cleared, and so has either kept the write away or knows of it.
 struct Attach {
   std::uint64_t operation = 0;
   std::uint64_t lease = 0;

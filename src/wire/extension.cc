@@ -28,13 +28,14 @@ enum FieldType : std::uint16_t {
   kProcess = 11,
   kWhyNotExported = 12,
   kConnection = 13,
+  kEarlyWrites = 14,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kExportBytes = 3 * 8 + 4;
 constexpr std::size_t kPlaceBytes = sizeof(base::Place::boot) + 8 + 8 + 4;
-static_assert(13 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
+static_assert(14 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
                   kMaxWordRkeyBytes + 2 * kMaxVersionBytes + 2 * 4 + 8 +
                   kMaxExports * kExportBytes + kPlaceBytes + kReadyEventBytes +
                   kMaxGpuExportsBytes + sizeof(ProcessId) + kMaxWhyNotBytes +
@@ -133,6 +134,7 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
   if (!extension.why_not_exported.empty())
     add(kWhyNotExported, base::as_view(extension.why_not_exported));
   if (!extension.connection.empty()) add(kConnection, extension.connection);
+  if (extension.allows_early_writes) add(kEarlyWrites, {});
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -229,6 +231,9 @@ class Assembly {
         return true;
       case kConnection:
         extension_.connection = value;
+        return true;
+      case kEarlyWrites:
+        extension_.allows_early_writes = true;
         return true;
       default:
         return true;

@@ -75,6 +75,8 @@ struct Extension {
   std::optional<ProcessId> process{};
   base::Bytes connection{};  // the worker address for peers of ours, if it is another
   std::string why_not_exported{};  // some memory of GPUs; for people
+  // Before the lease ends, all that has come over local channels is read (control.h).
+  bool allows_early_writes = false;
 
   // Whose the memory of GPUs is. A peer that does not tell its process counts as one.
   const ProcessId& owner() const noexcept { return process ? *process : instance; }
@@ -109,6 +111,7 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //  11 process       16 bytes; left out where there is no memory of GPUs
 //  12 why some memory of GPUs is not exported   UTF-8; left out if empty
 //  13 connection    a worker address; left out if empty
+//  14 early writes  nothing; left out where they are not allowed
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8, GPU exports
 // with a defect and what is longer than its limit above.
 base::Bytes encode(const Extension& extension);

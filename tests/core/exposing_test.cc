@@ -226,6 +226,43 @@ TEST_F(ExposingSide, WaitsForAWriteThatAnAttachedWriterHasBegunMeanwhile) {
   EXPECT_EQ(summary(engine_), "finish STOP");
 }
 
+TEST_F(ExposingSide, HearsBeforeItsEndOfAWriteThatHasBegunEarly) {
+  engine_.expose({2, OperationKind::kWrite, "other", kLease + 1, kToken, 1}, kNow);
+  engine_.message_arrived(
+      kPeer, wire::Attach{4, kLease + 1, kToken, AccessKind::kWrite}, kNow);
+  (void)engine_.take_commands();
+  expose(OperationKind::kWrite);
+  engine_.cancel(kOperation, kNow);
+  const auto commands = engine_.take_commands();
+  ASSERT_EQ(commands.size(), 1U);
+  EXPECT_TRUE(std::get<EndLease>(commands[0]).is_answered);
+  attach(kOther, AccessKind::kWrite);
+  EXPECT_EQ(summary(engine_), "revoke 5 to 8") << "which has had no Grant";
+  attach(kPeer, AccessKind::kWrite);
+  EXPECT_EQ(summary(engine_), "revoke 5 to 7");
+  engine_.lease_ended(kLease);
+  EXPECT_EQ(summary(engine_), "");
+  done(kPeer, wire::DoneStatus::kComplete);
+  EXPECT_EQ(summary(engine_), "finish STOP");
+}
+
+TEST_F(ExposingSide, WaitsForNoNewsWhereNobodyMayBeginEarly) {
+  expose(OperationKind::kWrite);
+  engine_.cancel(kOperation, kNow);
+  EXPECT_FALSE(std::get<EndLease>(engine_.take_commands().at(0)).is_answered);
+  expose(OperationKind::kWrite);
+  attach(kPeer, AccessKind::kWrite);
+  lose(kPeer, kNow);
+  (void)summary(engine_);
+  EXPECT_FALSE(engine_.is_admitted(kPeer));
+  expose(OperationKind::kRead);
+  attach(kOther, AccessKind::kView);
+  (void)engine_.take_commands();
+  EXPECT_TRUE(engine_.is_admitted(kOther));
+  engine_.cancel(kOperation, kNow);
+  EXPECT_FALSE(std::get<EndLease>(engine_.take_commands().at(0)).is_answered);
+}
+
 TEST_F(ExposingSide, CancelRevokesAndWaitsForEveryDone) {
   expose_to_two(OperationKind::kWrite);
   engine_.cancel(kOperation, kNow);

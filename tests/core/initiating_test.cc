@@ -186,6 +186,22 @@ TEST(InitiatingSide, AttachesAndWaitsBeforeItWrites) {
   EXPECT_EQ(summary(engine), "attach 1 to 7");
 }
 
+TEST(InitiatingSide, BeginsAWriteEarlyOnceItsLeaseIsSeen) {
+  Engine engine;
+  Transfer write = transfer(AccessKind::kWrite, true);
+  write.may_begin_early = true;
+  engine.begin(write, kStart);
+  EXPECT_EQ(summary(engine), "attach 1 to 7, look at lease");
+  engine.lease_seen(1, kStart);
+  EXPECT_EQ(summary(engine), "start");
+  engine.lease_seen(1, kStart);
+  engine.message_arrived(7, wire::Grant{1}, kStart);
+  EXPECT_EQ(summary(engine), "") << "it runs already";
+  write.operation = 2;
+  engine.begin(write, kStart);
+  EXPECT_EQ(summary(engine), "attach 2 to 7, start") << "it joins the first";
+}
+
 TEST(InitiatingSide, JoinsAWriteThatIsGrantedAndRunning) {
   Engine engine;
   bring_to(engine, State::kMoving, AccessKind::kWrite);

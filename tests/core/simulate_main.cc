@@ -40,10 +40,11 @@ void print(const Coverage& coverage) {
             << coverage.begun_on_lost_peer << ", early notifications "
             << coverage.early_notifications << ", peers killed "
             << coverage.peers_killed << ", writes joined " << coverage.writes_joined
-            << ", stayed open " << coverage.stayed_open << "\nviews: complete "
-            << coverage.views_complete << ", joined " << coverage.views_joined
-            << ", recalled " << coverage.views_recalled << ", waited for "
-            << coverage.views_waited_for << ", of a dropped peer "
+            << ", begun early " << coverage.writes_early << ", found late "
+            << coverage.writes_found << ", stayed open " << coverage.stayed_open
+            << "\nviews: complete " << coverage.views_complete << ", joined "
+            << coverage.views_joined << ", recalled " << coverage.views_recalled
+            << ", waited for " << coverage.views_waited_for << ", of a dropped peer "
             << coverage.views_of_dropped << '\n';
 }
 

@@ -38,6 +38,8 @@ TEST(Simulation, ComesToEveryCorner) {
   EXPECT_GT(coverage.early_notifications, 0U);
   EXPECT_GT(coverage.peers_killed, 0U);
   EXPECT_GT(coverage.writes_joined, 0U);
+  EXPECT_GT(coverage.writes_early, 0U);
+  EXPECT_GT(coverage.writes_found, 0U);
   EXPECT_GT(coverage.stayed_open, 0U);
   EXPECT_GT(coverage.views_joined, 0U);
   EXPECT_GT(coverage.views_complete, 0U);

@@ -28,6 +28,7 @@ struct Word {
   std::string operator()(const StopTransfer&) const { return "stop"; }
   std::string operator()(const CheckLease&) const { return "check"; }
   std::string operator()(const EndLease&) const { return "end lease"; }
+  std::string operator()(const LookAtLease&) const { return "look at lease"; }
   std::string operator()(const Notify& c) const { return "notify " + c.key; }
   std::string operator()(const Send& c) const {
     return name(c.body) + " to " + std::to_string(c.peer);
@@ -52,9 +53,15 @@ struct Word {
 
 std::string summary(Engine& engine) {
   std::string line;
-  for (const Command& command : engine.take_commands()) {
-    if (!line.empty()) line += ", ";
-    line += std::visit(Word{}, command);
+  for (auto commands = engine.take_commands(); !commands.empty();
+       commands = engine.take_commands()) {
+    for (const Command& command : commands) {
+      if (!line.empty()) line += ", ";
+      line += std::visit(Word{}, command);
+      if (const auto* end = std::get_if<EndLease>(&command);
+          end != nullptr && end->is_answered)
+        engine.lease_ended(end->lease);
+    }
   }
   return line;
 }

@@ -76,6 +76,23 @@ TEST(LocalChannels, CarryMessagesBothWaysInOrder) {
   EXPECT_EQ(here.heard.at(0), "answer");
 }
 
+TEST(LocalChannels, TakeAtOnceWhatHasComeFromWhomItIsAsked) {
+  End here;
+  End there;
+  LocalChannel* channel = here.channels.connect(there.instance);
+  ASSERT_NE(channel, nullptr);
+  here.channels.send(*channel, bytes_of("first"));
+  there.run_until_heard(1);
+  there.last->peer = 3;
+  constexpr std::size_t kMany = 150;  // more than a usual look takes
+  for (std::size_t i = 1; i < kMany; ++i) here.channels.send(*channel, bytes_of("x"));
+  EXPECT_TRUE(channel->has_delivered);
+  there.channels.take_from([](core::PeerId peer) { return peer != 3; });
+  EXPECT_EQ(there.heard.size(), 1U);
+  there.channels.take_from([](core::PeerId peer) { return peer == 3; });
+  EXPECT_EQ(there.heard.size(), kMany);
+}
+
 TEST(LocalChannels, KeepWhatTheOtherEndDoesNotTakeYet) {
   End here;
   End there;
@@ -83,6 +100,7 @@ TEST(LocalChannels, KeepWhatTheOtherEndDoesNotTakeYet) {
   ASSERT_NE(channel, nullptr);
   const std::string large(100'000, 'x');
   for (int i = 0; i < 100; ++i) here.channels.send(*channel, bytes_of(large));
+  EXPECT_FALSE(channel->has_delivered);
   EXPECT_FALSE(here.channels.is_empty());
   there.run_until([&] {
     here.channels.progress();

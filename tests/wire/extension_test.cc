@@ -38,6 +38,7 @@ TEST(Extension, SurvivesTheRoundTrip) {
       ready.handle.fill(static_cast<std::byte>(i / 2));
     }
     if (i % 11 == 0) extension.connection.clear();
+    extension.allows_early_writes = i % 13 != 0;
     const base::Bytes data = encode(extension);
     EXPECT_LE(data.size(), kMaxExtensionBytes);
     EXPECT_EQ(decode_extension(data), extension);
@@ -60,6 +61,9 @@ TEST(Extension, HasTheBytesThatItsHeaderDescribes) {
             "040003000000302e31"
             "0600100000000a0000000b0000008877665544332211");
   extension.lease_table.reset();
+  extension.allows_early_writes = true;
+  EXPECT_TRUE(base::to_hex(fields_of(extension)).ends_with("302e310e0000000000"));
+  extension.allows_early_writes = false;
   extension.exports = {{1, 2, 3, 4}};
   EXPECT_EQ(base::to_hex(fields_of(extension)),
             "020010000000abababababababababababababababab"

@@ -84,6 +84,7 @@ Extension Samples::extension() {
   place.user = static_cast<std::uint32_t>(number(UINT32_MAX));
   for (std::byte& byte : extension.instance) byte = static_cast<std::byte>(number(255));
   extension.connection = bytes(60);
+  extension.allows_early_writes = true;
   extension.library_version = text(10);
   extension.ucx_version = text(10);
   extension.lease = lease();

@@ -120,9 +120,42 @@ void Node::carry_out(const EndLease& command) {
     if (!operation.is_lease_valid || operation.is_finished)
       world_.violation(number_, "lease ", command.lease, " ends twice or too late");
     operation.is_lease_valid = false;
+    if (!command.is_answered) return;
+    if (operation.request.kind == OperationKind::kRead)
+      world_.violation(number_, "lease ", command.lease, " is ended with an answer");
+    world_.events.after(world_.random.up_to(microseconds(20)),
+                        [this, lease = command.lease] {
+                          if (!is_alive_) return;
+                          world_.network.take_all(number_);
+                          engine_.lease_ended(lease);
+                          pump();
+                        });
     return;
   }
   world_.violation(number_, "lease ", command.lease, " is unknown");
+}
+
+void Node::carry_out(const LookAtLease& command) {
+  Initiated* operation = live_initiated(command.operation);
+  if (operation == nullptr) return;
+  if (operation->was_started || operation->attaches != 1)
+    world_.violation(number_, command.operation, " looks at its lease out of turn");
+  if (!world_.network.is_up(operation->request.peer)) return;  // nor has it arrived
+  if (world_.random.chance(50)) return look_at_lease(*operation);
+  world_.events.after(world_.random.up_to(microseconds(100)), [this, operation] {
+    look_at_lease(*operation);
+    pump();
+  });
+}
+
+void Node::look_at_lease(Initiated& operation) {
+  const Exposed& target = target_of(operation);
+  if (!is_alive_ || !target.is_lease_valid ||
+      target.request.token != operation.request.lease->token)
+    return;
+  operation.is_early = !operation.was_started && !operation.is_finished;
+  if (operation.is_early) ++world_.journal.coverage.writes_early;
+  engine_.lease_seen(operation.request.operation, world_.events.now());
 }
 
 void Node::carry_out(const Notify& command) {

@@ -49,7 +49,10 @@ struct CommandText {
     return "CheckLease{" + number(c.operation) + "}";
   }
   std::string operator()(const EndLease& c) const {
-    return "EndLease{" + number(c.lease) + "}";
+    return "EndLease{" + number(c.lease) + (c.is_answered ? ", answered}" : "}");
+  }
+  std::string operator()(const LookAtLease& c) const {
+    return "LookAtLease{" + number(c.operation) + "}";
   }
   std::string operator()(const Notify& c) const {
     return "Notify{peer " + number(c.peer) + ", " + c.key + "}";

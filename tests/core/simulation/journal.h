@@ -29,6 +29,8 @@ struct Coverage {
   std::uint64_t peers_killed = 0;
   std::uint64_t stayed_open = 0;    // COMPLETE, and still exposed
   std::uint64_t writes_joined = 0;  // begun under the Grant of another
+  std::uint64_t writes_early = 0;   // begun without any
+  std::uint64_t writes_found = 0;   // these, when their lease had ended
   std::uint64_t views_joined = 0;   // the same
   std::uint64_t views_complete = 0;
   std::uint64_t views_recalled = 0;    // while they were open

@@ -43,14 +43,38 @@ std::optional<PeerId> Network::lost_peer(std::size_t node) const {
 void Network::send(PeerId to, std::function<void(PeerId sender)> arrive) {
   Connection& connection = at(to);
   const std::size_t end = end_of(to);
-  const PeerId sender = back(to);
   const Time longest =
       world_.random.chance(5) ? Time(milliseconds(5)) : microseconds(50);
   Time& last = connection.last_arrival[end];
   last = std::max(last, world_.events.now() + world_.random.up_to(longest)) + Time(1);
-  world_.events.at(last, [this, to, sender, arrive = std::move(arrive)] {
-    if (is_up(to)) arrive(sender);
+  auto message = std::make_shared<Message>(Message{std::move(arrive), back(to)});
+  if (connection.is_local && connection.is_up)
+    connection.waiting[end].push_back(message);
+  world_.events.at(last, [this, to, message = std::move(message)] {
+    if (is_up(to)) deliver(*message);
   });
+}
+
+void Network::deliver(Message& message) {
+  if (!std::exchange(message.has_arrived, true)) message.arrive(message.sender);
+}
+
+void Network::take_from(PeerId peer) {
+  // Not held: what arrives may make further connections.
+  const auto waiting = [ this, peer ]() -> auto& {
+    return at(peer).waiting[end_of(back(peer))];
+  };
+  while (!waiting().empty()) {
+    const auto message = std::move(waiting().front());
+    waiting().pop_front();
+    deliver(*message);
+  }
+}
+
+void Network::take_all(std::size_t node) {
+  for (std::size_t i = 0; i < connections_.size(); ++i)
+    for (const std::size_t end : {0, 1})
+      if (connections_[i].ends[1 - end] == node) take_from(id_of(i, end));
 }
 
 void Network::cut(PeerId peer) {

@@ -3,14 +3,17 @@
 // Connections between simulated processes: delays, order within a direction of a
 // connection, loss. A connection that is down carries no messages any more, and no
 // memory accesses either, unless it is local: then each end goes on with what it does
-// until it learns of the loss, at a time of its own. A new attempt makes a new
-// connection with new peer ids. No threads.
+// until it learns of the loss, at a time of its own; and what was sent before it broke
+// waits at the other end, which may take it. A new attempt makes a new connection with
+// new peer ids. No threads.
 #pragma once
 
 #include <array>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -50,6 +53,10 @@ class Network {
   // breaks before.
   void send(PeerId to, std::function<void(PeerId sender)> arrive);
 
+  // What waits at that node, from local peers, or from that one, arrives now.
+  void take_all(std::size_t node);
+  void take_from(PeerId peer);
+
   // Breaks the connection; the ends learn of it later.
   void cut(PeerId peer);
   // The same on behalf of the node that uses this id, which learns of it soon.
@@ -60,12 +67,18 @@ class Network {
   void cut_all_of(std::size_t node);
 
  private:
+  struct Message {
+    std::function<void(PeerId sender)> arrive;
+    PeerId sender = 0;  // as the receiver knows it
+    bool has_arrived = false;
+  };
   struct Connection {
     std::array<std::size_t, 2> ends;  // equal: of a node with itself
     bool is_local = false;
     bool is_up = true;
     std::array<bool, 2> is_loss_known{};
     std::array<Time, 2> last_arrival{};
+    std::array<std::deque<std::shared_ptr<Message>>, 2> waiting{};  // at each end
   };
 
   // An id names a connection and which end of it the peer is.
@@ -77,6 +90,7 @@ class Network {
   Connection& at(PeerId peer) { return connections_[(peer - 1) / 2]; }
   const Connection& at(PeerId peer) const { return connections_[(peer - 1) / 2]; }
 
+  static void deliver(Message& message);
   void tell_loss_after(Time delay, PeerId peer);
 
   World& world_;

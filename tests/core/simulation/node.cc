@@ -80,6 +80,11 @@ void Node::begin(std::size_t offer_number, Time deadline) {
   if (!is_genuine_) operation.request.lease = offer.lease;
   operation.request.deadline = deadline;
   if (!is_genuine_) disturb(operation.request);
+  operation.request.may_begin_early =
+      operation.request.access == wire::AccessKind::kWrite &&
+      offer.kind == OperationKind::kWrite &&
+      world_.network.is_local(operation.request.peer) &&
+      have_granted_.contains(operation.request.peer);
   operation.cells.resize(offer.cells);
   if (operation.request.access == wire::AccessKind::kWrite)
     for (Cell& cell : operation.cells) cell = ++world_.last_cell;
@@ -188,8 +193,22 @@ void Node::receive(PeerId sender, const wire::ControlBody& message) {
   }
   if (world_.journal.is_traced())
     world_.trace(number_, "receives from peer ", sender, ": ", describe(message));
+  if (std::holds_alternative<wire::Grant>(message)) have_granted_.insert(sender);
+  if (const auto* attach = std::get_if<wire::Attach>(&message))
+    note_if_late(sender, *attach);
   engine_.message_arrived(sender, message, world_.events.now());
   pump();
+}
+
+// Of a write that runs though its lease has ended.
+void Node::note_if_late(PeerId sender, const wire::Attach& attach) {
+  const Node& node = *world_.nodes[world_.network.node_of(sender)];
+  const auto early = node.initiated_.find(attach.operation);
+  const auto target = exposed_.find(attach.lease - kFirstLease);
+  if (early != node.initiated_.end() && early->second.is_early &&
+      early->second.is_running && target != exposed_.end() &&
+      !target->second.is_lease_valid)
+    ++world_.journal.coverage.writes_found;
 }
 
 void Node::receive_notification(const std::string& key) {
@@ -229,6 +248,10 @@ void Node::tell_when_left(PeerId peer) {
     world_.events.after(world_.random.up_to(milliseconds(1)),
                         [this, peer] { tell_when_left(peer); });
     return;
+  }
+  if (engine_.is_admitted(peer) && world_.network.is_local(peer)) {
+    world_.network.take_from(peer);
+    pump();
   }
   engine_.peer_left(peer);
   pump();

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,8 @@ struct Initiated {
   bool was_started = false;
   bool is_running = false;
   bool is_stopped = false;
-  bool has_all = false;  // transfer_ended() told of success
+  bool has_all = false;   // transfer_ended() told of success
+  bool is_early = false;  // was started without a Grant
   bool is_check_asked = false;
   bool is_lease_found_valid = false;
   bool is_open = false;  // a view
@@ -83,6 +85,7 @@ class Node {
 
  private:
   void announce(OperationId exposed);
+  void note_if_late(PeerId sender, const wire::Attach& attach);
   wire::AccessKind choose_access(const Offer& offer, PeerId peer);
   void disturb(Transfer& request);
   void cancel(OperationId operation);
@@ -98,6 +101,7 @@ class Node {
   void carry_out(const StopTransfer& command);
   void carry_out(const CheckLease& command);
   void carry_out(const EndLease& command);
+  void carry_out(const LookAtLease& command);
   void carry_out(const Notify& command);
   void carry_out(const Send& command);
   void carry_out(const DropPeer& command);
@@ -111,6 +115,7 @@ class Node {
   void check_outcome(OperationId operation, const Outcome& outcome);
   void check_own(const wire::ControlBody& message);
   void read_lease_word(Initiated& operation);
+  void look_at_lease(Initiated& operation);
 
   void start(Initiated& operation);
   void schedule_piece(Initiated& operation);
@@ -149,6 +154,7 @@ class Node {
   OperationId last_operation_ = 0;
   std::map<OperationId, Exposed> exposed_;
   std::map<OperationId, Initiated> initiated_;
+  std::set<PeerId> have_granted_;
   std::size_t live_operations_ = 0;  // by our own count
   unsigned notifications_ = 0;       // sent since the last Finish
   bool is_pumping_ = false;
