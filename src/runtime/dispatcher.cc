@@ -89,6 +89,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
            [this](LocalChannel& channel) {
              peers_.drop(channel.peer, channel.failure);
            },
+           [this](LocalChannel& channel) { peers_.see_if_left(channel.peer); },
            [this](LocalChannel& channel) { answer_rest(channel); }})),
       tracing_permission_({resources.yama_scope, resources.options.allow_ptrace,
                            resources.context.library().has_cma},

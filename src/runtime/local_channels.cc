@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/exiting.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "nixl_connect/error.h"
@@ -160,7 +161,7 @@ void LocalChannels::hang_up(LocalChannel& channel) {
     watch(channel, EPOLL_CTL_MOD);
     ::shutdown(channel.socket.fd(), SHUT_WR);
   }
-  if (channel.has_ended) close(channel);
+  if (channel.has_ended && !channel.is_dying) close(channel);
 }
 
 void LocalChannels::hang_up_all_of(core::PeerId peer) {
@@ -175,7 +176,8 @@ void LocalChannels::close_all_of(core::PeerId peer) {
 
 bool LocalChannels::has_open(core::PeerId peer) const noexcept {
   return std::any_of(channels_.begin(), channels_.end(), [peer](const auto& channel) {
-    return channel->peer == peer && !channel->has_ended && !channel->is_closed;
+    return channel->peer == peer && (!channel->has_ended || channel->is_dying) &&
+           !channel->is_closed;
   });
 }
 
@@ -275,13 +277,30 @@ void LocalChannels::receive_from(LocalChannel& channel, bool has_process_ended) 
   }
   const bool is_over =
       result == Result::kClosed || (has_process_ended && result == Result::kNotNow);
-  if (is_over) end(channel);
+  if (!is_over || channel.is_closed) return;
+  if (!channel.has_ended)
+    end(channel, has_process_ended);
+  else if (channel.is_dying && has_process_ended)
+    process_has_gone(channel);
 }
 
-void LocalChannels::end(LocalChannel& channel) {
+// The kernel closes a process's sockets before it is done with its GPU.
+void LocalChannels::end(LocalChannel& channel, bool has_process_ended) {
   if (channel.is_closed || std::exchange(channel.has_ended, true)) return;
-  unwatch(channel);
+  channel.is_dying =
+      !has_process_ended && channel.process.get() >= 0 && base::is_exiting(channel.pid);
+  if (channel.is_dying)
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, channel.socket.fd(), nullptr);
+  else
+    unwatch(channel);
   handlers_.ended(channel);
+}
+
+void LocalChannels::process_has_gone(LocalChannel& channel) {
+  channel.is_dying = false;
+  unwatch(channel);
+  if (channel.has_hung_up) close(channel);
+  handlers_.gone(channel);
 }
 
 void LocalChannels::take_from(const std::function<bool(core::PeerId)>& is_awaited) {
@@ -292,7 +311,7 @@ void LocalChannels::take_from(const std::function<bool(core::PeerId)>& is_awaite
     std::size_t left = channel.socket.waiting_bytes();
     while (left > 0 && !channel.is_closed) {
       auto received = channel.socket.receive(buffer_);
-      if (received.result == Result::kClosed) end(channel);
+      if (received.result == Result::kClosed) end(channel, false);
       if (received.result != Result::kDone) break;
       left -= std::min(left, received.message.size());
       handlers_.message(channel, received.message, std::move(received.fd));

@@ -35,6 +35,7 @@ struct LocalChannel {
   const char* failure = nullptr;          // why no more is sent; null: all is well
   bool has_hung_up = false;               // this end: nothing more is sent
   bool has_ended = false;                 // the other end: nothing more comes
+  bool is_dying = false;                  // with its process, which is not gone yet
   bool is_closed = false;                 // and goes with the next progress()
 };
 
@@ -51,6 +52,7 @@ class LocalChannels {
     std::function<void(LocalChannel&)>
         ended;  // by the other side: hang up when it may be
     std::function<void(LocalChannel&)> failed;  // the same
+    std::function<void(LocalChannel&)> gone;    // some time after `ended`: was dying
     std::function<void(LocalChannel&)> room;    // after send_file() has found none
   };
 
@@ -71,7 +73,8 @@ class LocalChannels {
   // The same, without hearing any more of the other side.
   void close_all_of(core::PeerId peer);
 
-  // A channel of that peer whose other end is still open.
+  // A channel of that peer whose other end is still open, or ended with the process,
+  // which is not gone yet.
   bool has_open(core::PeerId peer) const noexcept;
 
   // At most kMaxMessageBytes. They arrive in the order of the calls; those to an end
@@ -106,7 +109,8 @@ class LocalChannels {
   void listen();
   bool accept_some();
   void receive_from(LocalChannel& channel, bool has_process_ended);
-  void end(LocalChannel& channel);
+  void end(LocalChannel& channel, bool has_process_ended);
+  void process_has_gone(LocalChannel& channel);
   void send_unsent(LocalChannel& channel);
   void tell_of_room(LocalChannel& channel);
   void fail(LocalChannel& channel, const char* why);

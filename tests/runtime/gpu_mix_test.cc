@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "runtime/gpu_ranges.h"
 #include "runtime/gpu_servant.h"
 #include "support/child.h"
+#include "support/held_exit.h"
 
 namespace nixl_connect {
 
@@ -190,6 +192,19 @@ TEST_F(Mix, ReadOfMemoryThatIsFreedMeanwhileIsVoid) {
     EXPECT_EQ(read.status(), OperationStatus::kErrored);
     stand_in::reset();
   }
+}
+
+// Whose GPU is let go last, behind the files.
+TEST_F(Mix, IsItsWritersUntilTheProcessIsGone) {
+  const Ranges target(On::kHost, kLayouts[1]);
+  auto writable = connector_.create_writable(target.descriptors());
+  ASSERT_EQ(order("push gpu 1 " + writable.metadata().to_json()), "held");
+  testing::HeldExit exit(owner_.pid());
+  if (!exit.does_hold()) GTEST_SKIP() << "this process may not trace its child";
+  owner_.signal(SIGKILL);
+  EXPECT_FALSE(writable.wait_for(milliseconds(200))) << "the GPU may still have it";
+  exit.let_go();
+  EXPECT_EQ(kind_of([&] { (void)writable.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }
 
 TEST_F(Mix, IsMovedThoughSomeOfItIsEmpty) {

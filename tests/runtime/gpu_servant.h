@@ -54,6 +54,11 @@ class Servant {
       std::getline(words, metadata);
       return pull(metadata);
     }
+    if (verb == "push") {
+      std::string metadata;
+      std::getline(words, metadata);
+      return push(metadata);
+    }
     ranges_->fill(kRead);
     if (verb == "read")
       exposed_ = std::make_unique<ReadableOperation>(
@@ -84,6 +89,15 @@ class Servant {
     ranges_ = nullptr;
     return "freed";
   }
+  // Which the GPU has been given, and never does.
+  std::string push(const std::string& metadata) {
+    const unsigned ends = paths::cuda::stand_in::calls("cuStreamWriteValue32");
+    paths::cuda::stand_in::hold_streams();
+    pushed_ = std::make_unique<WriteOperation>(connector_->begin_write(
+        ranges_->descriptors(), RdmaMetadata::from_json(metadata)));
+    paths::cuda::stand_in::wait_for_calls("cuStreamWriteValue32", ends + 1);
+    return "held";
+  }
   // The path, or what was against it.
   std::string pull(const std::string& metadata) {
     try {
@@ -99,6 +113,7 @@ class Servant {
   std::unique_ptr<Ranges> ranges_;
   std::unique_ptr<Connector> connector_;
   std::unique_ptr<PassiveOperation> exposed_;
+  std::unique_ptr<WriteOperation> pushed_;
 };
 
 // A Connector here, and a Servant in another process.

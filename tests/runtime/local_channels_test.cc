@@ -14,9 +14,11 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "runtime/resources.h"
+#include "support/held_exit.h"
 
 namespace nixl_connect::runtime {
 namespace {
@@ -49,6 +51,7 @@ struct End {
   LocalChannel* last = nullptr;       // from which something was heard
   int ended = 0;
   int failed = 0;
+  int gone = 0;
   int had_room = 0;
   LocalChannels channels{
       instance,
@@ -58,7 +61,7 @@ struct End {
          last = &channel;
        },
        [this](LocalChannel&) { ++ended; }, [this](LocalChannel&) { ++failed; },
-       [this](LocalChannel&) { ++had_room; }}};
+       [this](LocalChannel&) { ++gone; }, [this](LocalChannel&) { ++had_room; }}};
 };
 
 TEST(LocalChannels, CarryMessagesBothWaysInOrder) {
@@ -234,6 +237,36 @@ TEST(LocalChannels, TellOfTheDeathOfAProcessWhoseChildLives) {
   ::waitpid(process, nullptr, 0);
   ::close(child_lives[0]);
   ::close(child_lives[1]);
+}
+
+TEST(LocalChannels, AreOpenUntilAProcessThatDiesIsGone) {
+  End here;
+  const pid_t process = ::fork();
+  if (process == 0) {
+    End there;
+    LocalChannel* channel = there.channels.connect(here.instance);
+    std::thread second([] { ::pause(); });
+    there.channels.send(*channel, bytes_of("here I am"));
+    while (true) ::pause();
+  }
+  here.run_until_heard(1);
+  here.last->peer = 7;
+  nixl_connect::testing::HeldExit exit(process);
+  ::kill(process, SIGKILL);
+  if (!exit.does_hold()) {
+    ::waitpid(process, nullptr, 0);
+    GTEST_SKIP() << "this process may not trace its child";
+  }
+  here.run_until([&] { return here.ended == 1; });
+  here.channels.hang_up_all_of(7);
+  here.channels.progress();
+  EXPECT_TRUE(here.channels.has_open(7));
+  EXPECT_EQ(here.gone, 0);
+  exit.let_go();
+  here.run_until([&] { return here.gone == 1; });
+  EXPECT_FALSE(here.channels.has_open(7));
+  EXPECT_EQ(here.ended, 1);
+  ::waitpid(process, nullptr, 0);
 }
 
 TEST(LocalChannels, RefuseAProcessOfAnotherUser) {
