@@ -24,8 +24,12 @@ void CopyLoop::start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy) {
   refused_.push_back(tag);
 }
 
+bool CopyLoop::may_deadlock() const noexcept {
+  return has_copies() && EndFlag::are_any_there();
+}
+
 bool CopyLoop::may_deadlock_with(const DeviceCopy& copy) const {
-  if (!has_copies() || !EndFlag::are_any_there()) return false;
+  if (!may_deadlock()) return false;
   const auto copies = copies_.find(copy.device());
   return copies == copies_.end() || !copies->second->has_all_for(copy.work());
 }

@@ -25,8 +25,10 @@ class CopyLoop {
 
   // As DeviceCopies has them, for all GPUs.
   void start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy);
-  // Whether start() would make or open something, for which the driver may wait for
-  // streams that wait for the copies of this loop.
+  // Whether the driver may wait, as it may in what makes, opens or closes something,
+  // for streams that wait for the copies of this loop.
+  bool may_deadlock() const noexcept;
+  // Whether start() would make or open something then.
   bool may_deadlock_with(const DeviceCopy& copy) const;
   bool advance();
   bool look();

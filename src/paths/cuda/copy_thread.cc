@@ -56,7 +56,8 @@ constexpr microseconds kWakingTakes{60};
 constexpr microseconds kMostNapForStreams{100};
 
 // How long a copy is held that may deadlock with others: most end sooner, and one that
-// does not may wait for a peer who waits for the held one.
+// does not may wait for a peer who waits for the held one. What is to be closed is held
+// as long, or memory of peers that are gone would stay while others are busy.
 constexpr std::chrono::seconds kMostHeld{1};
 
 }  // namespace
@@ -74,7 +75,7 @@ class CopyThread::Run {
       if (loop_.advance()) last_change_ = Clock::now();
       tell_ends();
       if (!loop_.has_copies()) {
-        if (held_.copy == nullptr) sleep();
+        if (held_.copy == nullptr && !is_any_to_close()) sleep();
       } else if (!shared_.has_news.load()) {
         await_change();
       }
@@ -90,24 +91,24 @@ class CopyThread::Run {
   // go on meanwhile. False if the thread is to end.
   bool take_news() {
     start_held();
+    close_dropped();
     if (!shared_.has_news.load()) return true;
     Shared::Added added{};
-    std::vector<Instance> dropped;
-    std::vector<std::uint64_t> gone;
+    const bool was_any_to_close = is_any_to_close();
     {
       const std::lock_guard lock(shared_.mutex);
       if (shared_.is_closing) return false;
-      dropped.swap(shared_.dropped);
-      gone.swap(shared_.gone);
+      move_to_end(shared_.dropped, dropped_);
+      move_to_end(shared_.gone, gone_);
       if (!shared_.added.empty() && held_.copy == nullptr) {
         added = std::move(shared_.added.front());
         shared_.added.pop_front();
       }
       shared_.has_news.store(!shared_.added.empty() && held_.copy == nullptr);
     }
-    for (const Instance& owner : dropped) loop_.drop(owner);
-    for (const std::uint64_t id : gone) loop_.drop_host_memory(id);
     last_change_ = Clock::now();
+    if (!was_any_to_close) close_until_ = last_change_ + kMostHeld;
+    close_dropped();
     if (added.copy == nullptr) return true;
     held_ = std::move(added);
     held_until_ = last_change_ + kMostHeld;
@@ -124,6 +125,24 @@ class CopyThread::Run {
     loop_.start(held_.tag, std::exchange(held_.copy, nullptr));
     const std::lock_guard lock(shared_.mutex);
     if (!shared_.added.empty()) shared_.has_news.store(true);
+  }
+
+  template <typename Each>
+  static void move_to_end(std::vector<Each>& from, std::vector<Each>& to) {
+    to.insert(to.end(), from.begin(), from.end());
+    from.clear();
+  }
+
+  bool is_any_to_close() const noexcept { return !dropped_.empty() || !gone_.empty(); }
+
+  // Unless that may deadlock with copies.
+  void close_dropped() {
+    if (!is_any_to_close()) return;
+    if (Clock::now() < close_until_ && loop_.may_deadlock()) return;
+    for (const Instance& owner : dropped_) loop_.drop(owner);
+    for (const std::uint64_t id : gone_) loop_.drop_host_memory(id);
+    dropped_.clear();
+    gone_.clear();
   }
 
   void tell_ends() {
@@ -182,6 +201,9 @@ class CopyThread::Run {
   std::vector<CopyTag> ended_;
   Shared::Added held_{};
   Clock::time_point held_until_{};
+  std::vector<Instance> dropped_;    // whose memory is to be closed
+  std::vector<std::uint64_t> gone_;  // the same, of this process's host side
+  Clock::time_point close_until_{};
   Clock::time_point last_change_ = Clock::now();
 };
 

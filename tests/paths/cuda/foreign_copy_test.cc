@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "paths/cuda/copy_owner.h"
+#include "paths/cuda/end_flag.h"
 #include "paths/cuda/exporter.h"
 #include "paths/cuda/segment.h"
 #include "paths/cuda/stand_in_fixture.h"
@@ -201,6 +203,31 @@ TEST_F(ForeignCopies, CloseMemoryWhoseOwnerHasGone) {
   owner_.thread().drop(exported.memory.owner);
   owner_.copy({.device = 1});
   EXPECT_EQ(stand_in::calls("cuIpcCloseMemHandle"), 1U);
+}
+
+// The driver may make the call wait for such streams.
+TEST_F(ForeignCopies, CloseNothingWhileStreamsMayWaitForCopies) {
+  constexpr std::chrono::seconds kHeld{1};
+  const Exporter other;
+  auto gone = exporter_.allocate(kSize, 4);
+  auto others = other.allocate(kSize, 5);
+  EXPECT_TRUE(read(gone)->is_complete());
+  EXPECT_TRUE(read(others)->is_complete());
+  const EndFlag end(session_.driver, 1);
+  stand_in::hold_streams();
+  const unsigned batches = stand_in::calls("cuStreamWriteValue32");
+  const auto copy = owner_.add(1, work(others, Foreign::kSources));
+  stand_in::wait_for_calls("cuStreamWriteValue32", batches + 1);
+  const auto start = std::chrono::steady_clock::now();
+  owner_.thread().drop(gone.memory.owner);
+  owner_.copy({.device = 1});
+  const unsigned closed = stand_in::calls("cuIpcCloseMemHandle");
+  const bool is_held = std::chrono::steady_clock::now() - start < kHeld;
+  EXPECT_EQ(is_held ? closed : 0U, 0U);
+  stand_in::release_streams();
+  EXPECT_EQ(owner_.wait(), 1U);
+  EXPECT_TRUE(copy->is_complete());
+  stand_in::wait_for_calls("cuIpcCloseMemHandle", 1);
 }
 
 }  // namespace
