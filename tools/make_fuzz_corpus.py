@@ -56,7 +56,7 @@ def extension(salt=0, gpu=False):
         (4, salted(b"0.1.0")),
         (5, salted(b"1.22.0")),
         *([(9, salted(gpu_exports())), (11, salted(INSTANCE[::-1])),
-           (12, salted(b"memory of a pool"))] if gpu else []),
+           (12, salted(b"memory of a pool")), (15, b"")] if gpu else []),
     )
     return body + struct.pack("<I", zlib.crc32(body))
 
@@ -82,6 +82,10 @@ def blob(connections, *sections, behind=b""):
         + b"".join(sections)
         + behind
     )
+
+
+def memory_key(address):
+    return u64(address, 2 << 20) + struct.pack("<I", len(RKEY)) + RKEY
 
 
 def control(kind, *values):
@@ -147,6 +151,10 @@ def controls():
         "grant": control(3, u64(1)),
         "done": control(4, u64(1), u64(2), b"\2", u64(4096), b"no memory", b"ucx: cma"),
         "revoke": control(5, u64(1), "gone \u20ac".encode()),
+        "ask_keys": control(9, u64(1), u64(2), u64(3), u64(0)),
+        "keys": control(10, u64(1), u64(0), u64(2), bytes(range(48)),
+                        memory_key(0x7F5200000000) + memory_key(0x7F5300000000), b""),
+        "no_keys": control(10, u64(1), u64(0), u64(0), b"", b"", b"no UCX"),
         "newer": control(3, u64(1), b"newer", b""),
     }
 

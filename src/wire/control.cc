@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Control messages: a table of members per body, and one encoder and one decoder that
-// walk it. The number of a field is its place in the table, from 1; that of a kind is
-// its place in ControlBody, from 1. Both only ever grow at the end.
+// walk it. The number of a field is its place in the table, from 1, and tables only
+// ever grow at the end; that of a kind is its own for ever.
 #include "wire/control.h"
 
 #include <algorithm>
@@ -44,6 +44,35 @@ template <>
 constexpr std::tuple kMembers<FetchedRegion>{&FetchedRegion::what,
                                              &FetchedRegion::is_granted};
 
+template <>
+constexpr std::tuple kMembers<AskKeys>{&AskKeys::operation, &AskKeys::lease,
+                                       &AskKeys::token, &AskKeys::first};
+template <>
+constexpr std::tuple kMembers<Keys>{&Keys::operation,  &Keys::first, &Keys::count,
+                                    &Keys::connection, &Keys::keys,  &Keys::why_not};
+
+// 8 is of no kind.
+template <typename Body>
+constexpr std::uint8_t kKind = 0;
+template <>
+constexpr std::uint8_t kKind<Hello> = 1;
+template <>
+constexpr std::uint8_t kKind<Attach> = 2;
+template <>
+constexpr std::uint8_t kKind<Grant> = 3;
+template <>
+constexpr std::uint8_t kKind<Done> = 4;
+template <>
+constexpr std::uint8_t kKind<Revoke> = 5;
+template <>
+constexpr std::uint8_t kKind<Fetch> = 6;
+template <>
+constexpr std::uint8_t kKind<FetchedRegion> = 7;
+template <>
+constexpr std::uint8_t kKind<AskKeys> = 9;
+template <>
+constexpr std::uint8_t kKind<Keys> = 10;
+
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorKind::kInvalidArgument, "control message from a peer: " + why);
 }
@@ -63,6 +92,13 @@ void write(base::Writer& out, const std::string& value) {
     out.raw(value);
   else
     out.raw(bounded_utf8(value, kMaxTextBytes));
+}
+void write(base::Writer& out, const std::vector<MemoryKey>& keys) {
+  for (const MemoryKey& each : keys) {
+    out.u64(each.address);
+    out.u64(each.size);
+    append_with_length(out, [&] { out.raw(each.rkey); });
+  }
 }
 
 bool read(base::BytesView bytes, std::uint64_t& value) {
@@ -88,6 +124,19 @@ bool read(base::BytesView bytes, std::string& value) {
   return bytes.size() <= kMaxTextBytes && is_utf8(value);
 }
 
+bool read(base::BytesView bytes, std::vector<MemoryKey>& keys) {
+  base::Reader reader(bytes);
+  while (!reader.is_empty()) {
+    const auto address = reader.u64();
+    const auto size = reader.u64();
+    const auto length = reader.u32();
+    const auto rkey = length ? reader.raw(*length) : std::nullopt;
+    if (!rkey || keys.size() == kMaxKeys) return false;
+    keys.push_back({*address, *size, {rkey->begin(), rkey->end()}});
+  }
+  return true;
+}
+
 template <typename Body>
 void encode_body(base::Writer& out, const Body& body) {
   std::uint16_t type = 0;
@@ -99,9 +148,13 @@ void encode_body(base::Writer& out, const Body& body) {
 
 void encode_to(base::Writer& out, const ControlMessage& message) {
   out.u8(kVersion);
-  out.u8(static_cast<std::uint8_t>(message.body.index() + 1));
-  out.raw(base::BytesView(message.sender));
-  std::visit([&](const auto& body) { encode_body(out, body); }, message.body);
+  std::visit(
+      [&]<typename Body>(const Body& body) {
+        out.u8(kKind<Body>);
+        out.raw(base::BytesView(message.sender));
+        encode_body(out, body);
+      },
+      message.body);
 }
 
 void check_size(std::size_t size) {
@@ -138,11 +191,14 @@ ControlBody decode_body(const Fields& fields) {
   return body;
 }
 
-constexpr std::array kDecoders{&decode_body<Hello>,        &decode_body<Attach>,
-                               &decode_body<Grant>,        &decode_body<Done>,
-                               &decode_body<Revoke>,       &decode_body<Fetch>,
-                               &decode_body<FetchedRegion>};
-static_assert(kDecoders.size() == std::variant_size_v<ControlBody>);
+// Null: of no kind.
+using Decoder = ControlBody (*)(const Fields&);
+template <typename... Bodies>
+Decoder decoder_of(std::uint8_t kind, const std::variant<Bodies...>*) {
+  Decoder found = nullptr;
+  (void)((kind == kKind<Bodies> && (found = &decode_body<Bodies>) != nullptr) || ...);
+  return found;
+}
 
 }  // namespace
 
@@ -184,11 +240,11 @@ ControlMessage decode_control(base::BytesView payload) {
   if (!sender) refuse("shorter than its head");
   if (version != kVersion)
     refuse("version " + std::to_string(*version) + " is unknown");
-  if (*kind < 1 || *kind > kDecoders.size())
-    refuse("kind " + std::to_string(*kind) + " is unknown");
+  const Decoder decode = decoder_of(*kind, static_cast<const ControlBody*>(nullptr));
+  if (decode == nullptr) refuse("kind " + std::to_string(*kind) + " is unknown");
   ControlMessage message;
   std::copy(sender->begin(), sender->end(), message.sender.begin());
-  message.body = kDecoders.at(*kind - 1U)(read_fields(reader));
+  message.body = decode(read_fields(reader));
   return message;
 }
 

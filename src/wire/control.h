@@ -111,8 +111,50 @@ struct FetchedRegion {
   bool operator==(const FetchedRegion&) const = default;
 };
 
-using ControlBody =
-    std::variant<Hello, Attach, Grant, Done, Revoke, Fetch, FetchedRegion>;
+// Initiating -> exposing: give the keys of the lease's memory, for regions that the
+// metadata has none of, from that number on. Answered by Keys when the memory is ready.
+struct AskKeys {
+  std::uint64_t operation = 0;  // the sender's number
+  std::uint64_t lease = 0;
+  std::uint64_t token = 0;
+  std::uint64_t first = 0;
+
+  bool operator==(const AskKeys&) const = default;
+};
+
+// By which UCX reaches memory of the exposing process.
+struct MemoryKey {
+  std::uint64_t address = 0;
+  std::uint64_t size = 0;
+  base::Bytes rkey;
+
+  bool operator==(const MemoryKey&) const = default;
+};
+
+// Exposing -> initiating: keys, as many as have room in a message; the rest is to be
+// asked for.
+struct Keys {
+  std::uint64_t operation = 0;  // as in AskKeys
+  std::uint64_t first = 0;      // the same
+  std::uint64_t count = 0;      // of all there are; 0: none can be had
+  base::Bytes connection;       // the worker address to which they belong
+  std::vector<MemoryKey> keys;
+  std::string why_not;  // for people, if there are none
+
+  bool operator==(const Keys&) const = default;
+};
+
+// What an exposing side gives at most, in all, and how much of it in one message.
+constexpr std::size_t kMaxKeys = 4096;
+constexpr std::size_t kMaxKeysBytes = 48 * 1024;
+
+// What a key takes of kMaxKeysBytes.
+constexpr std::size_t size_in_message(const MemoryKey& key) noexcept {
+  return 8 + 8 + 4 + key.rkey.size();
+}
+
+using ControlBody = std::variant<Hello, Attach, Grant, Done, Revoke, Fetch,
+                                 FetchedRegion, AskKeys, Keys>;
 
 struct ControlMessage {
   InstanceId sender{};

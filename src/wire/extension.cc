@@ -29,6 +29,7 @@ enum FieldType : std::uint16_t {
   kWhyNotExported = 12,
   kConnection = 13,
   kEarlyWrites = 14,
+  kGivesKeys = 15,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
@@ -135,6 +136,7 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
     add(kWhyNotExported, base::as_view(extension.why_not_exported));
   if (!extension.connection.empty()) add(kConnection, extension.connection);
   if (extension.allows_early_writes) add(kEarlyWrites, {});
+  if (extension.gives_keys) add(kGivesKeys, {});
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -234,6 +236,9 @@ class Assembly {
         return true;
       case kEarlyWrites:
         extension_.allows_early_writes = true;
+        return true;
+      case kGivesKeys:
+        extension_.gives_keys = true;
         return true;
       default:
         return true;

@@ -77,6 +77,8 @@ struct Extension {
   std::string why_not_exported{};  // some memory of GPUs; for people
   // Before the lease ends, all that has come over local channels is read (control.h).
   bool allows_early_writes = false;
+  // UCX reaches the memory, and keys that regions lack may be asked for (AskKeys).
+  bool gives_keys = false;
 
   // Whose the memory of GPUs is. A peer that does not tell its process counts as one.
   const ProcessId& owner() const noexcept { return process ? *process : instance; }
@@ -112,6 +114,7 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //  12 why some memory of GPUs is not exported   UTF-8; left out if empty
 //  13 connection    a worker address; left out if empty
 //  14 early writes  nothing; left out where they are not allowed
+//  15 gives keys    no bytes; left out if it does not
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8, GPU exports
 // with a defect and what is longer than its limit above.
 base::Bytes encode(const Extension& extension);

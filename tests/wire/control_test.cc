@@ -40,6 +40,24 @@ TEST(Control, HasTheBytesThatItsHeaderDescribes) {
             "73737373737373737373737373737373"
             "0100080000000700000000000000"
             "02000100000001");
+  EXPECT_EQ(base::to_hex(encode(from('s', AskKeys{4, 5, 6, 7}))),
+            "0109"
+            "73737373737373737373737373737373"
+            "0100080000000400000000000000"
+            "0200080000000500000000000000"
+            "0300080000000600000000000000"
+            "0400080000000700000000000000");
+  EXPECT_EQ(base::to_hex(encode(from(
+                's', Keys{4, 0, 1, bytes_of("ab"), {{5, 6, bytes_of("k")}}, "no"}))),
+            "010a"
+            "73737373737373737373737373737373"
+            "0100080000000400000000000000"
+            "0200080000000000000000000000"
+            "0300080000000100000000000000"
+            "0400020000006162"
+            "050015000000"
+            "05000000000000000600000000000000010000006b"
+            "0600020000006e6f");
 }
 
 TEST(Control, CutsLongTextAtACharacter) {
@@ -120,6 +138,31 @@ TEST(Control, RefusesMessagesBeyondTheLimit) {
   EXPECT_EQ(payload, before);
   expect_error(ErrorKind::kInvalidArgument, "too long",
                [] { decode_control(base::Bytes(kMaxControlBytes + 1)); });
+}
+
+TEST(Control, RefusesKeysThatReachOutsideAndTooMany) {
+  const ControlMessage keys = from('s', Keys{4, 0, 1, {}, {{5, 6, bytes_of("k")}}, ""});
+  const auto with_keys = [&](base::BytesView value) {
+    base::Writer out;
+    out.raw(encode(keys));
+    append_field(out, 5, value);
+    return std::move(out).take();
+  };
+  base::Writer key;
+  key.u64(5);
+  key.u64(6);
+  key.u32(1);
+  EXPECT_EQ(size_in_message({5, 6, bytes_of("k")}), key.bytes().size() + 1);
+  expect_error(ErrorKind::kInvalidArgument, "field 5",
+               [&] { decode_control(with_keys(key.bytes())); });
+  key.raw(bytes_of("k"));
+  EXPECT_EQ(decode_control(with_keys(key.bytes())), keys);
+  for (std::size_t size = 1; size < key.bytes().size(); ++size)
+    expect_error(ErrorKind::kInvalidArgument, "field 5", [&] {
+      decode_control(with_keys(base::BytesView(key.bytes()).first(size)));
+    });
+  // As many as there may be do not fit into a message.
+  static_assert(kMaxKeys * size_in_message({}) > kMaxControlBytes);
 }
 
 TEST(ControlPayload, GivesItsMessagesInOrder) {

@@ -39,6 +39,7 @@ TEST(Extension, SurvivesTheRoundTrip) {
     }
     if (i % 11 == 0) extension.connection.clear();
     extension.allows_early_writes = i % 13 != 0;
+    if (i % 13 == 0) extension.gives_keys = false;
     const base::Bytes data = encode(extension);
     EXPECT_LE(data.size(), kMaxExtensionBytes);
     EXPECT_EQ(decode_extension(data), extension);

@@ -77,6 +77,7 @@ Extension Samples::extension() {
   for (std::byte& byte : extension.process.emplace())
     byte = static_cast<std::byte>(number(255));
   extension.why_not_exported = text(60);
+  extension.gives_keys = true;
   base::Place& place = extension.place.emplace();
   for (std::byte& byte : place.boot) byte = static_cast<std::byte>(number(255));
   place.pid_namespace = number();
@@ -116,7 +117,7 @@ Notification Samples::notification() { return {text(20), text(40)}; }
 ControlMessage Samples::control() {
   ControlMessage message;
   for (std::byte& byte : message.sender) byte = static_cast<std::byte>(number(255));
-  switch (number(6)) {
+  switch (number(8)) {
     case 0:
       message.body = Hello{text(30), bytes(300), text(10), text(10)};
       break;
@@ -137,6 +138,16 @@ ControlMessage Samples::control() {
     case 5:
       message.body = FetchedRegion{number(), number(1) == 1};
       break;
+    case 6:
+      message.body = AskKeys{number(), number(), number(), number()};
+      break;
+    case 7: {
+      Keys keys{number(), number(), number(), bytes(300), {}, text(60)};
+      for (std::uint64_t left = number(3); left > 0; --left)
+        keys.keys.push_back({number(), number(), bytes(40)});
+      message.body = keys;
+      break;
+    }
     default:
       message.body = Revoke{number(), text(60)};
   }

@@ -36,6 +36,12 @@ struct MessageText {
   std::string operator()(const wire::FetchedRegion& m) const {
     return "Region{" + number(m.what) + (m.is_granted ? "}" : ", refused}");
   }
+  std::string operator()(const wire::AskKeys& m) const {
+    return "AskKeys{" + number(m.operation) + ", lease " + number(m.lease) + "}";
+  }
+  std::string operator()(const wire::Keys& m) const {
+    return "Keys{" + number(m.operation) + ", " + number(m.count) + "}";
+  }
 };
 
 struct CommandText {
