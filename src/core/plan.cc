@@ -35,12 +35,14 @@ Obstacle obstacle_of_same_memory(const Facts& facts) {
              : Obstacle::kNone;
 }
 
-// A process opens an allocation of another one once: by cuda.peer between Connectors,
-// so not by UCX.
 Obstacle obstacle_of_ucx(const Facts& facts) {
   if (is_all(Memory::kHost, facts)) return Obstacle::kNone;
-  if (facts.is_ours) return Obstacle::kOnlyToAgents;
-  return facts.gpus.are_known_to_ucx ? Obstacle::kNone : Obstacle::kUnknownToUcx;
+  if (!facts.gpus.are_known_to_ucx) return Obstacle::kUnknownToUcx;
+  if (!facts.is_ours) return Obstacle::kNone;
+  // Each kind is of another worker of the peer's.
+  if (facts.remote_memory == Memory::kMixed) return Obstacle::kMixedMemory;
+  return facts.gpus.are_known_to_peers_ucx ? Obstacle::kNone
+                                           : Obstacle::kUnknownToPeersUcx;
 }
 
 // What stands against every path of one host.
@@ -227,10 +229,11 @@ Facts::Gpus::Cause cause_of(Obstacle obstacle, const Facts::Gpus& gpus) {
   }
 }
 
-// Of H200s on NVLink, as measured with a genuine NIXL agent.
+// Of H200s on NVLink, as measured with a genuine NIXL agent, whose memory UCX opens.
 constexpr PathCosts kUcxBetweenGpus{15'000, 6'000, 377, 377};
 
-// Messages, which the CPU copies to and from the GPU: where one side is the host's.
+// Messages, which the CPU copies to and from the GPU: where one side is the host's, or
+// the peer is one of ours.
 constexpr PathCosts kUcxThroughTheCpu{50'000, 20'000, 0.5, 0.5};
 
 Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_sm,
@@ -246,7 +249,8 @@ Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_
   }
   // The figures of the path are of memory of the host.
   if (path == Path::kUcx && !is_all(Memory::kHost, facts))
-    of_path = is_all(Memory::kGpu, facts) ? kUcxBetweenGpus : kUcxThroughTheCpu;
+    of_path = !facts.is_ours && is_all(Memory::kGpu, facts) ? kUcxBetweenGpus
+                                                            : kUcxThroughTheCpu;
   return predict(work, of_path);
 }
 

@@ -72,6 +72,8 @@ struct Facts {
     Cause why_staging_refused;
     bool are_known_to_ucx = false;  // this process's UCX can carry their memory
     Cause why_unknown_to_ucx;
+    // So can the peer's, which has told of a key, or that it gives some.
+    bool are_known_to_peers_ucx = false;
 
     bool operator==(const Gpus&) const = default;
   };
@@ -114,7 +116,7 @@ enum class Obstacle : std::uint8_t {
   kUnknownToUcx,
   kMixedMemory,
   kStagingRefused,
-  kOnlyToAgents,
+  kUnknownToPeersUcx,
 };
 
 // Whether it is the user's own: the path itself could carry the bytes.

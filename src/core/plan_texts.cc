@@ -65,12 +65,17 @@ Texts texts_of_gpus(Obstacle obstacle) {
               "host; or expose memory of cudaMalloc() "
               "(PYTORCH_CUDA_ALLOC_CONF=expandable_segments:False)"};
     case Obstacle::kUnknownToUcx:
-      return {"the UCX of this process does not carry memory of GPUs",
-              "let the process have the driver, and a UCX that has CUDA, as "
-              "libucx-cu12 and libucx-cu13 have, with cuda in UCX_TLS if that is set"};
-    case Obstacle::kOnlyToAgents:
-      return {"it carries memory of GPUs to and from NIXL agents only",
-              "between two hosts copy it to and from the host's memory apart"};
+      return {
+          "the UCX of this process does not carry memory of GPUs",
+          "let the process have the driver, and a UCX that has CUDA, as "
+          "libucx-cu12 and libucx-cu13 have, with cuda in UCX_TLS if that is set; or "
+          "copy to and from the host's memory apart"};
+    case Obstacle::kUnknownToPeersUcx:
+      return {
+          "the UCX of the peer's process does not carry memory of GPUs",
+          "let that process have the driver, and a UCX that has CUDA, as "
+          "libucx-cu12 and libucx-cu13 have, with cuda in UCX_TLS if that is set; or "
+          "let it expose the host's memory"};
     default:
       return {};
   }

@@ -73,6 +73,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
       mailbox_(mailbox),
       deliveries_(deliveries),
       worker_(*resources.worker),
+      gpu_workers_{{{resources.gpu_ucx}, {resources.gpu_ucx_of_ours}}},
       core_(core::Settings{.drain_timeout = resources.options.drain_timeout}),
       lease_checks_(resources.context,
                     [this](core::OperationId operation, bool is_valid,
@@ -114,7 +115,9 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
         gpu_thread().add(tag, std::move(copy));
       }),
       fetches_(outbox_, gpu_files_, resources.options.drain_timeout),
-      gpu_paths_(resources.gpus, resources.gpu_ucx, gpu_files_),
+      asked_keys_(outbox_),
+      gpu_paths_(resources.gpus, resources.gpu_ucx, resources.gpu_ucx_of_ours,
+                 gpu_files_),
       host_paths_({resources.is_host_forbidden, copy_threads(resources.options)},
                   resources.costs, fetches_, gpu_paths_),
       wake_(std::move(wake)),
@@ -132,19 +135,20 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
 }
 
 Dispatcher::~Dispatcher() {
-  const GpuUcx::Current current(resources_.gpu_ucx);
+  const GpuUcx::Current current(opened_gpu_ucx());
   peers_.drop_all("this Connector was closed");
   gpu_closing_.close_all();
   // The workers may outlive this object, and still hear of peers.
-  if (gpu_worker_ != nullptr)
-    gpu_worker_->on_message(wire::kNotificationMessageId, nullptr);
+  for (const GpuWorker& each : gpu_workers_)
+    if (each.worker != nullptr)
+      each.worker->on_message(wire::kNotificationMessageId, nullptr);
   worker_.on_message(wire::kNotificationMessageId, nullptr);
   worker_.on_message(wire::kControlMessageId, nullptr);
 }
 
 bool Dispatcher::turn() {
-  adopt_gpu_worker();
-  const GpuUcx::Current current(resources_.gpu_ucx);
+  adopt_gpu_workers();
+  const GpuUcx::Current current(opened_gpu_ucx());
   time_ = now();
   bool is_active = take_mail();
   // What users ask for is worth spinning on. What peers tell is not, unless a user
@@ -156,7 +160,7 @@ bool Dispatcher::turn() {
   if (take_ended_gpu_copies() || did_help) is_active = is_worth_spinning = true;
   heard_message_ = false;
   const bool did_hear_locally = listen_to_local_peers();
-  const bool did_progress_gpus = progress_gpu_worker();
+  const bool did_progress_gpus = progress_gpu_workers();
   if (worker_.progress() || did_hear_locally || did_progress_gpus) {
     is_active = true;
     if (!heard_message_ || initiating_ > 0 || kHasCoresToSpare)
@@ -174,6 +178,7 @@ bool Dispatcher::turn() {
     if (gave_up_) return true;
     core_.tick(time_);
     fetches_.tick(time_);
+    answer_held_asks();
     release_streams_of_stuck();
     carry_out_all();
   }
@@ -207,6 +212,7 @@ void Dispatcher::start_ready() {
     for (const auto& [operation, resumed] : ready)
       if (!resumed.may_ask_again || !is_held(operation, running_.at(operation)))
         start(operation);
+  start_with_keys();
 }
 
 void Dispatcher::handle(ExposeRequest& request) {
@@ -214,6 +220,8 @@ void Dispatcher::handle(ExposeRequest& request) {
   running.state = std::move(request.state);
   running.registrations = std::move(request.registrations);
   running.exposure = paths::local::find(request.exposure.token);
+  running.lease = request.exposure.lease;
+  running.after = std::move(request.after);
   if (has_gpu_files(running.registrations))
     gpu_leases_[request.exposure.lease] = request.exposure.operation;
   core_.expose(request.exposure, time_);

@@ -6,16 +6,20 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/engine.h"
 #include "paths/host/copy_pool.h"
 #include "paths/ucx/worker.h"
+#include "runtime/asked_keys.h"
 #include "runtime/deliveries.h"
 #include "runtime/fetches.h"
 #include "runtime/gpu_closing.h"
@@ -64,8 +68,9 @@ class Dispatcher {
   core::Time next_deadline() const {
     const core::Time of_stopped =
         stopped_gpu_copies_.empty() ? core::kNever : stopped_gpu_copies_.front().first;
+    const core::Time of_asks = held_asks_.empty() ? core::kNever : next_look_at_asks_;
     return std::min({core_.next_deadline(), close_deadline_, fetches_.next_deadline(),
-                     gpu_closing_.deadline(), of_stopped});
+                     gpu_closing_.deadline(), of_stopped, of_asks});
   }
   // Transfers are under way, so that a turn may take long.
   bool is_moving() const noexcept { return initiating_ > 0; }
@@ -79,7 +84,7 @@ class Dispatcher {
   // Nothing is left to do, and UCX's event, a local one or `wake` will tell of more.
   bool arm() {
     return !copies_.has_ended() && !have_gpu_copies_ended() &&
-           !(channels_ && channels_->is_due()) && worker_.arm() && arm_gpu_worker();
+           !(channels_ && channels_->is_due()) && worker_.arm() && arm_gpu_workers();
   }
 
   // Some of what is to be done comes with further turns only; no event will ask for it.
@@ -117,11 +122,12 @@ class Dispatcher {
   }
 
   bool take_mail();
-  void adopt_gpu_worker();
-  bool progress_gpu_worker();
+  const GpuUcx& opened_gpu_ucx() const noexcept;
+  void adopt_gpu_workers();
+  bool progress_gpu_workers();
   bool close_gpu_endpoints();
   void end_poisoned_transfers(core::PeerId peer);
-  bool arm_gpu_worker();
+  bool arm_gpu_workers();
 
   // Requests.
   void handle(ExposeRequest& request);
@@ -204,7 +210,14 @@ class Dispatcher {
   void start_ucx_transfer(core::OperationId operation, Running& running,
                           paths::ucx::Endpoint& to);
   static void check_registered(const Running& running);
+  bool is_held_for_stream(core::OperationId operation, Running& running);
   void start_gpu_ucx_transfer(core::OperationId operation, Running& running);
+  bool asks_for_keys(core::OperationId operation, const Running& running);
+  void start_with_keys();
+  Running* find_exposed(core::LeaseId lease, std::uint64_t token);
+  void answer(core::PeerId peer, const wire::AskKeys& asked);
+  void answer_held_asks();
+  std::optional<wire::Keys> keys_for(const wire::AskKeys& asked);
   Peer& connect(const RemoteAgent& agent);
   void greet(Peer& peer, const wire::Extension& extension);
 
@@ -215,7 +228,12 @@ class Dispatcher {
   Mailbox& mailbox_;
   Deliveries& deliveries_;
   paths::ucx::Worker& worker_;
-  paths::ucx::Worker* gpu_worker_ = nullptr;  // for memory of GPUs; null: not yet
+  // For memory of GPUs; of a worker: null until it is there.
+  struct GpuWorker {
+    GpuUcx& ucx;
+    paths::ucx::Worker* worker = nullptr;
+  };
+  std::array<GpuWorker, 2> gpu_workers_;
   GpuClosing gpu_closing_;
   core::Engine core_;
   LeaseChecks lease_checks_;
@@ -226,6 +244,7 @@ class Dispatcher {
   std::unique_ptr<paths::cuda::CopyThread> gpu_copies_;  // null until the first
   GpuFiles gpu_files_;
   Fetches fetches_;
+  AskedKeys asked_keys_;
   GpuPaths gpu_paths_;
   const HostPaths host_paths_;
   const std::function<void()> wake_;
@@ -237,6 +256,9 @@ class Dispatcher {
   std::unordered_map<core::OperationId, Running> running_;
   // Of those whose memory of a GPU comes as files.
   std::unordered_map<core::LeaseId, core::OperationId> gpu_leases_;
+  // Of peers that ask for keys of memory which is still to get ready.
+  std::vector<std::pair<core::PeerId, wire::AskKeys>> held_asks_;
+  core::Time next_look_at_asks_{0};
   core::Time time_ = now();  // about, for everything that happens in one turn
   core::Time last_activity_ = time_;
   core::Time last_look_{0};                    // at the local channels

@@ -70,7 +70,8 @@ bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
 }
 
 void Dispatcher::carry_out(const core::StopTransfer& command) {
-  if (fetches_.drop(command.operation) || gpu_closing_.drop(command.operation))
+  if (fetches_.drop(command.operation) || asked_keys_.drop(command.operation) ||
+      gpu_closing_.drop(command.operation))
     return core_.transfer_ended(command.operation,
                                 core::Failure{ErrorKind::kCancelled, "stopped"}, 0, {},
                                 time_);
@@ -162,6 +163,7 @@ void Dispatcher::carry_out(core::Finish& command) {
     state.bytes().store(state.size(), std::memory_order_relaxed);
   // Before the user, who may free the memory and get its address again, hears of it.
   { const RegistrationHold released = std::move(node.mapped().registrations); }
+  node.mapped().given_keys.reset();
   if (auto& failure = command.outcome.failure) {
     const Peer* peer = failure->peer ? peers_.find(*failure->peer) : nullptr;
     failure->message = state.description() +
@@ -205,6 +207,7 @@ void Dispatcher::start_transfer(core::OperationId operation, Running& running) {
     running.closed.paths.add(running.path);
     choose_again(running);
   }
+  if (asks_for_keys(operation, running)) return;
   if (has_gpu_memory(movement_of(running)))
     return start_gpu_ucx_transfer(operation, running);
   paths::ucx::Endpoint& to = endpoint(running);
@@ -223,11 +226,18 @@ void Dispatcher::start_ucx_transfer(core::OperationId operation, Running& runnin
   ranges.reserve(local.size());
   for (std::size_t i = 0; i < local.size(); ++i) {
     if (local[i].size() == 0) continue;
-    ranges.push_back({local[i].ptr(), running.remote[i].address, local[i].size(),
-                      running.registrations.is_empty()
-                          ? nullptr
-                          : running.registrations[whole_of(i)],
-                      &to.remote_key(running.remote[i].region->rkey)});
+    const RemoteRange& remote = running.remote[i];
+    const paths::ucx::Registration* const registration =
+        running.registrations.is_empty() ? nullptr : running.registrations[whole_of(i)];
+    const auto add = [&](std::uint64_t address, std::uint64_t size,
+                         const base::Bytes& rkey) {
+      ranges.push_back({local[i].ptr() + (address - remote.address), address, size,
+                        registration, &to.remote_key(rkey)});
+    };
+    if (running.keys)
+      running.keys->for_each_part(remote, add);
+    else
+      add(remote.address, local[i].size(), remote.region->rkey);
   }
   const bool is_read = running.state->identity().kind == OperationKind::kRead;
   // A genuine agent wants its notification only behind a flush, whatever came before.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Copies between GPUs, or to and from them, which a thread of their own carries out;
-// and what of their memory goes by UCX, between this process and NIXL agents.
+// and what of their memory goes by UCX.
 #include "nixl_connect/error.h"
 #include "paths/cuda/copy_thread.h"
+#include "paths/cuda/stream_points.h"
 #include "paths/ucx/transfer.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
@@ -138,7 +139,9 @@ void Dispatcher::gpu_copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.gpu_copy);
   if (copy->only_prepares() && !copy->failure() && !copy->was_stopped())
-    return stage_prepared(operation, copy->take_prepared());
+    return running.path == core::Path::kUcx
+               ? start(operation)
+               : stage_prepared(operation, copy->take_prepared());
   peers_.see_if_left(running.peer);
   if (copy->failure() && copy->failure()->cause == CopyFailure::Cause::kNotPinned &&
       !copy->was_stopped()) {
@@ -189,19 +192,29 @@ bool Dispatcher::is_met(const wire::ProcessId& process, core::PeerId but) {
   return is_any;
 }
 
-// Once it is there.
-void Dispatcher::adopt_gpu_worker() {
-  if (gpu_worker_ != nullptr) return;
-  gpu_worker_ = resources_.gpu_ucx.worker();
-  if (gpu_worker_ != nullptr)
-    gpu_worker_->on_message(
-        wire::kNotificationMessageId,
-        [this](base::BytesView payload) { notification_arrived(payload); });
+// Whose CUDA context serves both; any if neither is open.
+const GpuUcx& Dispatcher::opened_gpu_ucx() const noexcept {
+  return resources_.gpu_ucx.worker() != nullptr ? resources_.gpu_ucx
+                                                : resources_.gpu_ucx_of_ours;
 }
 
-bool Dispatcher::progress_gpu_worker() {
-  if (gpu_worker_ == nullptr) return false;
-  const bool did_progress = gpu_worker_->progress();
+// Those that are there by now. At the beginning of a turn, which has a context of CUDA
+// current from then on.
+void Dispatcher::adopt_gpu_workers() {
+  for (GpuWorker& each : gpu_workers_) {
+    if (each.worker != nullptr) continue;
+    each.worker = each.ucx.worker();
+    if (each.worker != nullptr)
+      each.worker->on_message(
+          wire::kNotificationMessageId,
+          [this](base::BytesView payload) { notification_arrived(payload); });
+  }
+}
+
+bool Dispatcher::progress_gpu_workers() {
+  bool did_progress = false;
+  for (const GpuWorker& each : gpu_workers_)
+    if (each.worker != nullptr && each.worker->progress()) did_progress = true;
   return close_gpu_endpoints() || did_progress;
 }
 
@@ -209,7 +222,7 @@ bool Dispatcher::close_gpu_endpoints() {
   if (gpu_closing_.is_empty()) return false;
   const bool are_others_copying =
       std::any_of(running_.begin(), running_.end(), [&](const auto& each) {
-        return each.second.transfer && each.second.is_gpu_transfer &&
+        return each.second.transfer && each.second.by_gpu_ucx != nullptr &&
                peers_.find(each.second.peer) != nullptr;
       });
   if (are_others_copying && time_ < gpu_closing_.deadline()) return false;
@@ -221,10 +234,11 @@ bool Dispatcher::close_gpu_endpoints() {
 // was waited for in vain. Nothing can touch that memory any more.
 void Dispatcher::end_poisoned_transfers(core::PeerId peer) {
   if (!is_under_way(peer, &Running::transfer)) return;
-  const std::string why = resources_.gpu_ucx.why_failed();
+  const std::string why = opened_gpu_ucx().why_failed();
   if (why.empty()) return;
   for (auto& [operation, running] : running_) {
-    if (running.peer != peer || !running.transfer || !running.is_gpu_transfer) continue;
+    if (running.peer != peer || !running.transfer || running.by_gpu_ucx == nullptr)
+      continue;
     running.transfer.reset();
     core_.transfer_ended(operation, core::Failure{ErrorKind::kInternal, "ucx: " + why},
                          0, {}, time_);
@@ -232,10 +246,13 @@ void Dispatcher::end_poisoned_transfers(core::PeerId peer) {
   peers_.see_if_left(peer);
 }
 
-bool Dispatcher::arm_gpu_worker() {
-  if (gpu_worker_ == nullptr) return resources_.gpu_ucx.worker() == nullptr;
-  const GpuUcx::Current current(resources_.gpu_ucx);
-  return gpu_worker_->arm();
+bool Dispatcher::arm_gpu_workers() {
+  const auto is_armed = [](const GpuWorker& each) {
+    if (each.worker == nullptr) return each.ucx.worker() == nullptr;
+    const GpuUcx::Current current(each.ucx);
+    return each.worker->arm();
+  };
+  return std::all_of(gpu_workers_.begin(), gpu_workers_.end(), is_armed);
 }
 
 // Without that UCX would take local memory of a GPU for the host's.
@@ -253,19 +270,42 @@ void Dispatcher::check_registered(const Running& running) {
 // Keys are unpacked for the GPU whose context is current, which is that of the local
 // memory.
 void Dispatcher::start_gpu_ucx_transfer(core::OperationId operation, Running& running) {
-  adopt_gpu_worker();
+  const bool is_of_ours = running.agent->extension().has_value();
+  GpuUcx& ucx = is_of_ours ? resources_.gpu_ucx_of_ours : resources_.gpu_ucx;
   Peer* const peer = peers_.find(running.peer);
-  if (peer == nullptr || gpu_worker_ == nullptr)
+  if (peer == nullptr || ucx.worker() == nullptr)
     throw Error(ErrorKind::kDisconnected,
                 "peer " + running.agent->name() + " is gone; ask it for new metadata");
+  const OperationMemory& memory = running.state->memory();
+  const bool is_local_of_gpu = memory.device().kind() == DeviceKind::kCuda;
+  if (is_of_ours && is_local_of_gpu && running.registrations.is_empty())
+    running.registrations = resources_.registrations.acquire(memory.whole(), ucx);
   check_registered(running);
+  if (is_held_for_stream(operation, running)) return;
   if (!gpu_closing_.is_empty()) return gpu_closing_.hold(operation);
-  running.is_gpu_transfer = true;
-  const Device device = running.state->memory().device();
-  const GpuUcx::Current current = device.kind() == DeviceKind::kCuda
-                                      ? GpuUcx::Current(resources_.gpu_ucx, device.id())
-                                      : GpuUcx::Current(resources_.gpu_ucx);
-  start_ucx_transfer(operation, running, peers_.gpu_endpoint(*peer, *gpu_worker_));
+  running.by_gpu_ucx = &ucx;
+  const GpuUcx::Current current = is_local_of_gpu
+                                      ? GpuUcx::Current(ucx, memory.device().id())
+                                      : GpuUcx::Current(ucx);
+  const base::Bytes& address =
+      running.keys ? running.keys->connection() : running.agent->connection_of_keys();
+  start_ucx_transfer(operation, running,
+                     peers_.gpu_endpoint(*peer, *ucx.worker(), address));
+}
+
+// UCX knows no streams: the CUDA thread waits for that of the local memory before, and
+// the operation is started again.
+bool Dispatcher::is_held_for_stream(core::OperationId operation, Running& running) {
+  auto after = std::exchange(running.after, nullptr);
+  if (!after || after->has_come()) return false;
+  paths::cuda::CopyWork work;
+  work.only_prepares = true;
+  work.device = running.state->memory().device().id();
+  work.after.push_back(std::move(after));
+  running.gpu_copy =
+      std::make_shared<DeviceCopy>(std::move(work), running.state->bytes());
+  add_gpu_copy(operation, running);
+  return true;
 }
 
 // What copies still use stays until they have ended.

@@ -63,6 +63,10 @@ void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& mess
     if (!peer->is_lost) fetches_.arrived(*peer, *region, file, time_);
   } else if (const auto* fetch = std::get_if<wire::Fetch>(&message.body)) {
     if (channel != nullptr && peer->greeted_us) answer(*channel, *fetch);
+  } else if (const auto* asked = std::get_if<wire::AskKeys>(&message.body)) {
+    if (!peer->is_lost) answer(peer->id, *asked);
+  } else if (const auto* keys = std::get_if<wire::Keys>(&message.body)) {
+    if (!peer->is_lost) asked_keys_.arrived(peer->id, *keys, time_);
   } else {
     if (std::holds_alternative<wire::Grant>(message.body)) peer->has_granted = true;
     core_.message_arrived(peer->id, message.body, time_);

@@ -147,17 +147,20 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                                     resources_->leases.table_of(lease),
                                     exports_of(descriptors),
                                     base::place_of_this_process()};
-  if (descriptors[0].device().kind() == DeviceKind::kCuda)
+  if (descriptors[0].device().kind() == DeviceKind::kCuda) {
     describe_gpu_memory(resources_->gpus, hold, *agent.extension);
+    agent.extension->gives_keys = resources_->gpu_ucx.worker() != nullptr;
+  }
   if (is_of_gpu_worker) agent.extension->connection = resources_->worker_address;
   agent.extension->allows_early_writes = kind == OperationKind::kWrite;
   auto state = std::make_shared<OperationState>(
       OperationState::Identity{
           exposure.operation, kind, exposure.notification_key, {}, options.stays_open},
       descriptors, driver_);
-  state->set_exposed(std::move(agent),
-                     readiness_of(resources_->gpus, descriptors, options,
-                                  resources_->options.wait_for_streams));
+  Readiness readiness = readiness_of(resources_->gpus, descriptors, options,
+                                     resources_->options.wait_for_streams);
+  auto after = readiness.point;
+  state->set_exposed(std::move(agent), std::move(readiness));
   auto waits = stream_waits_for(resources_->gpus, descriptors);
   if (waits) waits->allow();
   state->set_stream_waits(std::move(waits));
@@ -165,7 +168,8 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
                        [driver = std::weak_ptr(driver_)] {
                          if (const auto alive = driver.lock()) alive->wake();
                        });
-  driver_->mailbox().post(ExposeRequest{state, std::move(hold), exposure});
+  driver_->mailbox().post(
+      ExposeRequest{state, std::move(hold), exposure, std::move(after)});
   // Nothing happens to it before a peer's message, which looks into the mail, or its
   // deadline.
   if (exposure.deadline != core::kNever) driver_->ring();

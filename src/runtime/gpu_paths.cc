@@ -12,6 +12,7 @@
 #include "paths/cuda/device_copy.h"
 #include "paths/cuda/stream_points.h"
 #include "paths/local/exposures.h"
+#include "runtime/asked_keys.h"
 #include "runtime/gpu_files.h"
 #include "runtime/gpu_ucx.h"
 #include "runtime/gpus.h"
@@ -144,6 +145,11 @@ void add_ranges(const Movement& movement, CopyWork& work) {
   }
 }
 
+bool is_all_of_host(const Facts& facts) {
+  return facts.local_memory == Facts::Memory::kHost &&
+         facts.remote_memory == Facts::Memory::kHost;
+}
+
 // Other GPUs of this process, in whose memory some of the ranges are.
 void add_peers(const Movement& movement, CopyWork& work) {
   for (const RemoteRange& remote : movement.remote.places()) {
@@ -206,9 +212,23 @@ bool has_gpu_memory(const Movement& movement) {
 }
 
 void GpuPaths::add_facts_of_ucx(const Movement& movement, Facts& facts) const {
-  if (!has_gpu_memory(movement)) return;
-  facts.gpus.are_known_to_ucx = gpu_ucx_.open(local_gpu(movement));
-  if (!facts.gpus.are_known_to_ucx) facts.gpus.why_unknown_to_ucx = gpu_ucx_.why_not();
+  if (is_all_of_host(facts)) return;
+  GpuUcx& ucx = facts.is_ours ? gpu_ucx_of_ours_ : gpu_ucx_;
+  facts.gpus.are_known_to_ucx =
+      facts.is_ours ? ucx.may_open() : ucx.open(local_gpu(movement));
+  if (!facts.gpus.are_known_to_ucx) facts.gpus.why_unknown_to_ucx = ucx.why_not();
+  facts.gpus.are_known_to_peers_ucx = !facts.is_ours ||
+                                      movement.agent.extension()->gives_keys ||
+                                      !lack_keys(movement.remote);
+}
+
+bool GpuPaths::open_ucx(const Movement& movement, Facts& facts) const {
+  if (!facts.is_ours || is_all_of_host(facts) ||
+      gpu_ucx_of_ours_.open(local_gpu(movement)))
+    return true;
+  facts.gpus.are_known_to_ucx = false;
+  facts.gpus.why_unknown_to_ucx = gpu_ucx_of_ours_.why_not();
+  return false;
 }
 
 void GpuPaths::add_facts(const Movement& movement, const Peer& peer,

@@ -36,14 +36,22 @@ bool has_gpu_memory(const Movement& movement);
 
 class GpuPaths {
  public:
-  GpuPaths(Gpus& gpus, GpuUcx& gpu_ucx, const GpuFiles& files)
-      : gpus_(gpus), gpu_ucx_(gpu_ucx), files_(files) {}
+  // The two are for NIXL agents and for peers of ours.
+  GpuPaths(Gpus& gpus, GpuUcx& gpu_ucx, GpuUcx& gpu_ucx_of_ours, const GpuFiles& files)
+      : gpus_(gpus),
+        gpu_ucx_(gpu_ucx),
+        gpu_ucx_of_ours_(gpu_ucx_of_ours),
+        files_(files) {}
 
   // Adds what is known of the memory's kinds, and if there is any of GPUs, of these.
   void add_facts(const Movement& movement, const Peer& peer, core::Facts& facts) const;
 
-  // Adds whether UCX can carry it. The peer is a NIXL agent.
+  // Adds to these whether UCX can carry it, as far as that is known: between Connectors
+  // it is not opened for that, as it would mostly be for nothing.
   void add_facts_of_ucx(const Movement& movement, core::Facts& facts) const;
+
+  // Opens it, as ucx is to be taken. False if that fails, which the facts say then.
+  bool open_ucx(const Movement& movement, core::Facts& facts) const;
 
   // On one side at least all memory is of GPUs. Null if the peer's cannot be opened,
   // files, which are to be open already, among it; if it is in this process, and
@@ -82,6 +90,7 @@ class GpuPaths {
 
   Gpus& gpus_;
   GpuUcx& gpu_ucx_;
+  GpuUcx& gpu_ucx_of_ours_;
   const GpuFiles& files_;
   HostSides host_sides_;
 };

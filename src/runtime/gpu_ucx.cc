@@ -28,13 +28,25 @@ bool GpuUcx::open(std::optional<int> device) {
     owned_worker_.reset();
     context_.reset();
     why_not_ = std::make_shared<const std::string>(error.what());
-    base::log_info("NIXL agents cannot reach memory of GPUs: " + *why_not_);
+    base::log_info("UCX carries no memory of GPUs: " + *why_not_);
     return false;
   }
 }
 
-// Throws Error with what stands against it.
-void GpuUcx::make(std::optional<int> device) {
+bool GpuUcx::may_open() {
+  const std::lock_guard lock(mutex_);
+  if (owned_worker_ || why_not_) return !why_not_;
+  try {
+    check();
+    return true;
+  } catch (const Error& error) {
+    why_not_ = std::make_shared<const std::string>(error.what());
+    return false;
+  }
+}
+
+// Throws Error with what stands against it, as far as that is known at once.
+void GpuUcx::check() {
   driver_ = gpus_.driver();
   if (driver_ == nullptr) throw Error(ErrorKind::kUnsupported, *gpus_.why_no_driver());
   // What the contexts of one driver are is nothing to another one.
@@ -42,6 +54,15 @@ void GpuUcx::make(std::optional<int> device) {
     throw Error(ErrorKind::kUnsupported,
                 "UCX uses the system's CUDA driver (libcuda.so.1), and not " +
                     driver_->file + " as the option cuda_driver says");
+  if (!library_.has_cuda)
+    throw Error(ErrorKind::kUnsupported, "UCX " + library_.version + " of " +
+                                             library_.directory +
+                                             " has no module for CUDA "
+                                             "(ucx/libuct_cuda.so)");
+}
+
+void GpuUcx::make(std::optional<int> device) {
+  check();
   cuda_context_ = gpus_.context_of(device);
   const CurrentContext current(*driver_, cuda_context_);
   context_ = std::make_unique<const paths::ucx::Context>(library_, options_);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// UCX for memory of GPUs, which NIXL agents reach by it: a context and a worker of
-// their own, made when such memory is first exposed, or is first to be moved from or to
-// a NIXL agent. So who has no GPU pays nothing, and no memory of the host is pinned, as
-// UCX does in a context that knows CUDA. What happens to the worker is heard on the
-// event descriptor of the Connector's other one. Thread-safe, but for the worker.
+// UCX for memory of GPUs: a context and a worker of their own, made when they are first
+// needed. So who has no GPU pays nothing, and no memory of the host is pinned, as UCX
+// does in a context that knows CUDA. A Connector has two. That for NIXL agents opens
+// their memory (CUDA IPC), and is made when memory of a GPU is first exposed; that
+// between Connectors opens none, since cuda.peer may have it open, and is made when
+// such memory is first to go by ucx. What happens to a worker is heard on the event
+// descriptor of the Connector's first one. Thread-safe, but for the worker.
 #pragma once
 
 #include <atomic>
@@ -35,7 +37,10 @@ class GpuUcx {
   // On the first call makes context and worker, which takes some 20 ms, with a CUDA
   // context of that GPU (none: any). False if they cannot be had; why_not() says why.
   bool open(std::optional<int> device);
-  // "no CUDA driver: ..."; null unless open() has said no.
+  // Whether open() has said yes, or is not known to say no: without making anything.
+  bool may_open();
+
+  // "no CUDA driver: ..."; null unless one of these has said no.
   std::shared_ptr<const std::string> why_not() const;
 
   // The rest is for when open() has said yes.
@@ -74,6 +79,7 @@ class GpuUcx {
   // Number of the GPU, buffer ids of the chunks.
   using Key = std::pair<int, std::vector<std::uint64_t>>;
 
+  void check();
   void make(std::optional<int> device);
 
   const paths::ucx::Library& library_;

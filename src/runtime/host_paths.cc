@@ -149,6 +149,9 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
                            : known.gpus.is_staging_refused) = true;
   known.gpus.why_refused = closed.why_not_opened;
   known.gpus.why_staging_refused = closed.why_not_staged;
+  const core::Choice choice = core::choose(work, known, rules, costs_);
+  if (choice.path != core::Path::kUcx || gpu_paths_.open_ucx(movement, known))
+    return choice;
   return core::choose(work, known, rules, costs_);
 }
 
@@ -159,7 +162,7 @@ Facts HostPaths::facts(const Movement& movement, Peer& peer) const {
   const auto& extension = movement.agent.extension();
   facts.is_host_forbidden = settings_.is_host_forbidden;
   facts.is_ours = extension.has_value();
-  if (!facts.is_ours) gpu_paths_.add_facts_of_ucx(movement, facts);
+  gpu_paths_.add_facts_of_ucx(movement, facts);
   if (settings_.is_host_forbidden || !facts.is_ours) return facts;
   if (is_own) {
     facts.where = Facts::Where::kThisProcess;

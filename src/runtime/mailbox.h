@@ -32,6 +32,8 @@ struct ExposeRequest {
   std::shared_ptr<OperationState> state;
   RegistrationHold registrations;
   core::Exposure exposure;
+  // Null: the memory is ready.
+  std::shared_ptr<const paths::cuda::StreamPoint> after{};
 };
 
 struct BeginRequest {

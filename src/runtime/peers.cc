@@ -101,12 +101,19 @@ paths::ucx::Endpoint& Peers::endpoint(Peer& peer) {
   return *peer.endpoint;
 }
 
-paths::ucx::Endpoint& Peers::gpu_endpoint(Peer& peer, paths::ucx::Worker& worker) {
-  if (peer.gpu_endpoint == nullptr)
-    peer.gpu_endpoint = &worker.connect(
-        peer.connection,
-        [this, id = peer.id](const std::string& cause) { drop(id, cause); });
-  return *peer.gpu_endpoint;
+paths::ucx::Endpoint& Peers::gpu_endpoint(Peer& peer, paths::ucx::Worker& worker,
+                                          const base::Bytes& address) {
+  const std::pair key(&worker, address);
+  const auto known = peer.gpu_endpoints.find(key);
+  if (known != peer.gpu_endpoints.end()) return *known->second;
+  // Two of an honest peer, to each of ours.
+  constexpr std::size_t kMost = 8;
+  if (peer.gpu_endpoints.size() == kMost)
+    throw Error(ErrorKind::kNoResources,
+                "peer " + peer.agent + " names too many worker addresses");
+  paths::ucx::Endpoint& made = worker.connect(
+      address, [this, id = peer.id](const std::string& cause) { drop(id, cause); });
+  return *(peer.gpu_endpoints[key] = &made);
 }
 
 Peer* Peers::find(core::PeerId id) {
@@ -132,7 +139,7 @@ void Peers::drop(core::PeerId id, const std::string& reason) {
   base::log_info("peer " + peer->agent + " is gone: " + reason);
   if (auto* const endpoint = std::exchange(peer->endpoint, nullptr))
     worker_.close(*endpoint);
-  if (auto* const endpoint = std::exchange(peer->gpu_endpoint, nullptr))
+  for (const auto& [key, endpoint] : std::exchange(peer->gpu_endpoints, {}))
     handlers_.close_gpu_endpoint(*endpoint);
   handlers_.lost(
       id, {ErrorKind::kDisconnected,

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "base/ptrace_permission.h"
 #include "core/commands.h"
@@ -30,8 +31,10 @@ struct Peer {
   std::optional<wire::ProcessId> process_id;  // if it has told
   base::Bytes connection;                     // its worker address; tells peers apart
   paths::ucx::Endpoint* endpoint = nullptr;   // null until it is needed
-  // The same for memory of GPUs, of another worker; to NIXL agents only.
-  paths::ucx::Endpoint* gpu_endpoint = nullptr;
+  // The same for memory of GPUs: from workers of our own for that, to workers of the
+  // peer, by their addresses.
+  std::map<std::pair<paths::ucx::Worker*, base::Bytes>, paths::ucx::Endpoint*>
+      gpu_endpoints;
   LocalChannel* channel = nullptr;  // to one of ours on this host
   RemoteLeases leases;              // of a peer of ours on this host
   RemoteMemory memory;              // the same
@@ -97,8 +100,10 @@ class Peers {
   // Worker::connect throws, and a peer that has no local channel is lost then.
   paths::ucx::Endpoint& endpoint(Peer& peer);
 
-  // The same on the worker for memory of GPUs, which outlives the peers.
-  paths::ucx::Endpoint& gpu_endpoint(Peer& peer, paths::ucx::Worker& worker);
+  // The same on a worker for memory of GPUs, which outlives the peers, to one of the
+  // peer's.
+  paths::ucx::Endpoint& gpu_endpoint(Peer& peer, paths::ucx::Worker& worker,
+                                     const base::Bytes& address);
 
   // Null if the peer is not known, or is lost.
   Peer* find(core::PeerId peer);

@@ -23,6 +23,7 @@ void run_to_the_end(std::shared_ptr<Resources> resources,
   if (is_quiet) {
     driver->destroy_dispatcher();
     resources->gpu_ucx.close();
+    resources->gpu_ucx_of_ours.close();
     resources->worker.reset();
     return;
   }

@@ -23,6 +23,20 @@ std::uint64_t hash_of(const base::Bytes& key) {
   return std::hash<std::string_view>()(base::as_text(key));
 }
 
+// Null if UCX carries no memory of GPUs, or not this: peers on this host, if they are
+// ours, do without.
+std::shared_ptr<const paths::ucx::Registration> registration_of(
+    const DeviceAllocation& allocation, GpuUcx& by) {
+  if (!by.open(allocation.device)) return nullptr;
+  try {
+    return by.registration_of(allocation);
+  } catch (const Error& error) {
+    base::log_warning("UCX cannot reach memory of cuda:" +
+                      std::to_string(allocation.device) + ": " + error.what());
+    return nullptr;
+  }
+}
+
 }  // namespace
 
 RegistrationHold::RegistrationHold(RegistrationHold&& other) noexcept
@@ -46,19 +60,20 @@ Registrations::Registrations(const paths::ucx::Context& context, Gpus& gpus,
       agent_{agent_base_name},
       gpu_agent_{std::move(agent_base_name) + "-gpu"} {}
 
-RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors) {
+RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors,
+                                        GpuUcx& by) {
   std::vector<HeldRegistration> held;
   held.reserve(descriptors.size());
   // The driver may take its time, and others wait for the lock.
-  const std::vector<GpuMemory> gpu_memory = gpu_memory_of(descriptors);
+  const std::vector<GpuMemory> gpu_memory = gpu_memory_of(descriptors, by);
   const GpuMemory of_host;
   const std::lock_guard lock(mutex_);
   try {
     for (std::size_t i = 0; i < descriptors.size(); ++i)
-      held.push_back(
-          descriptors[i].size() == 0
-              ? HeldRegistration{}
-              : acquire(descriptors[i], gpu_memory.empty() ? of_host : gpu_memory[i]));
+      held.push_back(descriptors[i].size() == 0
+                         ? HeldRegistration{}
+                         : acquire(descriptors[i],
+                                   gpu_memory.empty() ? of_host : gpu_memory[i], by));
   } catch (...) {
     release_locked(held);
     throw;
@@ -68,7 +83,7 @@ RegistrationHold Registrations::acquire(std::span<const Descriptor> descriptors)
 
 // None for memory of the host.
 std::vector<Registrations::GpuMemory> Registrations::gpu_memory_of(
-    std::span<const Descriptor> descriptors) const {
+    std::span<const Descriptor> descriptors, GpuUcx& by) const {
   std::vector<GpuMemory> memory;
   if (descriptors.empty() || descriptors[0].device().kind() != DeviceKind::kCuda)
     return memory;
@@ -78,27 +93,14 @@ std::vector<Registrations::GpuMemory> Registrations::gpu_memory_of(
     const DeviceAllocation* const before = last.allocation.get();
     if (each.size() > 0) last.allocation = gpus_.allocation_of(each, last.allocation);
     if (last.allocation.get() != before)
-      last.by_ucx = registration_of(*last.allocation);
+      last.by_ucx = registration_of(*last.allocation, by);
     memory.push_back(last);
   }
   return memory;
 }
 
-// Null if UCX carries no memory of GPUs, or not this: peers of ours do without.
-std::shared_ptr<const paths::ucx::Registration> Registrations::registration_of(
-    const DeviceAllocation& allocation) const {
-  if (!gpu_ucx_.open(allocation.device)) return nullptr;
-  try {
-    return gpu_ucx_.registration_of(allocation);
-  } catch (const Error& error) {
-    base::log_warning("NIXL agents cannot reach memory of cuda:" +
-                      std::to_string(allocation.device) + ": " + error.what());
-    return nullptr;
-  }
-}
-
 HeldRegistration Registrations::acquire(const Descriptor& descriptor,
-                                        const GpuMemory& gpu_memory) {
+                                        const GpuMemory& gpu_memory, const GpuUcx& by) {
   const auto [id, is_new] = table_.acquire(range_of(descriptor), descriptor.owner());
   if (is_new) {
     try {
@@ -115,7 +117,7 @@ HeldRegistration Registrations::acquire(const Descriptor& descriptor,
   }
   Registered& found = registered_.at(id);
   // It may be other memory than an operation on its way to its end still has.
-  found.gpu_memory = gpu_memory;
+  (&by == &gpu_ucx_ ? found.gpu_memory : found.of_other_ucx) = gpu_memory;
   return {id, gpu_memory.allocation ? gpu_memory.by_ucx.get() : found.by_ucx.get(),
           gpu_memory.allocation, gpu_memory.by_ucx};
 }

@@ -69,9 +69,12 @@ class Registrations {
                 std::string agent_base_name);
 
   // Registers what is not registered yet; all or nothing. Memory of GPUs for UCX only
-  // if that carries it. Throws what paths::ucx::Registration and Gpus::allocation_of()
-  // throw.
-  RegistrationHold acquire(std::span<const Descriptor> descriptors);
+  // if that carries it: for NIXL agents, or with this one. Throws what
+  // paths::ucx::Registration and Gpus::allocation_of() throw.
+  RegistrationHold acquire(std::span<const Descriptor> descriptors) {
+    return acquire(descriptors, gpu_ucx_);
+  }
+  RegistrationHold acquire(std::span<const Descriptor> descriptors, GpuUcx& by);
 
   // The regions as peers need them, and the agent name that they may safely be handed
   // out under. The name changes when a peer that holds an older key of the same range
@@ -93,6 +96,8 @@ class Registrations {
   struct Registered {
     std::unique_ptr<const paths::ucx::Registration> by_ucx;  // memory of the host
     GpuMemory gpu_memory;
+    // The same, but by another UCX than that for NIXL agents.
+    GpuMemory of_other_ucx;
   };
 
   // An agent of this Connector, as peers know it.
@@ -104,16 +109,15 @@ class Registrations {
     std::uint64_t epoch = 1;
   };
 
-  std::vector<GpuMemory> gpu_memory_of(std::span<const Descriptor> descriptors) const;
-
-  std::shared_ptr<const paths::ucx::Registration> registration_of(
-      const paths::cuda::DeviceAllocation& allocation) const;
+  std::vector<GpuMemory> gpu_memory_of(std::span<const Descriptor> descriptors,
+                                       GpuUcx& by) const;
 
   // Whether NIXL agents can reach all of that memory, which is of a GPU.
   static bool have_gpu_keys(const RegistrationHold& hold);
 
   // All with mutex_ held.
-  HeldRegistration acquire(const Descriptor& descriptor, const GpuMemory& gpu_memory);
+  HeldRegistration acquire(const Descriptor& descriptor, const GpuMemory& gpu_memory,
+                           const GpuUcx& by);
   void release_locked(std::span<const HeldRegistration> held) noexcept;
   void sweep_now_and_then();
   void forget(std::span<const core::RegistrationId> ids);

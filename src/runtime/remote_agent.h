@@ -30,6 +30,10 @@ class RemoteAgent {
     const auto& ours = metadata_.extension;
     return ours && !ours->connection.empty() ? ours->connection : *metadata_.connection;
   }
+  // Of the worker to which the regions' keys belong.
+  const base::Bytes& connection_of_keys() const noexcept {
+    return *metadata_.connection;
+  }
   // Of a peer of ours; none for a genuine NIXL agent.
   const std::optional<wire::Extension>& extension() const noexcept {
     return metadata_.extension;

@@ -34,15 +34,23 @@ inline wire::InstanceId random_instance() {
 struct Resources {
   Resources(const ConnectorOptions& chosen, std::string agent_base_name)
       : options(chosen),
-        context(paths::ucx::open_library(options.ucx_directory), ucx_options(false)),
+        context(paths::ucx::open_library(options.ucx_directory), ucx_options()),
         gpus(options.cuda_driver),
-        gpu_ucx(context.library(), ucx_options(true), gpus, worker),
+        gpu_ucx(context.library(), ucx_options_of_gpus(true), gpus, worker),
+        gpu_ucx_of_ours(context.library(), ucx_options_of_gpus(false), gpus, worker),
         registrations(context, gpus, gpu_ucx, std::move(agent_base_name)),
         leases(context, instance) {}
 
-  paths::ucx::ContextOptions ucx_options(bool gpus_too) const {
-    return {options.net_devices, options.network,
-            options.allow_ptrace || yama_scope != 1, gpus_too};
+  paths::ucx::ContextOptions ucx_options() const {
+    return {.net_devices = options.net_devices,
+            .network = options.network,
+            .cma = options.allow_ptrace || yama_scope != 1};
+  }
+  paths::ucx::ContextOptions ucx_options_of_gpus(bool with_cuda_ipc) const {
+    paths::ucx::ContextOptions chosen = ucx_options();
+    chosen.gpus = true;
+    chosen.cuda_ipc = with_cuda_ipc;
+    return chosen;
   }
 
   const ConnectorOptions options;
@@ -53,7 +61,8 @@ struct Resources {
   const wire::InstanceId instance = random_instance();
   const paths::ucx::Context context;
   Gpus gpus;
-  GpuUcx gpu_ucx;
+  GpuUcx gpu_ucx;          // for NIXL agents
+  GpuUcx gpu_ucx_of_ours;  // between Connectors
   Registrations registrations;
   LeaseWords leases;
   // Used by whoever has the turn, and destroyed by the progress thread at its end: a

@@ -29,6 +29,9 @@ class Transfer;
 
 namespace nixl_connect::runtime {
 
+class GpuUcx;
+class RemoteKeys;
+struct GivenKeys;
 struct View;
 
 struct Running {
@@ -37,6 +40,7 @@ struct Running {
   std::shared_ptr<const RemoteAgent> agent;  // initiating side
   RemoteRanges remote;
   std::shared_ptr<const paths::cuda::StreamPoint> after;  // of the local memory
+  std::shared_ptr<const RemoteKeys> keys;                 // if they were asked for
   std::vector<std::uint64_t> walls;                       // the same
   core::PeerId peer = 0;
   core::PathRules rules;
@@ -48,8 +52,10 @@ struct Running {
   std::shared_ptr<const View> view;
   // Exposing side.
   std::shared_ptr<const paths::local::Exposure> exposure;
+  core::LeaseId lease = 0;
+  std::shared_ptr<const GivenKeys> given_keys;  // once a peer has asked for them
   bool is_lease_checked = false;
-  bool is_gpu_transfer = false;  // of `transfer`, if it is there
+  const GpuUcx* by_gpu_ucx = nullptr;  // of `transfer`; null: of memory of the host
 };
 
 }  // namespace nixl_connect::runtime

@@ -39,14 +39,36 @@ Facts nixl_agent() {
 }
 
 // With what stands against the other paths where the peer is one of ours.
-std::array<Obstacle, kPaths> gpu_obstacles(Obstacle cuda_peer) {
-  return {kGpuMemory, kGpuMemory, kGpuMemory, cuda_peer, kGpuMemory, kOnlyToAgents};
+std::array<Obstacle, kPaths> gpu_obstacles(Obstacle cuda_peer,
+                                           Obstacle ucx = kUnknownToUcx) {
+  return {kGpuMemory, kGpuMemory, kGpuMemory, cuda_peer, kGpuMemory, ucx};
+}
+
+// Both sides' UCX.
+void know_gpus(Facts& facts) {
+  facts.gpus.are_known_to_ucx = facts.gpus.are_known_to_peers_ucx = true;
 }
 
 const std::vector<Case> kGpuCases{
     {"another process of this host", [](Facts&) {}, gpu_obstacles(kNone)},
     {"a UCX that knows GPUs", [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
+     gpu_obstacles(kNone, kUnknownToPeersUcx)},
+    {"a UCX of the peer's that knows GPUs",
+     [](Facts& facts) { facts.gpus.are_known_to_peers_ucx = true; },
      gpu_obstacles(kNone)},
+    {"a UCX on both sides that knows GPUs", know_gpus, gpu_obstacles(kNone, kNone)},
+    {"another host, and a UCX on both sides that knows GPUs",
+     [](Facts& facts) {
+       know_gpus(facts);
+       facts.where = Where::kElsewhere;
+     },
+     gpu_obstacles(kAnotherHost, kNone)},
+    {"all of one host forbidden, and a UCX on both sides that knows GPUs",
+     [](Facts& facts) {
+       know_gpus(facts);
+       facts.is_host_forbidden = true;
+     },
+     gpu_obstacles(kHostForbidden, kNone)},
     {"this process, where nothing has to be opened",
      [](Facts& facts) {
        facts.where = Where::kThisProcess;
@@ -68,7 +90,14 @@ const std::vector<Case> kGpuCases{
     {"memory of both kinds",
      [](Facts& facts) { facts.local_memory = facts.remote_memory = Memory::kMixed; },
      {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
-      kOnlyToAgents}},
+      kUnknownToUcx}},
+    {"memory of both kinds, and a UCX on both sides that knows GPUs",
+     [](Facts& facts) {
+       know_gpus(facts);
+       facts.remote_memory = Memory::kMixed;
+     },
+     {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
+      kMixedMemory}},
     {"a NIXL agent",
      [](Facts& facts) { facts = nixl_agent(); },
      {kGpuMemory, kGpuMemory, kGpuMemory, kGenuine, kGpuMemory, kNone}},
@@ -168,14 +197,38 @@ TEST(Planner, SaysWhatStandsAgainstEachPathForMemoryOfGpus) {
 TEST(Planner, TakesThePathOfGpusForTheirMemoryOnly) {
   for (const Work& work : {kSmall, kLarge, kScattered}) {
     Facts facts = gpu_neighbour();
-    facts.gpus.are_known_to_ucx = true;
+    know_gpus(facts);
     EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kCudaPeer);
     facts.gpus.are_in_reach = false;
+    EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
+    facts.gpus.are_known_to_ucx = false;
     EXPECT_EQ(choose(work, facts, {}, {}).path, std::nullopt);
   }
 }
 
-TEST(Planner, TakesUcxForMemoryOfGpusOfNixlAgentsOnly) {
+TEST(Planner, TakesUcxForMemoryOfGpusOnlyIfThePeersKnowsThemToo) {
+  for (const Work& work : {kSmall, kLarge, kScattered})
+    for (const auto& [local, remote] :
+         {std::pair{Memory::kGpu, Memory::kGpu}, std::pair{Memory::kHost, Memory::kGpu},
+          std::pair{Memory::kGpu, Memory::kHost}}) {
+      Facts facts = gpu_neighbour();
+      facts.where = Where::kElsewhere;
+      facts.local_memory = local;
+      facts.remote_memory = remote;
+      know_gpus(facts);
+      EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
+      facts.gpus.are_known_to_peers_ucx = false;
+      const Choice choice = choose(work, facts, {}, {});
+      EXPECT_EQ(choice.path, std::nullopt);
+      const std::string told = why_none(to_plan(choice, {}));
+      EXPECT_NE(told.find("ucx: the UCX of the peer's process does not carry memory of "
+                          "GPUs (let that process have the driver"),
+                std::string::npos)
+          << told;
+    }
+}
+
+TEST(Planner, TakesUcxForMemoryOfGpusOfNixlAgents) {
   for (const Work& work : {kSmall, kLarge, kScattered}) {
     Facts facts = nixl_agent();
     EXPECT_EQ(choose(work, facts, {}, {}).path, Path::kUcx);
@@ -198,6 +251,12 @@ TEST(Planner, PredictsUcxBetweenGpusAndThroughTheCpuApart) {
        {std::pair{Memory::kHost, Memory::kGpu}, std::pair{Memory::kGpu, Memory::kHost},
         std::pair{Memory::kGpu, Memory::kMixed}})
     EXPECT_NEAR(predicted(local, remote).gbps, 0.5, 0.01);
+  Facts ours = gpu_neighbour();
+  know_gpus(ours);
+  EXPECT_NEAR(
+      choose(kLarge, ours, {}, {}).verdicts[index_of(Path::kUcx)].prediction.gbps, 0.5,
+      0.01)
+      << "its memory is not opened";
   PathRules rules;
   rules.min_gbps = 1;
   Facts facts = nixl_agent();
@@ -326,11 +385,13 @@ TEST(TextOfAPlan, HasWordsForEachObstacleOfGpus) {
   }
 }
 
-TEST(OnlyUcx, IsNeverLeftForMemoryOfGpus) {
+TEST(OnlyUcx, IsLeftForMemoryOfGpusThatCannotBeOpened) {
   Facts facts = gpu_neighbour();
-  facts.gpus.are_known_to_ucx = true;
+  know_gpus(facts);
   EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
   facts.gpus.exported = Exported::kNone;
+  EXPECT_TRUE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
+  facts.gpus.are_known_to_ucx = false;
   EXPECT_FALSE(is_only_ucx_left(choose(kLarge, facts, {}, {}), {}));
   EXPECT_FALSE(is_only_ucx_left(choose(kLarge, nixl_agent(), {}, {}), {}));
 }

@@ -42,9 +42,10 @@ Facts with_gpu_of_peer() {
 }
 
 // With what stands against the other paths.
-std::array<Obstacle, kPaths> staged_obstacles(Obstacle cuda_staged) {
+std::array<Obstacle, kPaths> staged_obstacles(Obstacle cuda_staged,
+                                              Obstacle ucx = kUnknownToUcx) {
   return {kSomeGpuMemory,  kSomeGpuMemory, kSomeGpuMemory,
-          kSomeHostMemory, cuda_staged,    kOnlyToAgents};
+          kSomeHostMemory, cuda_staged,    ucx};
 }
 
 // Without a word of genuine peers and other hosts, where no path is even for the memory
@@ -52,7 +53,12 @@ std::array<Obstacle, kPaths> staged_obstacles(Obstacle cuda_staged) {
 const std::vector<Case> kStagedCases{
     {"another process of this host", [](Facts&) {}, staged_obstacles(kNone)},
     {"a UCX that knows GPUs", [](Facts& facts) { facts.gpus.are_known_to_ucx = true; },
-     staged_obstacles(kNone)},
+     staged_obstacles(kNone, kUnknownToPeersUcx)},
+    {"a UCX on both sides that knows GPUs",
+     [](Facts& facts) {
+       facts.gpus.are_known_to_ucx = facts.gpus.are_known_to_peers_ucx = true;
+     },
+     staged_obstacles(kNone, kNone)},
     {"this process, where nothing has to be opened",
      [](Facts& facts) {
        facts.where = Where::kThisProcess;
@@ -151,7 +157,7 @@ const std::vector<Case> kPeersHostCases{
     {"memory of both kinds",
      [](Facts& facts) { facts.remote_memory = Memory::kMixed; },
      {kSomeGpuMemory, kSomeGpuMemory, kSomeGpuMemory, kSomeHostMemory, kMixedMemory,
-      kOnlyToAgents}},
+      kUnknownToUcx}},
 };
 
 const std::vector<Case> kPeersGpuCases{

@@ -60,6 +60,17 @@ TEST(GpuUcx, SaysThatThereIsNoDriver) {
   EXPECT_EQ(parts.ucx.why_not()->find("no CUDA driver: "), 0U) << *parts.ucx.why_not();
 }
 
+TEST(GpuUcx, SaysWhatIsKnownToStandAgainstItWithoutOpeningAnything) {
+  Parts without_driver("/there/is/no/libcuda.so.1");
+  EXPECT_FALSE(without_driver.ucx.may_open());
+  EXPECT_EQ(without_driver.ucx.why_not()->find("no CUDA driver: "), 0U);
+  Parts with_another(stand_in::file());
+  EXPECT_FALSE(with_another.ucx.may_open());
+  EXPECT_NE(with_another.ucx.why_not()->find("as the option cuda_driver says"),
+            std::string::npos);
+  EXPECT_EQ(with_another.ucx.worker(), nullptr);
+}
+
 TEST(GpuUcx, RefusesADriverThatUcxDoesNotUse) {
   Parts parts(stand_in::file());
   EXPECT_FALSE(parts.ucx.open(0));
@@ -141,6 +152,31 @@ TEST_F(GpuPage, IsExposedByTheWorkerOfTheHostsMemoryIfUcxHasNoGpus) {
   EXPECT_EQ(of_gpu.connection, of_host.connection);
   EXPECT_EQ(of_gpu.agent, of_host.agent);
   EXPECT_TRUE(of_gpu.extension->connection.empty());
+}
+
+TEST_F(GpuPage, IsRefusedBetweenConnectorsOfTwoHostsWithWhatToDoIfUcxHasNoGpus) {
+  ConnectorOptions apart = with_driver(stand_in::file());
+  apart.forbid = {"host"};
+  Connector exposer(apart);
+  Connector initiator(apart);
+  testing::Buffer host(kSize);
+  const auto readable = exposer.create_readable(page());
+  for (const Descriptor& target : {host.descriptor(), page()}) {
+    auto read = initiator.begin_read(readable.metadata(), target);
+    std::string told;
+    try {
+      (void)read.wait_for(testing::kSoon);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+      told = error.what();
+    }
+    for (const char* const words :
+         {"ucx: the UCX of this process does not carry memory of GPUs: ",
+          "as the option cuda_driver says",
+          "or copy to and from the host's memory apart"})
+      EXPECT_NE(told.find(words), std::string::npos) << told;
+  }
+  host.expect_untouched();
 }
 
 // Metadata as of a NIXL agent, whose memory is of a GPU.

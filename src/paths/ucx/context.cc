@@ -61,6 +61,7 @@ void check_gpus(const Library& library, ucp_context_h context) {
 
 Context::Context(const Library& library, const ContextOptions& options)
     : library_(library),
+      has_cuda_ipc_(options.gpus && options.cuda_ipc),
       context_(make_context(library, options), [&library](ucp_context_h context) {
         if (library.is_of_this_process()) library.functions.cleanup(context);
       }) {
@@ -85,7 +86,10 @@ Registration::Registration(const Context& context, std::uintptr_t address,
   if (status != UCS_OK) refuse_registration(context, address, size, status);
   status = pack();
   if (kind == MemoryKind::kGpu) {
-    if (!can_open_gpu_memory(packed_rkey_)) packed_rkey_.clear();
+    const bool is_of_use = context.has_cuda_ipc()
+                               ? can_open_gpu_memory(packed_rkey_)
+                               : memory_kind_of(packed_rkey_) == MemoryKind::kGpu;
+    if (!is_of_use) packed_rkey_.clear();
   } else if (status != UCS_OK) {
     functions.mem_unmap(context.raw(), memory_);
     refuse_registration(context, address, size, status);

@@ -18,6 +18,8 @@ struct ContextOptions {
   bool network = true;      // false: loopback only, whatever else is said
   bool cma = true;          // false: no CMA, in either direction
   bool gpus = false;        // true: carries memory of GPUs as well, by CUDA
+  // Of these: false: opens no memory of other processes, and needs no handles of it.
+  bool cuda_ipc = true;
 };
 
 class Context {
@@ -30,6 +32,7 @@ class Context {
 
   const Library& library() const noexcept { return library_; }
   ucp_context_h raw() const noexcept { return context_.get(); }
+  bool has_cuda_ipc() const noexcept { return has_cuda_ipc_; }
 
   // Keeps the UCX context alive beyond this object: for a worker that has to be left
   // alive.
@@ -37,6 +40,7 @@ class Context {
 
  private:
   const Library& library_;
+  const bool has_cuda_ipc_;
   std::shared_ptr<ucp_context> context_;
 };
 
@@ -55,7 +59,7 @@ class Registration {
   Registration& operator=(const Registration&) = delete;
   ~Registration();
 
-  // Empty for memory of a GPU that peers cannot open.
+  // Empty for memory of a GPU that peers cannot reach by it.
   const base::Bytes& packed_rkey() const noexcept { return packed_rkey_; }
   MemoryKind kind() const noexcept { return kind_; }
   ucp_mem_h raw() const noexcept { return memory_; }

@@ -52,11 +52,18 @@ constexpr std::array kWithGpus{
     Setting{"CUDA_IPC_ENABLE_GET_ZCOPY", "on"},
 };
 
+// Whatever transports are used: cuda_ipc is left without a device.
+constexpr std::array kWithoutCudaIpc{
+    Setting{"SHM_DEVICES", "memory"},
+    // With it the device is one of the network.
+    Setting{"CUDA_IPC_ENABLE_MNNVL", "n"},
+};
+
 // "tcp,cma,self,rc,cuda". One without tcp or rc could not connect.
 std::string transports(const Library& library, const ContextOptions& options) {
   std::string text = options.cma ? "tcp,cma,self" : "tcp,self";
   if (library.has_infiniband) text += ",rc";
-  if (options.gpus) text += ",cuda";
+  if (options.gpus) text += options.cuda_ipc ? ",cuda" : ",cuda_copy";
   return text;
 }
 
@@ -77,6 +84,16 @@ class Applier {
     if (status != UCS_OK)
       base::log_debug(variable + "=" + setting.value +
                       " left out: " + functions_.status_string(status));
+  }
+
+  // Whatever the environment says.
+  void enforce(const Setting& setting) const {
+    const ucs_status_t status =
+        functions_.config_modify(config_, setting.key, setting.value);
+    if (status != UCS_OK)
+      throw Error(ErrorKind::kUnsupported, std::string("UCX does not take ") +
+                                               setting.key + "=" + setting.value +
+                                               ": " + functions_.status_string(status));
   }
 
   // The user's own words to this library win over the environment.
@@ -114,6 +131,8 @@ Config make_config(const Library& library, const ContextOptions& options) {
     for (const Setting& setting : kHostOnly) applier.apply(setting);
   if (options.gpus)
     for (const Setting& setting : kWithGpus) applier.apply(setting);
+  if (options.gpus && !options.cuda_ipc)
+    for (const Setting& setting : kWithoutCudaIpc) applier.enforce(setting);
   applier.apply({"TLS", transports(library, options).c_str()});
   if (!options.network) {
     applier.apply_net_devices("lo");

@@ -17,8 +17,10 @@ MemoryKinds kinds_of(const Range& range) noexcept {
   return {is_local_of_host ? MemoryKind::kHost : MemoryKind::kGpu, range.key->kind()};
 }
 
-std::uint64_t piece_limit(const std::vector<Range>& ranges) noexcept {
+std::uint64_t piece_limit(const Endpoint& endpoint,
+                          const std::vector<Range>& ranges) noexcept {
   const bool are_of_gpus =
+      endpoint.worker().context().has_cuda_ipc() &&
       std::all_of(ranges.begin(), ranges.end(), [](const Range& range) {
         const MemoryKinds kinds = kinds_of(range);
         return kinds.local == MemoryKind::kGpu && kinds.remote == MemoryKind::kGpu;
@@ -26,8 +28,8 @@ std::uint64_t piece_limit(const std::vector<Range>& ranges) noexcept {
   return are_of_gpus ? Pieces::kLargestOfGpus : Pieces::kLargest;
 }
 
-Pieces pieces_of(std::vector<Range> ranges) {
-  const std::uint64_t limit = piece_limit(ranges);
+Pieces pieces_of(const Endpoint& endpoint, std::vector<Range> ranges) {
+  const std::uint64_t limit = piece_limit(endpoint, ranges);
   return Pieces(std::move(ranges), limit);
 }
 
@@ -120,7 +122,7 @@ Transfer::Run::Run(Endpoint& endpoint, Direction direction, std::vector<Range> r
       wants_flush_(flush),
       ended_(std::move(ended)),
       kinds_(ranges.empty() ? MemoryKinds{} : kinds_of(ranges.front())),
-      pieces_(pieces_of(std::move(ranges))),
+      pieces_(pieces_of(endpoint, std::move(ranges))),
       slots_(std::make_unique_for_overwrite<Slot[]>(
           std::min(pieces_.count(), kMaxRequests) + 1)) {}
 

@@ -69,6 +69,7 @@ class Worker {
 
   // The rest is for the other files of this folder.
 
+  const Context& context() const noexcept { return context_; }
   const Functions& functions() const noexcept { return functions_; }
   ucp_worker_h raw() const noexcept { return worker_.get(); }
 
