@@ -153,11 +153,16 @@ class Pairing:
             wrong.append("bytes around the target were changed")
         if after[source] != before[source]:
             wrong.append("the source was changed")
-        is_between_gpus = "cpu" not in (case.exposed_device, case.local_device)
-        path = ended.get("path", "")
-        if case.exposer == "theirs" and is_between_gpus and "cuda_ipc" not in path:
-            wrong.append(f"it went by {path!r} and not by cuda_ipc")
+        if "path" in ended:
+            wrong += self.way(case, ended["path"] or "")
         return wrong
+
+    def way(self, case: Case, path: str) -> list[str]:
+        """What is wrong with the path that the initiating side tells."""
+        is_between_gpus = "cpu" not in (case.exposed_device, case.local_device)
+        if case.exposer == "theirs" and is_between_gpus and "cuda_ipc" not in path:
+            return [f"it went by {path!r} and not by cuda_ipc"]
+        return []
 
     def close(self) -> None:
         for side in self.sides.values():
