@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "nixl_connect/connector.h"
@@ -93,6 +94,21 @@ ErrorKind kind_of(Call&& call) {
   }
   ADD_FAILURE() << "nothing was thrown";
   return ErrorKind::kInternal;
+}
+
+// The text of that Error; "nothing" if it throws none.
+template <typename Call>
+std::string text_of(Call&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing";
+}
+
+inline void expect_named(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
 constexpr std::chrono::seconds kSoon{20};

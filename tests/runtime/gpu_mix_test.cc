@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <csignal>
-#include <functional>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -31,6 +30,7 @@ namespace stand_in = paths::cuda::stand_in;
 using std::chrono::milliseconds;
 using testing::Channel;
 using testing::Child;
+using testing::expect_named;
 using testing::finish;
 using testing::kind_of;
 using testing::kLayouts;
@@ -41,6 +41,7 @@ using testing::On;
 using testing::other;
 using testing::Ranges;
 using testing::Servant;
+using testing::text_of;
 using testing::with_gpus;
 using testing::WithServant;
 
@@ -125,20 +126,6 @@ TEST_P(MixOf, OfAProcessThatDiesEndsWhatIsReadOfIt) {
   kill_owner(target);
   stand_in::release_streams();
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
-}
-
-// What a call throws, or a wait for what it gives.
-std::string text_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing";
-}
-
-void expect_named(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
 TEST_F(Mix, PinsMemoryOfThePeerOnceAndLetsItGoWithIt) {

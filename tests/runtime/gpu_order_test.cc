@@ -20,9 +20,11 @@ using paths::cuda::testing::Session;
 using std::chrono::milliseconds;
 using testing::Channel;
 using testing::Child;
+using testing::expect_named;
 using testing::finish;
 using testing::kind_of;
 using testing::kSoon;
+using testing::text_of;
 
 using testing::Gpu;
 using testing::GpuOrder;
@@ -272,20 +274,9 @@ TEST_F(GpuOrder, IsKeptOfNixlAgentsByTheKeysOrByWaiting) {
   EXPECT_EQ(agent.regions[0].rkey.size(), 3U) << "it is ready";
 }
 
-// What a call throws.
-std::string text_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return std::string(to_string(error.kind())) + ": " + error.what();
-  }
-  return "nothing";
-}
-
 void expect_refused(const std::string& part, const std::function<void()>& call) {
-  const std::string text = text_of(call);
-  EXPECT_TRUE(text.starts_with(to_string(ErrorKind::kInvalidArgument))) << text;
-  EXPECT_NE(text.find(part), std::string::npos) << text;
+  EXPECT_EQ(kind_of(call), ErrorKind::kInvalidArgument);
+  expect_named(text_of(call), part);
 }
 
 TEST_F(GpuOrder, IsForMemoryOfGpusOnly) {

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -32,20 +31,6 @@ namespace {
 
 namespace stand_in = paths::cuda::stand_in;
 using std::chrono::milliseconds;
-
-// What a call throws, or a wait for what it gives.
-std::string text_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing";
-}
-
-void expect_named(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
 
 class Plain : public WithServant {};
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,9 +31,11 @@ using paths::cuda::testing::Session;
 using std::chrono::milliseconds;
 using testing::Channel;
 using testing::Child;
+using testing::expect_named;
 using testing::finish;
 using testing::kind_of;
 using testing::kSoon;
+using testing::text_of;
 
 ConnectorOptions with_gpus() {
   ConnectorOptions options = testing::across_processes();
@@ -210,20 +211,6 @@ TEST_F(GpuMemory, OfAProcessThatDiesEndsWhatIsReadOfIt) {
   testing::kill_noticed(owner_, connector_, held_, pages_.descriptors());
   stand_in::release_streams();
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
-}
-
-// What a call throws, or a wait for what it gives.
-std::string text_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing";
-}
-
-void expect_named(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
 TEST_F(GpuMemory, OfAContextThatIsPoisonedEndsItsOperations) {
