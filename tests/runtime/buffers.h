@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -81,6 +82,15 @@ inline ConnectorOptions with_every_path() {
 inline ConnectorOptions across_processes() {
   ConnectorOptions options = with_every_path();
   options.forbid = {"local"};
+  return options;
+}
+
+// The same, and for peers that are silent at the end it waits as long as this only.
+constexpr std::chrono::milliseconds kShortDrain{20};
+
+inline ConnectorOptions with_short_drain() {
+  ConnectorOptions options = across_processes();
+  options.drain_timeout = kShortDrain;
   return options;
 }
 

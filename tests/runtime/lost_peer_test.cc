@@ -29,14 +29,9 @@ using testing::Child;
 using testing::finish;
 using testing::kind_of;
 using testing::kSoon;
+using testing::with_short_drain;
 
 constexpr milliseconds kAWhile{200};
-
-ConnectorOptions with_short_drain() {
-  ConnectorOptions options = testing::across_processes();
-  options.drain_timeout = milliseconds(50);
-  return options;
-}
 
 // Exposes memory, and looks at that of others.
 int companion_role(const Channel& test) {

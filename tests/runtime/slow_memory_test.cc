@@ -77,9 +77,8 @@ class SlowMemory {
 
 constexpr std::size_t kPieceBytes = 512 << 10;
 
-ConnectorOptions with_short_drain() {
-  ConnectorOptions options = testing::across_processes();
-  options.drain_timeout = milliseconds(20);
+ConnectorOptions with_four_threads() {
+  ConnectorOptions options = testing::with_short_drain();
   options.copy_threads = 4;
   return options;
 }
@@ -87,7 +86,7 @@ ConnectorOptions with_short_drain() {
 // True if it was one of the helping threads that was held up, so that the writer could
 // go on with everything else.
 bool cancel_of_a_slow_write_waits_for_it(Connector& exposer, bool is_mapped) {
-  Connector initiator(with_short_drain());
+  Connector initiator(with_four_threads());
   SlowMemory source;
   const Allocation mapped = Connector::allocate(SlowMemory::kSize);
   std::vector<std::byte> plain(SlowMemory::kSize);
@@ -128,7 +127,7 @@ class SlowWrite : public ::testing::TestWithParam<bool> {};
 
 TEST_P(SlowWrite, IsWaitedForByTheExposingSide) {
   if (!SlowMemory().is_slow()) GTEST_SKIP() << "userfaultfd is not allowed here";
-  Connector exposer(with_short_drain());
+  Connector exposer(with_four_threads());
   constexpr int kTries = 20;
   for (int i = 0; i < kTries; ++i)
     if (cancel_of_a_slow_write_waits_for_it(exposer, GetParam())) return;
@@ -139,8 +138,8 @@ TEST_P(SlowWrite, IsWaitedForByTheExposingSide) {
 TEST_P(SlowWrite, IsWaitedForByAnExposingSideThatDropsTheWriter) {
   if (!SlowMemory().is_slow()) GTEST_SKIP() << "userfaultfd is not allowed here";
   ::setenv("UCX_TLS", "tcp,self", 1);  // the owner's thread moves what is read
-  Connector exposer(with_short_drain());
-  Connector initiator(with_short_drain());
+  Connector exposer(with_four_threads());
+  Connector initiator(with_four_threads());
   ::unsetenv("UCX_TLS");
   SlowMemory source;
   const Allocation mapped = Connector::allocate(SlowMemory::kSize);

@@ -16,23 +16,17 @@
 namespace nixl_connect {
 namespace {
 
-using std::chrono::milliseconds;
 using testing::Buffer;
 using testing::Channel;
 using testing::Child;
 using testing::finish;
 using testing::kind_of;
+using testing::kShortDrain;
 using testing::kSoon;
+using testing::with_short_drain;
 
 constexpr std::size_t kSize = 8 << 20;
 constexpr std::byte kContent{0x33};
-constexpr milliseconds kDrainTimeout{20};
-
-ConnectorOptions with_short_drain() {
-  ConnectorOptions options = testing::across_processes();
-  options.drain_timeout = kDrainTimeout;
-  return options;
-}
 
 // Roles of the second process.
 
@@ -46,7 +40,7 @@ int expose_role(const Channel& test) {
   test.send(readable.metadata().to_json());
   test.receive();
   readable.cancel();
-  test.send(readable.wait_for(10 * kDrainTimeout) ? "ended" : "held");
+  test.send(readable.wait_for(10 * kShortDrain) ? "ended" : "held");
   test.receive();
   test.send(readable.wait_for(kSoon) ? "ended" : "held");
   test.wait_for_hang_up();
@@ -136,7 +130,7 @@ TEST(ViewerThatDies, EndsTheReadableAtOnce) {
   child.channel().send(readable.metadata().to_json());
   ASSERT_EQ(child.channel().receive_text(), "open");
   readable.cancel();
-  EXPECT_FALSE(readable.wait_for(10 * kDrainTimeout));
+  EXPECT_FALSE(readable.wait_for(10 * kShortDrain));
   child.kill();
   EXPECT_TRUE(readable.wait_for(std::chrono::seconds(1)));
   EXPECT_EQ(readable.status(), OperationStatus::kCancelled);

@@ -24,12 +24,7 @@ using testing::Buffer;
 using testing::finish;
 using testing::kind_of;
 using testing::kSoon;
-
-ConnectorOptions with_short_drain() {
-  ConnectorOptions options = testing::across_processes();
-  options.drain_timeout = milliseconds(20);
-  return options;
-}
+using testing::with_short_drain;
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr bool kIsInstrumented = true;
