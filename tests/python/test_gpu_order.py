@@ -99,45 +99,40 @@ def current(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stream | None], None]:
     return set_current
 
 
+@pytest.mark.parametrize(
+    ("give", "content"),
+    [
+        (lambda stream: stream, 7),
+        (lambda stream: stream.cuda_stream, 7),
+        (lambda _: None, 7),
+        (lambda _: False, 0),
+    ],
+    ids=["object", "number", "current", "none"],
+)
 def test_peers_see_what_the_stream_was_given_before(
     stand_in: StandIn,
     sides: tuple[Connector, Connector],
     current: Callable[[Stream | None], None],
+    give: Callable[[Stream], Any],
+    content: int,
 ) -> None:
-    here, there = sides
-    source, target = stand_in.memory(SIZE), stand_in.memory(SIZE, 1)
-    stream = Stream(stand_in, 0)
-    for give in (stream, stream.cuda_stream, None):
-        stream.hold()
-        stream.fill(source, 7)
-        current(stream if give is None else None)
-        readable = here.create_readable(Descriptor(source), readers=1, stream=give)
-        with there.begin_read(sent(readable), Descriptor(target), stream=False) as read:
-            assert not read.wait(0.05)
-            stream.release()
-            assert read.wait(SECONDS)
-            read.result()
-        assert target.read() == b"\7" * SIZE
-        assert readable.wait(SECONDS)
-        target.write(bytes(SIZE))
-        source.write(bytes(SIZE))
-
-
-def test_nothing_is_waited_for_without_a_stream(
-    stand_in: StandIn,
-    sides: tuple[Connector, Connector],
-    current: Callable[[Stream | None], None],
-) -> None:
+    """And without a stream nothing is waited for."""
     here, there = sides
     source, target = stand_in.memory(SIZE), stand_in.memory(SIZE, 1)
     stream = Stream(stand_in, 0)
     stream.hold()
     stream.fill(source, 7)
-    current(stream)
-    readable = here.create_readable(Descriptor(source), stream=False)
+    given = give(stream)
+    current(None if given else stream)
+    readable = here.create_readable(Descriptor(source), readers=1, stream=given)
     with there.begin_read(sent(readable), Descriptor(target), stream=False) as read:
+        if content:
+            assert not read.wait(0.05)
+            stream.release()
         assert read.wait(SECONDS)
-        assert target.read() == bytes(SIZE)
+        read.result()
+    assert target.read() == bytes([content]) * SIZE
+    assert readable.wait(SECONDS)
     stream.release()
     stream.finish()
 
