@@ -39,6 +39,15 @@ std::string says(const char* what, std::size_t offset) {
 
 Ranges one(std::size_t size, std::size_t offset) { return {{offset, size}}; }
 
+Ranges in_pieces(std::size_t size, std::size_t size_of_each) {
+  constexpr std::size_t kGap = 64;
+  if (size_of_each == 0) return one(size);
+  Ranges ranges;
+  for (std::size_t i = 0; i < size / size_of_each; ++i)
+    ranges.push_back({i * (size_of_each + kGap), size_of_each});
+  return ranges;
+}
+
 Ranges shuffled(const std::vector<std::size_t>& sizes, std::size_t largest_gap,
                 Random& random) {
   std::vector<std::size_t> order(sizes.size());
@@ -61,6 +70,10 @@ Arena::Arena(MemoryKind kind, Ranges ranges) : ranges_(std::move(ranges)) {
     const Allocation allocation = Connector::allocate(size);
     bytes_ = allocation.bytes();
     owner_ = allocation.descriptor().owner();
+  } else if (is_of_gpu(kind)) {
+    gpu_ = std::make_shared<const GpuMemory>(kind, size);
+    bytes_ = gpu_->bytes();
+    owner_ = gpu_;
   } else {
     void* const mapped = checked(::mmap(nullptr, size, PROT_READ | PROT_WRITE,
                                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -71,11 +84,11 @@ Arena::Arena(MemoryKind kind, Ranges ranges) : ranges_(std::move(ranges)) {
 }
 
 std::vector<Descriptor> Arena::descriptors() const {
+  const Device device = gpu_ == nullptr ? Device() : gpu_->device();
   std::vector<Descriptor> all;
   all.reserve(ranges_.size());
   for (const Range& range : ranges_)
-    all.emplace_back(bytes_.data() + kPage + range.offset, range.size, Device(),
-                     owner_);
+    all.emplace_back(bytes_.data() + kPage + range.offset, range.size, device, owner_);
   return all;
 }
 
@@ -86,56 +99,71 @@ std::uint64_t Arena::size() const {
 }
 
 void Arena::fill(std::uint32_t seed) const {
+  std::vector<std::byte> for_gpu(gpu_ == nullptr ? 0 : bytes_.size());
+  const std::span<std::byte> bytes = gpu_ == nullptr ? bytes_ : std::span(for_gpu);
   const Pattern pattern(seed);
   std::uint64_t position = 0;
   for (const Range& range : ranges_) {
-    pattern.write(bytes_.subspan(kPage + range.offset, range.size), position);
+    pattern.write(bytes.subspan(kPage + range.offset, range.size), position);
     position += range.size;
   }
-  for (const auto gap : gaps()) std::fill(gap.begin(), gap.end(), kGuard);
+  for (const auto gap : gaps(bytes)) std::fill(gap.begin(), gap.end(), kGuard);
+  if (gpu_ != nullptr) gpu_->write(bytes);
 }
 
-void Arena::clear() const { std::fill(bytes_.begin(), bytes_.end(), kGuard); }
+void Arena::clear() const {
+  if (gpu_ != nullptr) return gpu_->fill(kGuard);
+  std::fill(bytes_.begin(), bytes_.end(), kGuard);
+}
+
+std::span<const std::byte> Arena::content(std::vector<std::byte>& copy) const {
+  if (gpu_ == nullptr) return bytes_;
+  copy = gpu_->read();
+  return copy;
+}
 
 std::string Arena::differs_from_filled(std::uint32_t seed) const {
+  std::vector<std::byte> copy;
+  const auto bytes = content(copy);
   const Pattern pattern(seed);
   std::uint64_t position = 0;
   for (std::size_t i = 0; i < ranges_.size(); ++i) {
     const auto [offset, size] = ranges_[i];
     const std::size_t same =
-        pattern.mismatch(bytes_.subspan(kPage + offset, size), position);
+        pattern.mismatch(bytes.subspan(kPage + offset, size), position);
     if (same < size)
       return says("wrong byte", same) + " of range " + std::to_string(i) + " of " +
              std::to_string(size);
     position += size;
   }
-  for (const auto gap : gaps()) {
+  for (const auto gap : gaps(bytes)) {
     const std::size_t same = guard_mismatch(gap);
     if (same < gap.size())
-      return says("touched byte", gap.data() + same - bytes_.data() - kPage);
+      return says("touched byte", gap.data() + same - bytes.data() - kPage);
   }
   return "";
 }
 
-// What lies around the ranges.
-std::vector<std::span<std::byte>> Arena::gaps() const {
+template <typename Byte>
+std::vector<std::span<Byte>> Arena::gaps(std::span<Byte> bytes) const {
   Ranges ascending = ranges_;
   std::sort(ascending.begin(), ascending.end(), [](const Range& a, const Range& b) {
     return std::pair(a.offset, a.size) < std::pair(b.offset, b.size);
   });
-  std::vector<std::span<std::byte>> gaps;
+  std::vector<std::span<Byte>> gaps;
   std::size_t done = 0;
   for (const Range& range : ascending) {
     const std::size_t begin = kPage + range.offset;
-    gaps.push_back(bytes_.subspan(done, begin - done));
+    gaps.push_back(bytes.subspan(done, begin - done));
     done = begin + range.size;
   }
-  gaps.push_back(bytes_.subspan(done));
+  gaps.push_back(bytes.subspan(done));
   return gaps;
 }
 
 std::string Arena::differs_from_cleared() const {
-  const std::size_t same = guard_mismatch(bytes_);
+  std::vector<std::byte> copy;
+  const std::size_t same = guard_mismatch(content(copy));
   return same == bytes_.size() ? "" : says("touched byte", same - kPage);
 }
 

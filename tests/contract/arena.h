@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "contract/gpu_memory.h"
 #include "contract/path.h"
 #include "nixl_connect/descriptor.h"
 
@@ -26,6 +27,9 @@ struct Range {
 using Ranges = std::vector<Range>;  // none overlaps another
 
 Ranges one(std::size_t size, std::size_t offset = 0);
+
+// Ranges of that size, side by side but for a small gap; a size of 0 means one().
+Ranges in_pieces(std::size_t size, std::size_t size_of_each);
 
 using Random = std::mt19937_64;
 
@@ -52,16 +56,22 @@ class Arena {
   std::string differs_from_filled(std::uint32_t seed) const;
   std::string differs_from_cleared() const;
 
-  // Leaves nothing at the ranges' addresses, as an owner that breaks its promise.
+  // Of memory of the host. Leaves nothing at the ranges' addresses, as an owner that
+  // breaks its promise.
   void unmap() const;
   // The same for writing only.
   void protect() const;
 
  private:
-  std::vector<std::span<std::byte>> gaps() const;
+  // All bytes where the processor can touch them, which `copy` is for memory of a GPU.
+  std::span<const std::byte> content(std::vector<std::byte>& copy) const;
+  // What of them lies around the ranges.
+  template <typename Byte>
+  std::vector<std::span<Byte>> gaps(std::span<Byte> bytes) const;
 
   Ranges ranges_;
   std::span<std::byte> bytes_;
+  std::shared_ptr<const GpuMemory> gpu_;  // none: the memory is the host's
   std::shared_ptr<const void> owner_;
 };
 

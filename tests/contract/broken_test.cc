@@ -52,7 +52,7 @@ TEST_P(DeadPeer, FailsALaterTransferAndTheNextPeerWorks) {
   const Held late = here_.begin(kind(), theirs.metadata, one(4096), seed);
   const auto ending = end_of(*late.operation);
   // Mapped memory is still there, and its lease, until the death is noticed.
-  if (!path().outlives_munmap || ending.status != OperationStatus::kComplete)
+  if (!path().is_mapped || ending.status != OperationStatus::kComplete)
     expect_error(ending, ErrorKind::kDisconnected);
   renew_peer();
   expect_moves(one(4096), one(4096));
@@ -69,8 +69,8 @@ INSTANTIATE_TEST_SUITE_P(Writes, DeadInitiator,
 
 TEST_P(DeadInitiator, EndsTheExposureAndTheNextPeerWorks) {
   for (; may_try(); missed()) {
-    Held ours = here_.expose(kind(), one(large()), next_seed());
-    peer_->begin(kind(), ours.metadata, one(large()), next_seed());
+    Held ours = here_.expose(kind(), large_ranges(), next_seed());
+    peer_->begin(kind(), ours.metadata, large_ranges(), next_seed(), by_pieces());
     while (ours.operation->status() == OperationStatus::kInitialized)
       std::this_thread::yield();
     const auto start = Clock::now();
@@ -115,7 +115,7 @@ TEST_P(StoppedPeer, IsWaitedForUntilTheDeadline) {
 TEST_P(StoppedPeer, DoesNotKeepAConnectorFromClosing) {
   ConnectorOptions options = path().options();
   options.drain_timeout = ConnectorOptions().drain_timeout;
-  Side here(path(), options);
+  Side here(path().here, options);
   const Held write = here.begin(kind(), theirs_.metadata, one(4096), next_seed());
   here.connector().close();
   EXPECT_TRUE(is_terminal(write.operation->status()));
@@ -145,8 +145,16 @@ class LostMemory : public Contract {
   }
 };
 
-// Within one process it would be a fault of that, as with memcpy.
-INSTANTIATE_TEST_SUITE_P(On, LostMemory, each(two_process_paths()), instance_name);
+// Within one process it would be a fault of that, as with memcpy. What comes of memory
+// of a GPU that is freed while other processes have it open, CUDA leaves undefined.
+std::vector<Path> paths_that_can_lose_memory() {
+  std::vector<Path> paths = two_process_paths();
+  std::erase_if(paths, [](const Path& path) { return is_of_gpu(path.there); });
+  return paths;
+}
+
+INSTANTIATE_TEST_SUITE_P(On, LostMemory, each(paths_that_can_lose_memory()),
+                         instance_name);
 
 TEST_P(LostMemory, OfAPeerFailsTheTransfer) {
   constexpr std::size_t kSize = 1 << 20;
@@ -155,7 +163,7 @@ TEST_P(LostMemory, OfAPeerFailsTheTransfer) {
   unmap_at_peer(theirs);
   const Held ours = here_.begin(kind(), theirs.metadata, one(kSize), seed);
   const Ending ending = end_of(*ours.operation);
-  if (path().outlives_munmap) {
+  if (path().is_mapped) {
     expect_complete(ending, kSize);
     EXPECT_EQ(ours.arena.differs_from_filled(seed), "");
   } else {
@@ -170,8 +178,7 @@ TEST_P(LostMemory, InTheMiddleOfATransferFailsIt) {
     unmap_at_peer(under_way.theirs);
     const Ending ending = end_of(*under_way.ours.operation);
     expect_peer_to_work_or_to_be_gone();
-    if (path().outlives_munmap)
-      return expect_complete(ending, under_way.ours.arena.size());
+    if (path().is_mapped) return expect_complete(ending, under_way.ours.arena.size());
     if (ending.status == OperationStatus::kComplete) continue;
     return expect_error(ending, ErrorKind::kDisconnected);
   }
@@ -191,8 +198,8 @@ INSTANTIATE_TEST_SUITE_P(On, BadLocalMemory, each(paths_that_report_bad_local_me
                          instance_name);
 
 TEST_P(BadLocalMemory, EndsItsOperationAndNoOther) {
-  const Peer::Theirs theirs = peer_->expose(kind(), one(kLarge), next_seed());
-  const Arena gone(path().memory, one(kLarge));
+  const Peer::Theirs theirs = peer_->expose(kind(), one(large()), next_seed());
+  const Arena gone(path().here, one(large()));
   gone.unmap();
   const Held ours = here_.begin(kind(), theirs.metadata, gone);
   expect_error(end_of(*ours.operation), ErrorKind::kInvalidArgument);
@@ -202,15 +209,15 @@ TEST_P(BadLocalMemory, EndsItsOperationAndNoOther) {
 
 TEST_P(BadLocalMemory, ThatIsReadOnlyIsASourceAndNoTarget) {
   const std::uint32_t seed = next_seed();
-  const Peer::Theirs theirs = peer_->expose(kind(), one(kLarge), seed);
-  const Arena constant(path().memory, one(kLarge));
+  const Peer::Theirs theirs = peer_->expose(kind(), one(large()), seed);
+  const Arena constant(path().here, one(large()));
   constant.fill(seed);
   constant.protect();
   const Held ours = here_.begin(kind(), theirs.metadata, constant);
   if (is_read()) {
     expect_error(end_of(*ours.operation), ErrorKind::kInvalidArgument);
   } else {
-    expect_complete(end_of(*ours.operation), kLarge);
+    expect_complete(end_of(*ours.operation), large());
     EXPECT_EQ(peer_->differs_from_filled(theirs, seed), "");
   }
   expect_moves(one(1 << 20), one(1 << 20));

@@ -26,12 +26,18 @@ void Contract::expect_moves(const Ranges& theirs, const Ranges& ours) {
   peer_->drop(exposed);
 }
 
+OperationOptions Contract::by_pieces(OperationOptions options) const {
+  if (path().large_range != 0) options.sm = false;
+  return options;
+}
+
 Contract::UnderWay Contract::begin_large(const OperationOptions& options) {
-  Peer::Theirs exposed = peer_->expose(kind(), one(large_), next_seed());
-  Arena arena(path().memory, one(large_));
+  Peer::Theirs exposed = peer_->expose(kind(), large_ranges(), next_seed());
+  Arena arena(path().here, large_ranges());
   arena.clear();
   const auto begun = std::chrono::steady_clock::now();
-  Held held = here_.begin(kind(), exposed.metadata, std::move(arena), options);
+  Held held =
+      here_.begin(kind(), exposed.metadata, std::move(arena), by_pieces(options));
   while (held.operation->bytes_transferred() == 0 &&
          !is_terminal(held.operation->status()))
     std::this_thread::yield();

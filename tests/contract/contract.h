@@ -20,15 +20,6 @@
 
 namespace nixl_connect::contract {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kIsSanitized = true;
-#else
-constexpr bool kIsSanitized = false;
-#endif
-
-// Takes long enough to be caught in the middle, mostly.
-constexpr std::size_t kLarge = (kIsSanitized ? 16 : 64) << 20;
-
 class Contract : public ::testing::TestWithParam<std::tuple<Path, OperationKind>> {
  protected:
   const Path& path() const { return std::get<0>(GetParam()); }
@@ -50,8 +41,11 @@ class Contract : public ::testing::TestWithParam<std::tuple<Path, OperationKind>
   bool may_try() const { return std::chrono::steady_clock::now() < last_try_; }
   void missed() { large_ = std::min(2 * large_, kLargest); }
   std::size_t large() const { return large_; }
+  Ranges large_ranges() const { return in_pieces(large_, path().large_range); }
+  // Under which a GPU is given those ranges one by one.
+  OperationOptions by_pieces(OperationOptions options = {}) const;
 
-  // A transfer of large() bytes.
+  // A transfer of the large_ranges().
   struct UnderWay {
     Peer::Theirs theirs;
     Held ours;
@@ -67,23 +61,28 @@ class Contract : public ::testing::TestWithParam<std::tuple<Path, OperationKind>
 
   Environment environment_{path()};
   std::uint32_t seed_ = 0;
-  std::size_t large_ = kLarge;
+  std::size_t large_ = path().large;
   const std::chrono::steady_clock::time_point last_try_ =
       std::chrono::steady_clock::now() + std::chrono::seconds(kIsSanitized ? 60 : 20);
 
  protected:
-  Side here_{path()};
+  Side here_{path().here, path().options()};
   std::optional<Peer> peer_{path()};
 };
 
 std::string instance_name(
     const ::testing::TestParamInfo<std::tuple<Path, OperationKind>>& instance);
 
-// What a fixture is instantiated with.
+// What a fixture is instantiated with: each path and those of the kinds that it is for.
 inline auto each(const std::vector<Path>& paths,
                  const std::vector<OperationKind>& kinds = {OperationKind::kRead,
                                                             OperationKind::kWrite}) {
-  return ::testing::Combine(::testing::ValuesIn(paths), ::testing::ValuesIn(kinds));
+  std::vector<std::tuple<Path, OperationKind>> instances;
+  for (const Path& path : paths)
+    for (const OperationKind kind : path.kinds)
+      if (std::count(kinds.begin(), kinds.end(), kind) > 0)
+        instances.emplace_back(path, kind);
+  return ::testing::ValuesIn(instances);
 }
 
 }  // namespace nixl_connect::contract

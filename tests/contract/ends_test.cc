@@ -57,18 +57,18 @@ class Ends : public Contract {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(On, Ends, each(all_paths()), instance_name);
+INSTANTIATE_TEST_SUITE_P(On, Ends, each(paths_of_all_tests()), instance_name);
 
 TEST_P(Ends, AreToldOnceToEverybodyOnBothSides) {
   const std::uint32_t seed = next_seed();
-  const Peer::Theirs theirs = peer_->expose(kind(), one(kLarge), seed);
+  const Peer::Theirs theirs = peer_->expose(kind(), one(large()), seed);
   peer_->watch(theirs);
-  const Held ours = here_.begin(kind(), theirs.metadata, one(kLarge), seed);
+  const Held ours = here_.begin(kind(), theirs.metadata, one(large()), seed);
   Watch watch(ours.operation);
   expect_told(watch.told(), OperationStatus::kComplete);
   expect_told(peer_->told(theirs), OperationStatus::kComplete);
-  expect_complete(end_of(*ours.operation), kLarge);
-  expect_complete(peer_->end_of(theirs), kLarge);
+  expect_complete(end_of(*ours.operation), large());
+  expect_complete(peer_->end_of(theirs), large());
   if (!is_read()) return;
   const auto& read = static_cast<const ReadOperation&>(*ours.operation);
   ASSERT_EQ(read.results().size(), 1U);
@@ -164,8 +164,8 @@ TEST_P(Ends, SoonAfterADeadlineHere) {
 TEST_P(Ends, AfterADeadlineOfThePeers) {
   const std::uint32_t seed = next_seed();
   const Peer::Theirs theirs = peer_->expose(
-      kind(), one(kLarge), seed, {.timeout = milliseconds(100), .readers = 1'000'000});
-  const Arena arena(path().memory, one(kLarge));
+      kind(), one(large()), seed, {.timeout = milliseconds(100), .readers = 1'000'000});
+  const Arena arena(path().here, one(large()));
   arena.fill(seed);
   Ending ending;
   do {
@@ -179,11 +179,11 @@ TEST_P(Ends, AfterADeadlineOfThePeers) {
 }
 
 TEST_P(Ends, BeforeTheTransferByACancelOfThePeers) {
-  const Peer::Theirs theirs = peer_->expose(kind(), one(kLarge), next_seed());
+  const Peer::Theirs theirs = peer_->expose(kind(), one(large()), next_seed());
   std::chrono::nanoseconds took{};
   expect_cancelled(peer_->cancel(theirs, took));
   if (!is_read()) peer_->clear(theirs);
-  const Held late = here_.begin(kind(), theirs.metadata, one(kLarge), next_seed());
+  const Held late = here_.begin(kind(), theirs.metadata, one(large()), next_seed());
   expect_error(end_of(*late.operation), ErrorKind::kCancelled);
   if (is_read()) return;
   EXPECT_EQ(peer_->differs_from_cleared(theirs), "");

@@ -48,7 +48,7 @@ class Many : public Contract {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(On, Many, each(all_paths()), instance_name);
+INSTANTIATE_TEST_SUITE_P(On, Many, each(paths_of_all_tests()), instance_name);
 
 TEST_P(Many, InFlightAtOnceAllComplete) {
   const auto exposed = expose_many(200);
@@ -90,7 +90,8 @@ TEST_P(Many, PeersShareAnExposureThatWantsSoMany) {
 
 class StaysOpen : public Many {};
 
-INSTANTIATE_TEST_SUITE_P(On, StaysOpen, each(all_paths(), {OperationKind::kRead}),
+INSTANTIATE_TEST_SUITE_P(On, StaysOpen,
+                         each(paths_of_all_tests(), {OperationKind::kRead}),
                          instance_name);
 
 TEST_P(StaysOpen, UntilItIsCancelled) {

@@ -30,10 +30,11 @@ inline void from_json(const Json& json, Ending& ending) {
 // With what the tests use.
 inline Json options_json(const OperationOptions& options) {
   return {options.timeout.value_or(std::chrono::nanoseconds(0)).count(),
-          options.readers, options.stays_open};
+          options.readers, options.stays_open, options.sm.value_or(true)};
 }
 inline OperationOptions options_of(const Json& json) {
-  OperationOptions options{.readers = json.at(1), .stays_open = json.at(2)};
+  OperationOptions options{
+      .readers = json.at(1), .stays_open = json.at(2), .sm = json.at(3).get<bool>()};
   const std::chrono::nanoseconds timeout(json.at(0).get<std::int64_t>());
   if (timeout.count() != 0) options.timeout = timeout;
   return options;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstdlib>
-#include <iterator>
 #include <ostream>
 #include <stdexcept>
 
 #include "contract/path.h"
 
 namespace nixl_connect::contract {
+namespace {
 
-const std::vector<Path>& all_paths() {
-  static const std::vector<Path> paths{
+std::vector<Path> host_paths() {
+  return {
       {
           .name = "Local",
           .taken = "local",
@@ -19,8 +19,9 @@ const std::vector<Path>& all_paths() {
       {
           .name = "HostMap",
           .taken = "host.map",
-          .memory = MemoryKind::kAllocated,
-          .outlives_munmap = true,
+          .here = MemoryKind::kAllocated,
+          .there = MemoryKind::kAllocated,
+          .is_mapped = true,
       },
       {
           .name = "HostCma",
@@ -48,19 +49,42 @@ const std::vector<Path>& all_paths() {
           .can_fall_with_reader = true,
       },
   };
+}
+
+}  // namespace
+
+const std::vector<Path>& all_paths() {
+  static const std::vector<Path> all = [] {
+    std::vector<Path> paths = host_paths();
+    const std::vector<Path> of_gpus = gpu_paths();
+    paths.insert(paths.end(), of_gpus.begin(), of_gpus.end());
+    return paths;
+  }();
+  return all;
+}
+
+std::vector<Path> paths_of_all_tests() {
+  std::vector<Path> paths = all_paths();
+  std::erase_if(paths, [](const Path& path) { return path.is_for_bytes_only; });
   return paths;
 }
 
 std::vector<Path> two_process_paths() {
-  std::vector<Path> paths;
-  std::copy_if(all_paths().begin(), all_paths().end(), std::back_inserter(paths),
-               [](const Path& path) { return !path.is_one_process; });
+  std::vector<Path> paths = paths_of_all_tests();
+  std::erase_if(paths, [](const Path& path) { return path.is_one_process; });
   return paths;
 }
 
 std::vector<Path> paths_that_survive_readers() {
   std::vector<Path> paths = two_process_paths();
   std::erase_if(paths, [](const Path& path) { return path.can_fall_with_reader; });
+  return paths;
+}
+
+std::vector<Path> paths_of_many_bytes() {
+  std::vector<Path> paths{path_named("HostCma"), path_named("UcxTcp")};
+  const std::vector<Path> of_gpus = has_gpus() ? gpu_paths() : std::vector<Path>();
+  paths.insert(paths.end(), of_gpus.begin(), of_gpus.end());
   return paths;
 }
 

@@ -45,11 +45,13 @@ Peer::Theirs Peer::expose(OperationKind kind, const Ranges& ranges, std::uint32_
 }
 
 Peer::Theirs Peer::begin(OperationKind kind, const RdmaMetadata& remote,
-                         const Ranges& ranges, std::uint32_t seed) {
+                         const Ranges& ranges, std::uint32_t seed,
+                         const OperationOptions& options) {
   return {ask({{"do", "begin"},
                {"kind", kind},
                {"ranges", ranges},
                {"seed", seed},
+               {"options", options_json(options)},
                {"remote", remote.to_json()}})};
 }
 

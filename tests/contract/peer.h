@@ -39,7 +39,7 @@ class Peer {
   Theirs expose(OperationKind kind, const Ranges& ranges, std::uint32_t seed,
                 const OperationOptions& options = {});
   Theirs begin(OperationKind kind, const RdmaMetadata& remote, const Ranges& ranges,
-               std::uint32_t seed);
+               std::uint32_t seed, const OperationOptions& options = {});
 
   Ending end_of(const Theirs& theirs);
   // Asks for the end and waits for it; `took` gets how long that was.

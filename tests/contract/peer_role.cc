@@ -16,7 +16,7 @@ namespace {
 
 class Server {
  public:
-  explicit Server(const Path& path) : side_(path) {}
+  explicit Server(const Path& path) : side_(path.there, path.options()) {}
 
   Json answer(const Json& order) {
     const auto found = orders_.find(order.at("do").get<std::string>());
@@ -35,8 +35,9 @@ class Server {
 
   Json begin(const Json& order) {
     const auto remote = RdmaMetadata::from_json(order.at("remote").get<std::string>());
-    held_.emplace(next_, side_.begin(order.at("kind"), remote, order.at("ranges"),
-                                     order.at("seed")));
+    held_.emplace(next_,
+                  side_.begin(order.at("kind"), remote, order.at("ranges"),
+                              order.at("seed"), options_of(order.at("options"))));
     return next_++;
   }
 

@@ -29,7 +29,7 @@ void expect_error(const Ending& ending, ErrorKind kind) {
 
 Held Side::expose(OperationKind kind, const Ranges& ranges, std::uint32_t seed,
                   const OperationOptions& options) {
-  Arena arena(path_.memory, ranges);
+  Arena arena(memory_, ranges);
   if (kind == OperationKind::kRead) {
     arena.fill(seed);
     auto readable = std::make_shared<ReadableOperation>(
@@ -46,7 +46,7 @@ Held Side::expose(OperationKind kind, const Ranges& ranges, std::uint32_t seed,
 
 Held Side::begin(OperationKind kind, const RdmaMetadata& remote, const Ranges& ranges,
                  std::uint32_t seed, const OperationOptions& options) {
-  Arena arena(path_.memory, ranges);
+  Arena arena(memory_, ranges);
   if (kind == OperationKind::kWrite)
     arena.fill(seed);
   else

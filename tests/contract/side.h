@@ -53,9 +53,9 @@ struct Held {
 
 class Side {
  public:
-  explicit Side(const Path& path) : Side(path, path.options()) {}
-  Side(const Path& path, const ConnectorOptions& options)
-      : path_(path), connector_(options) {}
+  // Its memory is of that kind.
+  Side(MemoryKind memory, const ConnectorOptions& options)
+      : memory_(memory), connector_(options) {}
 
   // The source is filled with `seed`, the target is all guards. Any thread.
   Held expose(OperationKind kind, const Ranges& ranges, std::uint32_t seed,
@@ -68,7 +68,7 @@ class Side {
   Connector& connector() noexcept { return connector_; }
 
  private:
-  const Path& path_;
+  const MemoryKind memory_;
   Connector connector_;
 };
 

@@ -160,8 +160,10 @@ TEST_F(GpuPage, IsRefusedBetweenConnectorsOfTwoHostsWithWhatToDoIfUcxHasNoGpus) 
   Connector exposer(apart);
   Connector initiator(apart);
   testing::Buffer host(kSize);
-  const auto readable = exposer.create_readable(page());
-  for (const Descriptor& target : {host.descriptor(), page()}) {
+  constexpr std::size_t kHalf = kSize / 2;
+  const auto readable = exposer.create_readable(page().slice(0, kHalf));
+  for (const Descriptor& target :
+       {host.descriptor().slice(0, kHalf), page().slice(kHalf, kHalf)}) {
     auto read = initiator.begin_read(readable.metadata(), target);
     std::string told;
     try {
