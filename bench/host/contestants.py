@@ -73,9 +73,7 @@ def raw_in_pieces_and_shares(
     ]
 
 
-def alone(
-    setup: Setup, what: tuple[str, ...], role: Role, name: str
-) -> Contestant:
+def alone(setup: Setup, what: tuple[str, ...], role: Role, name: str) -> Contestant:
     """A role of host_bench, with its arguments, that needs no other program."""
     program = setup.program("host_bench")
 

@@ -259,8 +259,7 @@ TEST_F(GpuPages, OfOneCacheAreMovedUnlessTheyOverlap) {
   auto read = connector_.begin_read(RemotePages(whole, kPage, {0, 1, 2}),
                                     here_.pages({3, 4, 5}));
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
-  EXPECT_EQ(here_.get(),
-            moved(random_bytes(3), {0, 1, 2}, random_bytes(3), {3, 4, 5}));
+  EXPECT_EQ(here_.get(), moved(random_bytes(3), {0, 1, 2}, random_bytes(3), {3, 4, 5}));
 }
 
 TEST_F(GpuPages, ThatDoNotMatchAreRefused) {
