@@ -14,7 +14,7 @@ namespace nixl_connect::runtime {
 namespace {
 
 // As long as it takes to move some pages.
-constexpr core::Time kBetweenLooks = std::chrono::microseconds(200);
+constexpr core::Time kBetweenAsks = std::chrono::microseconds(200);
 constexpr std::size_t kMostHeldAsks = 1024;
 
 wire::Keys refusal(const wire::AskKeys& asked, std::string why_not) {
@@ -65,7 +65,7 @@ Running* Dispatcher::find_exposed(core::LeaseId lease, std::uint64_t token) {
 void Dispatcher::answer(core::PeerId peer, const wire::AskKeys& asked) {
   const std::optional<wire::Keys> keys = keys_for(asked);
   if (!keys && held_asks_.size() < kMostHeldAsks) {
-    if (held_asks_.empty()) next_look_at_asks_ = time_ + kBetweenLooks;
+    if (held_asks_.empty()) next_look_at_asks_ = time_ + kBetweenAsks;
     held_asks_.emplace_back(peer, asked);
     return;
   }

@@ -51,14 +51,15 @@ bool are_pages_apart(std::span<const Piece> pieces) {
   constexpr std::uint64_t kMostPlaces = 64;  // for each piece
   if (pieces.empty()) return true;
   const std::uint64_t size = pieces[0].size();
-  const auto [lowest, highest] = std::minmax_element(
+  const auto [first, last] = std::minmax_element(
       pieces.begin(), pieces.end(),
       [](const Piece& a, const Piece& b) { return a.begin < b.begin; });
-  const std::uint64_t places = (highest->begin - lowest->begin) / size + 1;
+  const std::uint64_t lowest = first->begin;
+  const std::uint64_t places = (last->begin - lowest) / size + 1;
   if (places > kMostPlaces * pieces.size()) return false;
   std::vector<bool> is_local(places);
   const auto are_fit = [&](const Piece& piece) {
-    const std::uint64_t offset = piece.begin - lowest->begin;
+    const std::uint64_t offset = piece.begin - lowest;
     if (piece.size() != size || offset % size != 0) return false;
     if (piece.is_local) is_local[offset / size] = true;
     return piece.is_local || !is_local[offset / size];  // the local ones come first

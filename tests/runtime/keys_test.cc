@@ -148,7 +148,7 @@ class AskingForKeys : public ::testing::Test {
  protected:
   using Answer = std::function<void(FakePeer&, const wire::AskKeys&)>;
 
-  ReadOperation begin_read(FakePeer& peer, OperationOptions options = by_ucx()) {
+  ReadOperation begin_read(FakePeer& peer, const OperationOptions& options = by_ucx()) {
     return initiator_.begin_read(without_keys(peer.metadata_of(readable_)),
                                  local_.descriptor(), options);
   }

@@ -20,6 +20,7 @@ struct Span {
 std::optional<Overlap> find(const std::vector<Span>& ours,
                             const std::vector<Span>& theirs) {
   std::vector<Descriptor> local;
+  local.reserve(ours.size());
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
   for (const Span& each : ours) local.emplace_back((void*)each.begin, each.size);
   RemoteRanges remote;
