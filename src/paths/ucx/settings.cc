@@ -58,6 +58,10 @@ constexpr std::array kWithoutCudaIpc{
     // With it the device is one of the network.
     Setting{"CUDA_IPC_ENABLE_MNNVL", "n"},
 };
+// From UCX 1.22 on, as older ones complain of it. An agent's memory stays open, freed
+// or not, in a cache for each agent that has no bound otherwise. A KV cache has some
+// allocations for each layer of a model.
+constexpr Setting kMostOpenAllocations{"CUDA_IPC_CACHE_MAX_REGIONS", "512"};
 
 // "tcp,cma,self,rc,cuda". One without tcp or rc could not connect.
 std::string transports(const Library& library, const ContextOptions& options) {
@@ -133,6 +137,7 @@ Config make_config(const Library& library, const ContextOptions& options) {
     for (const Setting& setting : kWithGpus) applier.apply(setting);
   if (options.gpus && !options.cuda_ipc)
     for (const Setting& setting : kWithoutCudaIpc) applier.enforce(setting);
+  if (options.gpus && library.minor >= 22) applier.apply(kMostOpenAllocations);
   applier.apply({"TLS", transports(library, options).c_str()});
   if (!options.network) {
     applier.apply_net_devices("lo");
