@@ -131,7 +131,8 @@ class Connector {
   // Name of this host.
   const std::string& hostname() const noexcept;
 
-  // Version and folder of the UCX in use, for logs and bug reports.
+  // Version and folder of the UCX in use, for logs and bug reports; and why it does
+  // without memory of GPUs, once some was exposed.
   std::string transport() const;
 
  private:

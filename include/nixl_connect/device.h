@@ -58,6 +58,7 @@ struct GpuFacts {
   std::vector<int> reaches;        // other GPUs, of whose memory it can copy
   bool exports_files = false;      // memory that was mapped (cuMemMap), by descriptors
   bool has_event_handles = false;  // events that other processes can wait for
+  bool runs_kernel = false;        // for pages, as far as this library has it
 };
 
 struct GpuReport {

@@ -50,7 +50,13 @@ class ConnectorObject {
     return connector_;
   }
 
-  const std::string& transport() const noexcept { return transport_; }
+  // With the GIL, which is released meanwhile. Once it is closed, as it was first.
+  std::string transport() const {
+    const auto asked = connector_;
+    if (!asked) return transport_;
+    const WithoutGil release;
+    return asked->transport();
+  }
 
   // With the GIL, which is released meanwhile. Calls that come while it closes are
   // refused by the library; its descriptors go with the last of them.

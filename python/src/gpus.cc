@@ -28,6 +28,7 @@ nb::dict dict_of(const GpuFacts& gpu) {
   facts["reaches"] = gpu.reaches;
   facts["exports_files"] = gpu.exports_files;
   facts["has_event_handles"] = gpu.has_event_handles;
+  facts["runs_kernel"] = gpu.runs_kernel;
   return facts;
 }
 

@@ -36,6 +36,12 @@ struct Costs {
   // cuda.staged where the host's memory is not pinned, so that threads carry the bytes.
   PathCosts slots{15'000, 1'500, 3.5, 22};
 
+  // Of each range, where a GPU's copy engines take all of them.
+  double engine_range_ns = 3'000;
+
+  // Between GPUs, ranges of so many bytes go by copy engines whatever else there is.
+  std::uint64_t engine_bytes = 4 << 20;
+
   // Copies through maps of so many bytes go around the caches.
   std::uint64_t streaming_bytes = 32 << 20;
 

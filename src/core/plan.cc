@@ -238,14 +238,13 @@ constexpr PathCosts kUcxThroughTheCpu{50'000, 20'000, 0.5, 0.5};
 
 Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_sm,
                          const Costs& costs) {
-  // What a range costs a copy engine.
-  constexpr double kEngineRangeNs = 3'000;
   const bool is_by_slots = path == Path::kCudaStaged && !is_pinned(facts);
   PathCosts of_path = is_by_slots ? costs.slots : costs.of(path);
   if (path == Path::kCudaPeer || path == Path::kCudaStaged) {
     // A GPU moves no more with the threads of this process.
     if (!is_by_slots) work.threads = 1;
-    if (!may_use_sm) of_path.range_ns = std::max(of_path.range_ns, kEngineRangeNs);
+    if (!may_use_sm || !facts.gpus.has_kernel)
+      of_path.range_ns = std::max(of_path.range_ns, costs.engine_range_ns);
   }
   // The figures of the path are of memory of the host.
   if (path == Path::kUcx && !is_all(Memory::kHost, facts))

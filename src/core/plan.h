@@ -59,6 +59,8 @@ struct Facts {
 
     bool has_driver = false;  // this process, of CUDA
     Cause why_no_driver;      // "no CUDA driver: ..."
+    // The GPU that would copy runs the page kernel, if this library was built with it.
+    bool has_kernel = false;
     // How much of the peer's memory other processes can open.
     Exported exported = Exported::kNone;
     Cause why_not_exported;

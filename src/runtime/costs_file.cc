@@ -60,11 +60,16 @@ core::Costs parse_costs(std::string_view text) {
   const json object = json::parse(text, nullptr, false);
   if (!object.is_object()) refuse("not a JSON object");
   check_names(object,
-              std::array<std::string_view, 6>{"streaming_bytes", "paths", "made",
+              std::array<std::string_view, 9>{"streaming_bytes", "engine_range_ns",
+                                              "engine_bytes", "paths", "slots", "made",
                                               "host", "cores", "version"},
               "the file");
   core::Costs costs;
   read(object, "streaming_bytes", costs.streaming_bytes);
+  read(object, "engine_range_ns", costs.engine_range_ns);
+  read(object, "engine_bytes", costs.engine_bytes);
+  if (const auto slots = object.find("slots"); slots != object.end())
+    read_path("slots", *slots, costs.slots);
   const auto paths = object.find("paths");
   if (paths == object.end()) return costs;
   if (!paths->is_object()) refuse("\"paths\" is not an object");

@@ -11,9 +11,10 @@
 
 namespace nixl_connect::runtime {
 
-// A JSON object with any of: "streaming_bytes"; "paths", an object with for each path's
-// name any of "start_ns", "range_ns", "gbps_one_thread", "gbps_most"; besides, for
-// people, "made", "host", "cores", "version". What is missing keeps its usual figure.
+// A JSON object with any of: "streaming_bytes", "engine_range_ns", "engine_bytes";
+// "paths", an object with for each path's name any of "start_ns", "range_ns",
+// "gbps_one_thread", "gbps_most"; "slots" with the same; besides, for people, "made",
+// "host", "cores", "version". What is missing keeps its usual figure.
 // Throws Error(kInvalidArgument), with the name, for anything else, and for figures
 // that are not above 0 or are above 1e15.
 core::Costs parse_costs(std::string_view json);

@@ -117,7 +117,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
       fetches_(outbox_, gpu_files_, resources.options.drain_timeout),
       asked_keys_(outbox_),
       gpu_paths_(resources.gpus, resources.gpu_ucx, resources.gpu_ucx_of_ours,
-                 gpu_files_),
+                 gpu_files_, resources.costs.engine_bytes),
       host_paths_({resources.is_host_forbidden, copy_threads(resources.options)},
                   resources.costs, fetches_, gpu_paths_),
       wake_(std::move(wake)),

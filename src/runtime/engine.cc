@@ -327,7 +327,10 @@ void Engine::close() {
 
 std::string Engine::transport() const {
   const paths::ucx::Library& library = resources_->context.library();
-  return "ucx " + library.version + " from " + library.directory;
+  std::string text = "ucx " + library.version + " from " + library.directory;
+  if (const auto why = resources_->gpu_ucx.why_not())
+    text += "; without memory of GPUs, so that NIXL agents cannot reach it: " + *why;
+  return text;
 }
 
 }  // namespace nixl_connect::runtime

@@ -10,6 +10,7 @@
 
 #include "paths/cuda/allocations.h"
 #include "paths/cuda/device_copy.h"
+#include "paths/cuda/engine_sizes.h"
 #include "paths/cuda/stream_points.h"
 #include "paths/local/exposures.h"
 #include "runtime/asked_keys.h"
@@ -27,6 +28,8 @@ using paths::cuda::CopyRoute;
 using paths::cuda::CopyWork;
 using paths::cuda::ForeignMemory;
 using paths::cuda::PagedPair;
+
+static_assert(core::Costs().engine_bytes == paths::cuda::kLeastEngineBytes);
 
 // The GPU of the local memory, which is one; none for memory of the host.
 std::optional<int> local_gpu(const Movement& movement) {
@@ -243,11 +246,12 @@ void GpuPaths::add_facts(const Movement& movement, const Peer& peer,
   facts.gpus.has_driver = gpus_.driver() != nullptr;
   if (!facts.gpus.has_driver) facts.gpus.why_no_driver = gpus_.why_no_driver();
   if (!facts.gpus.has_driver || !movement.agent.extension()) return;
+  const bool is_own = peer.is_in_this_process();
+  const int copying = copying_gpu(movement, is_own);
+  facts.gpus.has_kernel = gpus_.has_kernel(copying);
   if (!gpu) facts.is_local_allocated = is_allocated(movement.local.ranges());
   if (facts.remote_memory == Facts::Memory::kHost) return;
   const wire::Extension& extension = *movement.agent.extension();
-  const bool is_own = peer.is_in_this_process();
-  const int copying = copying_gpu(movement, is_own);
   const Needed needed = needed_by(movement);
   facts.gpus.exported = needed.exported;
   if (needed.exported != Facts::Exported::kAll && !extension.why_not_exported.empty())
@@ -286,6 +290,8 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
   CopyWork work;
   work.may_use_kernels = rules.may_use_sm;
   work.max_blocks = rules.max_blocks;
+  work.least_engine_bytes =
+      std::min(least_engine_bytes_, paths::cuda::kMostEngineBytes);
   work.device = copying_gpu(movement, is_own);
   add_ranges(movement, work);
   if (is_own) add_peers(movement, work);

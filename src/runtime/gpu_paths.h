@@ -36,12 +36,15 @@ bool has_gpu_memory(const Movement& movement);
 
 class GpuPaths {
  public:
-  // The two are for NIXL agents and for peers of ours.
-  GpuPaths(Gpus& gpus, GpuUcx& gpu_ucx, GpuUcx& gpu_ucx_of_ours, const GpuFiles& files)
+  // The two are for NIXL agents and for peers of ours; `least_engine_bytes` as
+  // Costs::engine_bytes has it.
+  GpuPaths(Gpus& gpus, GpuUcx& gpu_ucx, GpuUcx& gpu_ucx_of_ours, const GpuFiles& files,
+           std::uint64_t least_engine_bytes)
       : gpus_(gpus),
         gpu_ucx_(gpu_ucx),
         gpu_ucx_of_ours_(gpu_ucx_of_ours),
-        files_(files) {}
+        files_(files),
+        least_engine_bytes_(least_engine_bytes) {}
 
   // Adds what is known of the memory's kinds, and if there is any of GPUs, of these.
   void add_facts(const Movement& movement, const Peer& peer, core::Facts& facts) const;
@@ -92,6 +95,7 @@ class GpuPaths {
   GpuUcx& gpu_ucx_;
   GpuUcx& gpu_ucx_of_ours_;
   const GpuFiles& files_;
+  const std::uint64_t least_engine_bytes_;
   HostSides host_sides_;
 };
 

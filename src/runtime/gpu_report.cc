@@ -48,7 +48,8 @@ GpuFacts facts_of(const Driver& driver, const DeviceFacts& facts,
                facts.multiprocessors,
                {},
                facts.exports_by_fd,
-               facts.has_event_handles};
+               facts.has_event_handles,
+               paths::cuda::runs_page_kernel(facts.compute_capability)};
   for (const DeviceFacts& other : all)
     if (other.device != facts.device &&
         paths::cuda::can_reach(driver, facts.device, other.device))

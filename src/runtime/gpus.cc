@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "nixl_connect/error.h"
+#include "paths/cuda/page_kernel_image.h"
 
 namespace nixl_connect::runtime {
 
@@ -47,6 +48,11 @@ const DeviceFacts* Gpus::facts_of(int number) {
       std::find_if(devices.begin(), devices.end(),
                    [&](const DeviceFacts& each) { return each.device == number; });
   return found == devices.end() ? nullptr : &*found;
+}
+
+bool Gpus::has_kernel(int number) {
+  const DeviceFacts* const gpu = facts_of(number);
+  return gpu != nullptr && paths::cuda::runs_page_kernel(gpu->compute_capability);
 }
 
 std::shared_ptr<const DeviceAllocation> Gpus::allocation_of(

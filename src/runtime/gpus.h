@@ -35,6 +35,9 @@ class Gpus {
   // Of the GPU with that number; null if this process sees none. There is a driver.
   const paths::cuda::DeviceFacts* facts_of(int number);
 
+  // Whether that GPU runs the page kernel, if this library has it. There is a driver.
+  bool has_kernel(int number);
+
   // In which a descriptor's memory of a GPU lies. `likely`, if it is not null, is asked
   // first, by its addresses alone: it was found a moment ago. The driver is not asked
   // again for an owner that lives, unless the memory was mapped: that may have been

@@ -26,7 +26,7 @@ Facts gpu_neighbour() {
   Facts facts = neighbour();
   facts.local_memory = facts.remote_memory = Memory::kGpu;
   facts.exported = Exported::kNone;
-  facts.gpus.has_driver = true;
+  facts.gpus.has_driver = facts.gpus.has_kernel = true;
   facts.gpus.exported = Exported::kAll;
   return facts;
 }
@@ -274,6 +274,32 @@ TEST(Planner, PredictsForGpusWhateverTheThreads) {
     return choice.verdicts[index_of(Path::kCudaPeer)].prediction.time;
   };
   EXPECT_EQ(time(1), time(8));
+}
+
+TEST(Planner, PredictsCopyEnginesWhereNoKernelCopies) {
+  struct Case {
+    const char* name;
+    bool has_kernel;
+    bool may_use_sm;
+    double range_ns;
+  };
+  Costs costs;
+  costs.engine_range_ns = 5'000;
+  costs.paths[index_of(Path::kCudaPeer)] = {10'000, 20, 300, 300};
+  for (const Case& each : {Case{"a kernel", true, true, 20},
+                           {"a kernel that may not be used", true, false, 5'000},
+                           {"none", false, true, 5'000},
+                           {"none, which may be used", false, false, 5'000}}) {
+    Facts facts = gpu_neighbour();
+    facts.gpus.has_kernel = each.has_kernel;
+    PathRules rules;
+    rules.may_use_sm = each.may_use_sm;
+    const Choice choice = choose(kScattered, facts, rules, costs);
+    const double ns = 10'000 + 4096 * each.range_ns + 4096 * 4096 / 300.0;
+    EXPECT_NEAR(choice.verdicts[index_of(Path::kCudaPeer)].prediction.time.count(), ns,
+                1)
+        << each.name;
+  }
 }
 
 std::vector<std::string> names_in(const Plan& plan) {

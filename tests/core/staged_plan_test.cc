@@ -243,6 +243,19 @@ TEST(StagedPlan, IsPredictedWhateverTheThreadsIfTheyDoNotCopy) {
   EXPECT_LT(time(8, Exported::kNone), time(1, Exported::kNone));
 }
 
+TEST(StagedPlan, IsPredictedByCopyEnginesWhereNoKernelCopies) {
+  const auto time = [](bool has_kernel, bool may_use_sm) {
+    Facts facts = with_host_of_peer();
+    facts.gpus.has_kernel = has_kernel;
+    PathRules rules;
+    rules.may_use_sm = may_use_sm;
+    const Choice choice = choose(kScattered, facts, rules, {});
+    return choice.verdicts[index_of(Path::kCudaStaged)].prediction.time;
+  };
+  EXPECT_GT(time(false, true), 5 * time(true, true));
+  EXPECT_EQ(time(false, true), time(true, false));
+}
+
 TEST(StagedPlan, TellsWhyAGpuIsNotReachedOrMemoryNotPinned) {
   const auto told = [](const auto& change) {
     Facts facts = with_gpu_of_peer();

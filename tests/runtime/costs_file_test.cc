@@ -47,13 +47,26 @@ TEST(CostsFile, NamesThePathsOfGpusOrLeavesTheirUsualFigures) {
   EXPECT_EQ(with.of(core::Path::kCudaStaged).range_ns, 6);
 }
 
+TEST(CostsFile, HasFiguresOfGpusThatAreNoPaths) {
+  const core::Costs costs = parse_costs(
+      R"({"engine_range_ns": 2500, "engine_bytes": 262144,
+          "slots": {"start_ns": 7, "gbps_most": 8}})");
+  core::Costs expected;
+  expected.engine_range_ns = 2500;
+  expected.engine_bytes = 256 << 10;
+  expected.slots.start_ns = 7;
+  expected.slots.gbps_most = 8;
+  EXPECT_EQ(costs, expected);
+}
+
 TEST(CostsFile, MayNameNothing) { EXPECT_EQ(parse_costs("{}"), core::Costs()); }
 
 TEST(CostsFile, RefusesWhatItCannotUse) {
   for (const char* json :
        {"", "[]", "{", R"({"paths": 1})", R"({"paths": {"ucx": 1}})",
         R"({"paths": {"ucx": {"start_ns": "1"}}})",
-        R"({"paths": {"ucx": {"gbps_most": 0}}})", R"({"streaming_bytes": -1})"})
+        R"({"paths": {"ucx": {"gbps_most": 0}}})", R"({"streaming_bytes": -1})",
+        R"({"slots": 1})", R"({"engine_bytes": 0})"})
     EXPECT_NE(refusal_of(json).find("the costs of the paths"), std::string::npos)
         << json;
 }

@@ -3,8 +3,11 @@
 // What an operation takes of the GPU that copies, as options say it.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nixl_connect/connector.h"
@@ -99,7 +102,24 @@ TEST_F(GpuLimits, MakeAnHonestPrediction) {
       if (each.path == "cuda.peer") return each.time;
     return std::chrono::nanoseconds(0);
   };
-  EXPECT_GT(time({.sm = false}), 10 * time({}));
+  if (paths::cuda::has_page_kernel())
+    EXPECT_GT(time({.sm = false}), 10 * time({}));
+  else
+    EXPECT_EQ(time({.sm = false}), time({}));
+}
+
+// What is measured of a machine.
+TEST_F(GpuLimits, LeaveRangesOfAnySizeToCopyEnginesAsTheCostsSay) {
+  const std::string file = ::testing::TempDir() + "engine_bytes.json";
+  ConnectorOptions with_costs = options(true, {});
+  with_costs.costs_file = file;
+  for (const auto& [engine_bytes, is_for_kernel] :
+       {std::pair{kPage, false}, std::pair{kPage + 1, true}}) {
+    std::ofstream(file) << R"({"engine_bytes": )" << engine_bytes << "}";
+    EXPECT_EQ(blocks(with_costs, {}) > 0,
+              is_for_kernel && paths::cuda::has_page_kernel());
+  }
+  std::remove(file.c_str());
 }
 
 TEST_F(GpuLimits, AreRefusedOutOfRangeWithWhatHelps) {

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "paths/cuda/engine_sizes.h"
 #include "paths/cuda/page_shares.h"
 #include "paths/cuda/paged_ranges.h"
 
@@ -23,15 +24,8 @@ constexpr std::uint64_t kBatchWeight = 256 << 20;
 // To and from the host, over PCIe, bytes take so many times longer.
 constexpr std::uint64_t kHostSlowness = 7;
 
-// A range from this size on goes by a copy engine, which then comes to four fifths of
-// what the kernel does, or more, and takes no multiprocessor.
-constexpr std::uint64_t kLeastEngineBytes = 4 << 20;
-// The same to and from memory of the host, where PCIe takes longer for the bytes than
-// an engine for the range.
-constexpr std::uint64_t kLeastHostEngineBytes = 256 << 10;
-
-// So few smaller ones do too: a kernel takes 12 us whatever it does, an engine 5 us and
-// 3 us for each further range.
+// So few ranges that are no engine's by their size go by one all the same: a kernel
+// takes 12 us whatever it does, an engine 5 us and 3 us for each further range.
 constexpr std::size_t kFewRanges = 3;
 
 // Whether some of the ranges should go by the kernel.

@@ -163,14 +163,14 @@ void DeviceCopies::prepare(StartedCopy& started, CopyWork work) {
                               ranges, *started.copy);
   const bool has_host_side = work.host_side != HostSide::kNone;
   const std::uint64_t least_engine_bytes =
-      has_host_side ? kLeastHostEngineBytes : kLeastEngineBytes;
+      has_host_side ? kLeastHostEngineBytes : work.least_engine_bytes;
   const bool uses_kernel = work.may_use_kernels &&
                            are_for_kernel(ranges, least_engine_bytes) &&
                            kernel() != nullptr;
   if (uses_kernel)
-    started.kernel = choose_kernel(
-        ranges,
-        {work.route, work.max_blocks, facts_.multiprocessors, kernel()->has_bulk()});
+    started.kernel =
+        choose_kernel(ranges, {work.route, work.max_blocks, facts_.multiprocessors,
+                               kernel()->has_bulk(), least_engine_bytes});
   started.batches = {std::move(ranges), uses_kernel ? started.kernel.max_blocks : 0,
                      least_engine_bytes, has_host_side ? kHostSlowness : 1};
 }
@@ -181,7 +181,7 @@ constexpr std::size_t kLeastNumbers = 128;
 // False if its pages have to be written out.
 bool DeviceCopies::try_numbers(StartedCopy& started, const CopyWork& work) {
   if (!work.may_use_kernels || work.paged->count() < kLeastNumbers ||
-      work.paged->page_bytes() >= kLeastEngineBytes || kernel() == nullptr)
+      work.paged->page_bytes() >= work.least_engine_bytes || kernel() == nullptr)
     return false;
   auto pages = located(*work.paged, work.foreign_side, started.held);
   if (!pages || !are_for_numbers(*pages)) return false;

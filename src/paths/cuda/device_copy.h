@@ -15,6 +15,7 @@
 
 #include "base/unique_fd.h"
 #include "nixl_connect/error.h"
+#include "paths/cuda/engine_sizes.h"
 #include "paths/cuda/host_map.h"
 #include "paths/cuda/imported_memory.h"
 #include "paths/cuda/kernel_choice.h"
@@ -84,6 +85,8 @@ struct CopyWork {
   bool may_use_kernels = true;
   std::uint32_t max_blocks = 0;  // 0: as many as usual
   CopyRoute route = CopyRoute::kFromPeer;
+  // Between GPUs, ranges of so many bytes go by copy engines all the same.
+  std::uint64_t least_engine_bytes = kLeastEngineBytes;
 
   bool has_ranges() const noexcept { return paged || !ranges.empty(); }
   std::uint64_t bytes() const noexcept {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include "paths/cuda/copy_batches.h"
 #include "paths/cuda/page_shares.h"
 
 namespace nixl_connect::paths::cuda {
@@ -63,7 +62,7 @@ KernelChoice choose_kernel(std::span<const Page> ranges, const KernelTerms& term
   PageSums sums;
   std::uint64_t count = 0;
   for (const Page& range : ranges) {
-    if (range.size >= kLeastEngineBytes) continue;
+    if (range.size >= terms.least_engine_bytes) continue;
     sums.add(range);
     ++count;
   }

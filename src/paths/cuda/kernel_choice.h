@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "paths/cuda/engine_sizes.h"
 #include "paths/cuda/page_copy_arguments.h"
 #include "paths/cuda/page_shares.h"
 
@@ -30,6 +31,7 @@ struct KernelTerms {
   std::uint32_t max_blocks = 0;  // as the user says; 0: nothing
   int multiprocessors = 0;
   bool has_bulk = false;
+  std::uint64_t least_engine_bytes = kLeastEngineBytes;  // as CopyBatches has it
 };
 
 struct KernelChoice {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paths/cuda/page_kernel_image.h"
 
+#include <algorithm>
+
 #ifdef NIXL_CONNECT_PAGE_KERNEL
 // The assembler puts the file that nvcc made into this object.
 __asm__(
@@ -33,6 +35,13 @@ std::span<const int> page_kernel_capabilities() noexcept {
 #else
   return {};
 #endif
+}
+
+bool runs_on(int gpu, std::span<const int> capabilities) noexcept {
+  if (capabilities.empty()) return false;
+  return gpu >= capabilities.back() ||
+         std::any_of(capabilities.begin(), capabilities.end(),
+                     [gpu](int each) { return each / 10 == gpu / 10 && each <= gpu; });
 }
 
 std::string_view why_no_page_kernel() noexcept {

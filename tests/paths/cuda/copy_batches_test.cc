@@ -138,6 +138,16 @@ TEST(CopyBatches, HaveNoSmallOneAtTheEnd) {
   EXPECT_EQ(all_of({ranges_of(4096, 65'536), 132}).size(), 1U);
 }
 
+TEST(CopyBatches, OfOneBlockHaveRoomForTheLargestRange) {
+  const auto batches =
+      all_of({ranges_of(10, kMostEngineBytes - 1), 1, kMostEngineBytes});
+  EXPECT_EQ(batches.size(), 10U);
+  for (const Batch& batch : batches) {
+    EXPECT_TRUE(batch.is_for_kernel);
+    EXPECT_LE(batch.weight, kBatchWeight);
+  }
+}
+
 TEST(CopyBatches, HaveEachByteOnceAndAreNeverTooLarge) {
   for (unsigned seed = 0; seed < 100; ++seed) {
     std::mt19937_64 random(seed);

@@ -90,6 +90,9 @@ TEST(KernelChoice, GoesByThePagesThatAreForTheKernel) {
   pages.push_back({1ULL << 50, 1ULL << 51, 1ULL << 30});
   EXPECT_EQ(choose_kernel(pages, h200(kFromPeer)).max_blocks, 64U);
   EXPECT_EQ(choose_kernel({}, h200(kFromPeer)).max_blocks, 132U);
+  KernelTerms terms = h200(kFromPeer);
+  terms.least_engine_bytes = 2ULL << 30;
+  EXPECT_EQ(choose_kernel(pages, terms).max_blocks, 32U);
 }
 
 TEST(KernelChoice, TakesNoMoreThanTheUserLets) {

@@ -204,5 +204,23 @@ TEST(PageKernelImage, IsThereOrTheReasonIs) {
   EXPECT_EQ(has_page_kernel(), why_no_page_kernel().empty());
 }
 
+TEST(PageKernelImage, RunsOnWhatItIsCompiledForAndOnNewerGpus) {
+  struct Case {
+    int gpu;
+    std::vector<int> compiled_for;
+    bool runs;
+  };
+  for (const Case& each : {Case{90, {80, 90, 100}, true},
+                           {75, {80, 90, 100}, false},
+                           {80, {80, 90, 100}, true},
+                           {89, {80, 90, 100}, true},
+                           {89, {80}, true},
+                           {86, {89, 90}, false},
+                           {121, {80, 90, 100}, true},
+                           {90, {80, 100}, false},
+                           {90, {}, false}})
+    EXPECT_EQ(runs_on(each.gpu, each.compiled_for), each.runs) << each.gpu;
+}
+
 }  // namespace
 }  // namespace nixl_connect::paths::cuda::testing
