@@ -13,10 +13,12 @@ from typing import Any
 import nixl_connect as nc
 import pytest
 from nixl_connect import Connector
+from nixl_connect.cli import _rounds
 from nixl_connect.cli._costs import (
     NEVER,
     PathTimes,
     Sizes,
+    engine_bytes,
     replacing,
     streaming_bytes,
     usual_file,
@@ -26,6 +28,7 @@ from nixl_connect.cli._neighbour import Memory, Neighbour
 from sides import SECONDS, memory, run_alone, sent
 
 pytest.importorskip("typer")
+_trials: Any = pytest.importorskip("nixl_connect.cli._trials")
 _calibration: Any = pytest.importorskip("nixl_connect.cli._calibration")
 
 PATHS = {"local", "host.map", "host.cma", "ucx"}
@@ -37,7 +40,14 @@ TINY = Sizes(
     largest_streamed=1 << 13,
     seconds=0,
 )
+SIZE_OF_TRIALS = 1 << 20
 COMMAND = "import sys; from nixl_connect.__main__ import main; sys.exit(main())"
+
+
+@pytest.fixture(autouse=True)
+def without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine has."""
+    monkeypatch.setenv("NIXL_CONNECT_CUDA_DRIVER", "/dev/null")
 
 
 def doctor(*arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -66,6 +76,7 @@ def test_doctor_tells_what_there_is_and_which_paths_work() -> None:
         r"1048576 bytes in 1 range: host\.map",
         r"  host\.map +\d.* GB/s  taken",
         r" +to use it: expose memory of .*empty\(\)\)",
+        r"  done, in [\d.,]+ us",
     ):
         assert re.search(f"^{line}$", printed, re.M), line
 
@@ -85,6 +96,29 @@ def test_doctor_tells_the_same_as_json() -> None:
         assert {each["path"] for each in plan["paths"]} == PATHS
         [forbidden] = [each for each in plan["paths"] if each["path"] == "host.cma"]
         assert forbidden["obstacle"] == "the options forbid it"
+    for read in told["reads"].values():
+        assert (read["seconds"] > 0, read["failure"]) == (True, "")
+    assert set(told["reads"]) == set(plans)
+
+
+def test_doctor_tells_of_reads_that_fail() -> None:
+    code, printed, complaints = doctor("--json", NIXL_CONNECT_REQUIRE="host.map")
+    assert (code, complaints) == (0, "")
+    reads = json.loads(printed)["reads"]
+    assert reads["empty()"]["failure"] == ""
+    assert reads["ordinary"]["seconds"] is None
+    assert "no path may be taken" in reads["ordinary"]["failure"]
+
+
+def test_bytes_that_are_not_those_that_were_sent_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = b"\2" * SIZE_OF_TRIALS
+    monkeypatch.setattr(_trials._HostTarget, "content", lambda _: wrong)
+    with Connector() as connector:
+        trials = _trials.trials_of_host(connector)
+    for trial in trials:
+        assert "  failed: other bytes have come" in str(trial)
 
 
 def test_doctor_names_the_costs_in_use(tmp_path: Path) -> None:
@@ -153,7 +187,7 @@ def test_calibrating_writes_what_connectors_read(
     assert complaints == ""
     for path in PATHS:
         rows = re.findall(
-            rf"^{re.escape(path)} .* [\d.,]+ us +[\d.,]+ us +\d+\.\d\d *$",
+            rf"^{re.escape(path)} .* [\d.,]+ us +[\d.,]+ us +\d+% +\d+\.\d\d *$",
             printed,
             re.M,
         )
@@ -185,6 +219,9 @@ def test_calibrating_prints_json(
     monkeypatch.setenv("NIXL_CONNECT_COSTS", "")
     told = json.loads(capsys.readouterr().out)
     assert told.pop("file") == str(file)
+    transfers = told.pop("transfers")
+    assert {each["path"] for each in transfers} == PATHS
+    assert all(each["seconds"] > 0 <= each["spread"] for each in transfers)
     assert told == check_costs(file)
 
 
@@ -265,13 +302,14 @@ def test_usual_file_is_the_one_that_connectors_read(
 
 
 def test_costs_are_those_by_which_the_times_would_have_been_predicted() -> None:
-    sizes = Sizes(small=4096, pages=4096, large=1 << 26)
-    start, each, gbps, most = 2500, 1500, 6.0, 40.0
+    sizes = Sizes(small=4096, pages=4096)
+    start, each, gbps, most, size = 2500, 1500, 6.0, 40.0, 1 << 16
     times = PathTimes(
         small=(start + each + 4096 / gbps) / 1e9,
         pages=(start + 4096 * (each + 4096 / gbps)) / 1e9,
-        large_one_thread=(1 << 26) / gbps / 1e9,
-        large=(1 << 26) / most / 1e9,
+        large_one_thread=(start + each + size / gbps) / 1e9,
+        large=(start + each + 4096 / gbps + (size - 4096) / most) / 1e9,
+        large_bytes=size,
     )
     costs = times.costs(sizes)
     assert costs == {
@@ -283,7 +321,9 @@ def test_costs_are_those_by_which_the_times_would_have_been_predicted() -> None:
 
 
 def test_costs_are_above_zero_whatever_was_measured() -> None:
-    times = PathTimes(small=1, pages=0.5, large_one_thread=1e-9, large=1)
+    times = PathTimes(
+        small=1, pages=0.5, large_one_thread=1e-9, large=1, large_bytes=1 << 26
+    )
     costs = times.costs(Sizes())
     assert costs["range_ns"] == 1
     assert costs["gbps_most"] == costs["gbps_one_thread"] > 0
@@ -304,3 +344,32 @@ def test_copies_go_around_the_caches_where_that_is_faster_for_all_larger_ones(
     streamed: dict[int, float], expected: int
 ) -> None:
     assert streaming_bytes(dict.fromkeys(streamed, 1.0), streamed) == expected
+
+
+@pytest.mark.parametrize(
+    ("engines", "expected"),
+    [
+        ({1: 9, 2: 1.3, 4: 1.3}, NEVER),
+        ({1: 9, 2: 1.3, 4: 1.2}, 4),
+        ({1: 1.2, 2: 1.3, 4: 0.9}, 4),
+        ({1: 1.2, 2: 1.2, 4: 1.2}, 1),
+    ],
+)
+def test_copy_engines_take_over_where_they_come_to_four_fifths_for_all_larger_ranges(
+    engines: dict[int, float], expected: int
+) -> None:
+    assert engine_bytes(dict.fromkeys(engines, 1.0), engines) == expected
+
+
+def test_timings_are_medians_with_how_far_the_quartiles_are_apart() -> None:
+    class Work:
+        def __init__(self, *times: float) -> None:
+            self._times = iter([100.0, *times])  # the first one does not count
+
+        def seconds(self) -> float:
+            return next(self._times)
+
+    works: Any = [Work(2, 2, 2), Work(8, 2, 4)]
+    steady, noisy = _rounds.timings_of(works, 0)
+    assert (steady.seconds, steady.spread) == (2, 0)
+    assert (noisy.seconds, noisy.spread) == (4, 0.75)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from typing import Any
 
+import nixl_connect as nc
 import pytest
 from nixl_connect import _native
 from sides import SECONDS
 from stand_in import StandIn
 
 pytest.importorskip("typer")
+_doctor: Any = pytest.importorskip("nixl_connect.cli._doctor")
 _gpus: Any = pytest.importorskip("nixl_connect.cli._gpus")
 
 COMMAND = "import sys; from nixl_connect.__main__ import main; sys.exit(main())"
@@ -57,6 +59,39 @@ def test_doctor_tells_of_each_gpu(stand_in: StandIn) -> None:
     assert [each["reaches"] for each in told["gpus"]] == [[1], [0]]
     assert told["kernel_for"] == _native.report_gpus("")["kernel_for"]
     assert bool(told["kernel_for"]) != bool(told["why_no_kernel"])
+    assert {each["runs_kernel"] for each in told["gpus"]} == {bool(told["kernel_for"])}
+
+
+PATHS_OF_TRIALS = {
+    "ordinary": "host.cma",
+    "empty()": "host.map",
+    "cuda:0 into cuda:1": "cuda.peer",
+    "ordinary into cuda:1": "cuda.staged",
+    "empty() into cuda:1": "cuda.staged",
+    "cuda:0 into the host": "cuda.staged",
+}
+
+
+def test_doctor_moves_memory_of_gpus(stand_in: StandIn) -> None:
+    told = json.loads(doctor("--json", driver=stand_in.file))
+    taken = {name: plan["path"] for name, plan in told["plans"].items()}
+    assert taken == PATHS_OF_TRIALS
+    assert {each["failure"] for each in told["reads"].values()} == {""}
+    assert told["gpus"]["why_not_tried"] == ""
+    assert "so that NIXL agents cannot reach it: UCX " in told["ucx"]
+
+
+def test_doctor_tells_why_memory_of_gpus_cannot_be_tried(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIXL_CONNECT_CUDA_DRIVER", stand_in.file)
+    gpus = found()["gpus"]
+    gpus[0]["number"] = gpus[1]["number"] = 7
+    trials: list[Any] = []
+    with nc.Connector() as connector:
+        why = _doctor._try_gpus(connector, gpus, trials)
+    assert why.startswith("CUDA's cuDeviceGet() failed: ")
+    assert trials == []
 
 
 def found(**changes: Any) -> dict[str, Any]:
@@ -69,6 +104,7 @@ def found(**changes: Any) -> dict[str, Any]:
         "multiprocessors": 132,
         "exports_files": False,
         "has_event_handles": False,
+        "runs_kernel": True,
     }
     gpus = [{**gpu, "number": n, "reaches": [1 - n]} for n in (0, 1)]
     report = {
@@ -106,20 +142,11 @@ def test_missing_kernel_is_noted_if_there_is_a_gpu() -> None:
     assert _gpus._notes({**without, "gpus": []}) == []
 
 
-@pytest.mark.parametrize(
-    ("capability", "runs"),
-    [(75, False), (80, True), (89, True), (90, True), (121, True)],
-)
-def test_gpu_that_the_kernel_does_not_run_on_is_noted(
-    capability: int, runs: bool
-) -> None:
+def test_gpu_that_the_kernel_does_not_run_on_is_noted() -> None:
     report = found()
-    report["gpus"][1]["compute_capability"] = capability
-    notes = _gpus._notes(report)
-    assert len(notes) == (0 if runs else 1)
-    assert all(
-        each.startswith("the page kernel does not run on cuda:1") for each in notes
-    )
+    report["gpus"][1]["runs_kernel"] = False
+    [note] = _gpus._notes(report)
+    assert note.startswith("the page kernel does not run on cuda:1")
 
 
 def test_gpus_that_do_not_reach_each_other_are_noted() -> None:

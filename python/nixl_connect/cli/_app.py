@@ -75,8 +75,8 @@ def doctor(
         bool,
         typer.Option(
             "--calibrate",
-            help="Measures what the paths cost here, which takes 10 to 20 seconds, and "
-            "keeps it for all Connectors.",
+            help="Measures what the paths cost here, which takes 10 to 20 seconds (30 "
+            "with GPUs), and keeps it for all Connectors.",
         ),
     ] = False,
     output: Annotated[

@@ -26,54 +26,91 @@ _MOST_THREADS = 8  # that the library takes by itself
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: single ranges of `small` and of `large` bytes, `pages`
-    scattered ranges of `small` bytes, and, for the streaming, single ranges between the
-    two last sizes; each for about so many `seconds`."""
+    """What is measured: single ranges of `small` and of `large` bytes (`large_of_gpus`
+    between GPUs, or pinned memory and a GPU), `pages` scattered ranges of `small`
+    bytes; for the streaming, single ranges between the two sizes; for the copy engines,
+    scattered ranges between the two. Each for about so many `seconds`."""
 
     small: int = 4096
     pages: int = 4096
     large: int = 64 << 20
+    large_of_gpus: int = 256 << 20
     smallest_streamed: int = 1 << 20
     largest_streamed: int = 256 << 20
+    smallest_of_engines: int = 256 << 10
+    largest_of_engines: int = 4 << 20
     seconds: float = 0.25
 
     def streamed(self) -> list[int]:
-        """All sizes of the last kind."""
-        sizes = [self.smallest_streamed]
-        while sizes[-1] < self.largest_streamed:
-            sizes.append(2 * sizes[-1])
-        return sizes
+        """All sizes of that kind."""
+        return _doubled(self.smallest_streamed, self.largest_streamed)
+
+    def of_engines(self) -> list[int]:
+        """All sizes of that kind."""
+        return _doubled(self.smallest_of_engines, self.largest_of_engines)
+
+
+def _doubled(smallest: int, largest: int) -> list[int]:
+    sizes = [smallest]
+    while sizes[-1] < largest:
+        sizes.append(2 * sizes[-1])
+    return sizes
 
 
 @dataclass(frozen=True)
 class PathTimes:
-    """Seconds that a path took for each of the transfers."""
+    """Seconds that a path took for each of the transfers, the large ones of so many
+    bytes."""
 
     small: float
     pages: float
     large_one_thread: float
     large: float
+    large_bytes: int
 
     def costs(self, sizes: Sizes) -> dict[str, float]:
         """The figures with which the planner would predict the same."""
-        gbps = sizes.large / self.large_one_thread / 1e9
-        small_ns, pages_ns = self.small * 1e9, self.pages * 1e9
-        each_page_ns = (pages_ns - small_ns) / (sizes.pages - 1)
-        range_ns = max(1, each_page_ns - sizes.small / gbps)
+        gbps = self._gbps(self.large_one_thread, sizes)
+        range_ns = max(1, self.range_ns(self.pages, sizes))
+        start_ns = self.small * 1e9 - range_ns - sizes.small / gbps
         return {
-            "start_ns": round(max(1, small_ns - range_ns - sizes.small / gbps)),
+            "start_ns": round(max(1, start_ns)),
             "range_ns": round(range_ns),
             "gbps_one_thread": gbps,
-            "gbps_most": max(gbps, sizes.large / self.large / 1e9),
+            "gbps_most": max(gbps, self._gbps(self.large, sizes)),
         }
+
+    def range_ns(self, pages: float, sizes: Sizes) -> float:
+        """Of each of the pages that took so many seconds."""
+        each_ns = (pages - self.small) * 1e9 / (sizes.pages - 1)
+        return each_ns - sizes.small / self._gbps(self.large_one_thread, sizes)
+
+    def _gbps(self, large: float, sizes: Sizes) -> float:
+        """Without the start, which the small transfer has too."""
+        if large <= self.small:
+            return self.large_bytes / large / 1e9
+        return (self.large_bytes - sizes.small) / (large - self.small) / 1e9
 
 
 def streaming_bytes(cached: dict[int, float], streamed: dict[int, float]) -> int:
     """The size from which on copies around the caches are faster by 5 % or more, of the
     seconds that both kinds took by size. NEVER if they are not at the largest."""
+    return _first_size(cached, streamed, 1 / 1.05)
+
+
+def engine_bytes(kernel: dict[int, float], engines: dict[int, float]) -> int:
+    """The size of ranges from which on copy engines come to four fifths of what the
+    kernel does, and take nothing from other kernels. NEVER if they do not at the
+    largest."""
+    return _first_size(kernel, engines, 1.25)
+
+
+def _first_size(
+    usual: dict[int, float], other: dict[int, float], most_times: float
+) -> int:
     found = NEVER
-    for size in sorted(cached, reverse=True):
-        if streamed[size] * 1.05 > cached[size]:
+    for size in sorted(usual, reverse=True):
+        if other[size] > most_times * usual[size]:
             break
         found = size
     return found

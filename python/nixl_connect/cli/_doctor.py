@@ -9,13 +9,13 @@ from typing import Any
 
 from rich.table import Table
 
-from .. import Connector, Descriptor, Plan
+from .. import Connector, Error
+from ._failure import Failure
 from ._gpus import gpus, lines_of
 from ._machine import machine
-from ._neighbour import Memory, Neighbour
 from ._report import report_console
+from ._trials import Trial, trials_of_gpus, trials_of_host
 
-_READ_BYTES = 1 << 20
 _PTRACE_SCOPES = (
     "0, processes of one user",
     "1, a process and its descendants, and those that it allows",
@@ -31,28 +31,38 @@ def examine(is_json: bool) -> None:
     console = report_console()
     if not is_json:
         console.print(_table_of(found))
-    found["ucx"], plans = _plans()
+    with Connector() as connector:
+        connector.transport()
+        trials = trials_of_host(connector)
+        why_no_gpus = ""
+        if found["gpus"]["gpus"]:
+            why_no_gpus = _try_gpus(connector, found["gpus"]["gpus"], trials)
+        found["ucx"] = connector.transport()
     if is_json:
-        found["plans"] = {name: plan.as_dict() for name, plan in plans.items()}
+        found["plans"] = {each.name: each.plan.as_dict() for each in trials}
+        found["reads"] = {
+            each.name: {"seconds": each.seconds, "failure": each.failure}
+            for each in trials
+        }
+        found["gpus"]["why_not_tried"] = why_no_gpus
         print(json.dumps(found, indent=2))
         return
     console.print(f"{found['ucx']}\n")
-    for name, plan in plans.items():
-        console.print(f"reading {name} memory of another process\n{plan}\n")
+    for each in trials:
+        console.print(str(each))
+    if why_no_gpus:
+        console.print(f"memory of GPUs could not be tried: {why_no_gpus}")
 
 
-def _plans() -> tuple[str, dict[str, Plan]]:
-    """The UCX in use, and the plans for reads from another process, by the kind of its
-    memory."""
-    memories = [Memory(_READ_BYTES), Memory(_READ_BYTES, is_mapped=True)]
-    target = Descriptor(bytearray(_READ_BYTES))
-    with Connector() as connector:
-        transport = connector.transport()
-        with Neighbour({}, memories) as neighbour:
-            ordinary, mapped = [
-                connector.explain(each, target) for each in neighbour.metadata()
-            ]
-    return transport, {"ordinary": ordinary, "empty()": mapped}
+def _try_gpus(
+    connector: Connector, gpus: list[dict[str, Any]], trials: list[Trial]
+) -> str:
+    """Adds to the trials what can be tried, and tells why the rest cannot."""
+    try:
+        trials.extend(trials_of_gpus(connector, gpus))
+    except (Failure, Error) as error:
+        return str(error)
+    return ""
 
 
 def _table_of(found: dict[str, Any]) -> Table:

@@ -85,7 +85,7 @@ def _notes(found: dict[str, Any]) -> list[str]:
         )
     for gpu in found["gpus"]:
         name = f"cuda:{gpu['number']}"
-        if found["kernel_for"] and not _runs(gpu, found["kernel_for"]):
+        if found["kernel_for"] and not gpu["runs_kernel"]:
             notes.append(
                 f"the page kernel does not run on {name}, whose copy engines move "
                 "everything, at 3 us a page"
@@ -98,12 +98,3 @@ def _notes(found: dict[str, Any]) -> list[str]:
     if len(found["gpus"]) == 1 and "CUDA_VISIBLE_DEVICES" in os.environ:
         notes.append("CUDA_VISIBLE_DEVICES hides other GPUs, if there are any")
     return notes
-
-
-def _runs(gpu: dict[str, Any], kernel_for: list[int]) -> bool:
-    """Machine code runs on GPUs of its generation from its own on; those that are newer
-    than all of it compile the kernel themselves."""
-    capability: int = gpu["compute_capability"]
-    return capability >= kernel_for[-1] or any(
-        each // 10 == capability // 10 and each <= capability for each in kernel_for
-    )

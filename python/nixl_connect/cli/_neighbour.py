@@ -3,7 +3,8 @@
 thread of both.
 
 It gets one line of JSON on its standard input:
-  {"connector": options, "memories": [{"bytes": number, "is_mapped": boolean}, ...]}
+  {"connector": options,
+   "memories": [{"bytes": number, "is_mapped": boolean, "gpu": number or null}, ...]}
 and answers with one, {"metadata": [text, ...]}, or, if it fails, {"error": text}. It
 ends when its standard input does.
 """
@@ -17,18 +18,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import Connector, Descriptor, RdmaMetadata
+from ._gpu_memory import GpuMemory
 from ._other_process import OtherProcess, command_of
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of so many bytes; `is_mapped` for one of Connector.allocate()."""
+    """Of so many bytes; `is_mapped` for one of Connector.allocate(), `gpu` for one of
+    the GPU with that number."""
 
     bytes: int
     is_mapped: bool = False
+    gpu: int | None = None
 
-    def allocate(self) -> bytearray | memoryview:
-        """Such memory, with all its pages there."""
+    def allocate(self) -> Descriptor:
+        """Such memory, with all its pages there, and 1 in each byte."""
+        if self.gpu is not None:
+            return GpuMemory(self.gpu, self.bytes).descriptor()
+        return Descriptor(self._of_host())
+
+    def _of_host(self) -> bytearray | memoryview:
         if not self.is_mapped:
             return bytearray(b"\1") * self.bytes
         memory = Connector.allocate(self.bytes)
@@ -61,7 +70,7 @@ def run() -> int:
             connector = stack.enter_context(Connector(**order["connector"]))
             exposed = [
                 stack.enter_context(
-                    connector.create_readable(Descriptor(Memory(**each).allocate()))
+                    connector.create_readable(Memory(**each).allocate())
                 )
                 for each in order["memories"]
             ]
