@@ -9,18 +9,19 @@
 namespace nixl_connect::paths::cuda {
 
 CopyFailure copy_failure(const std::string& attempt) {
-  using Cause = CopyFailure::Cause;
   try {
     throw;
   } catch (const CopyRefused& error) {
     return {error.cause(), error.kind(), error.what()};
   } catch (const DriverError& error) {
-    return {is_sticky(error.result()) ? Cause::kPoisoned : Cause::kDriver, error.kind(),
-            error.what()};
+    return {is_sticky(error.result()) ? CopyFailure::Cause::kPoisoned
+                                      : CopyFailure::Cause::kDriver,
+            error.kind(), error.what()};
   } catch (const Error& error) {
-    return {Cause::kDriver, error.kind(), error.what()};
+    return {CopyFailure::Cause::kDriver, error.kind(), error.what()};
   } catch (const std::exception& error) {
-    return {Cause::kDriver, ErrorKind::kNoResources, attempt + ": " + error.what()};
+    return {CopyFailure::Cause::kDriver, ErrorKind::kNoResources,
+            attempt + ": " + error.what()};
   }
 }
 
