@@ -97,7 +97,7 @@ class Connector {
                              const OperationOptions& options = {});
 
   // The same for pages of both sides, as many and of one size, of which each is moved
-  // to that of the same place. To begin takes the same time for any number of them.
+  // to that of the same place; pages.h says what they cost.
   ReadOperation begin_read(const RemotePages& remote, const Pages& targets,
                            const OperationOptions& options = {});
   WriteOperation begin_write(const Pages& sources, const RemotePages& remote,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Pages of one size, named by their numbers, on either side of an operation. A cache of
-// keys and values is mostly moved so: to begin it takes no longer for thousands of
-// pages than for one, as nothing is written out or looked at for each.
+// keys and values is mostly moved so. Between GPUs of two processes (cuda.peer) nothing
+// is written out or looked at for each page, so that to begin takes no longer for
+// thousands than for one; other paths do so, but make no descriptor of it.
 //
 //   connector.begin_read(RemotePages(remote, 65'536, theirs),
 //                        Pages(cache, 65'536, ours));

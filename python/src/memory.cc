@@ -99,7 +99,8 @@ Memory Memory::pages(std::size_t page_bytes,
   part.size_ = page_bytes * indices.size();
   part.pages_.reset();
   part.ranges_.clear();
-  if (are_whole(ranges(), page_bytes)) {
+  if (ranges().size() <= std::max(kMostPieces, indices.size()) &&
+      are_whole(ranges(), page_bytes)) {
     const Memory* const self = this;
     part.pages_.emplace(descriptors_of({&self, 1}), page_bytes,
                         page_numbers(ranges(), page_bytes, indices));

@@ -85,6 +85,10 @@ std::vector<Descriptor> descriptors_of(std::span<const Memory* const> memories);
 // Throws ValueError.
 [[noreturn]] void refuse(const std::string& text);
 
+// If there are more pieces of memory than these and than pages, most of them have no
+// page, and pages are not taken by their numbers, for which all would be looked at.
+constexpr std::size_t kMostPieces = 64;
+
 // Whether the pages of `whole` need no more than their numbers: no page lies in several
 // ranges.
 bool are_whole(std::span<const Range> whole, std::size_t page_bytes);
@@ -94,7 +98,7 @@ std::vector<std::uint64_t> page_numbers(std::span<const Range> whole,
                                         std::size_t page_bytes,
                                         std::span<const std::int64_t> indices);
 
-// Whether no page is there twice, each of `count` at most once.
+// Whether each of `count` pages is there at most once. False: not known.
 bool are_apart(std::span<const std::uint64_t> numbers, std::uint64_t count);
 
 // The pages, of one byte or more, of the bytes of `whole` in their order; one that lies

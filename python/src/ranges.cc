@@ -124,6 +124,8 @@ std::vector<std::uint64_t> page_numbers(std::span<const Range> whole,
 }
 
 bool are_apart(std::span<const std::uint64_t> numbers, std::uint64_t count) {
+  constexpr std::uint64_t kMostPlaces = 64;  // for each page
+  if (count / kMostPlaces > numbers.size()) return false;
   std::vector<bool> taken(count);
   for (const std::uint64_t number : numbers) {
     if (taken[number]) return false;

@@ -173,7 +173,8 @@ Remote Remote::pages(std::size_t page_bytes,
                 metadata_.notification_key,
                 metadata_.operation_kind});
   paged.page_count_ = indices.size();
-  if (are_whole(whole, page_bytes)) {
+  if (whole.size() <= std::max(kMostPieces, indices.size()) &&
+      are_whole(whole, page_bytes)) {
     paged.numbered_.emplace(metadata_, page_bytes,
                             page_numbers(whole, page_bytes, indices));
     return paged;

@@ -36,7 +36,7 @@ void Engine::cancel(OperationId operation, Time now) {
 void Engine::message_arrived(PeerId peer, const wire::ControlBody& message, Time now) {
   const bool is_lost = lost_peers_.contains(peer);
   if (const auto* attach = std::get_if<wire::Attach>(&message)) {
-    exposing_.attached(peer, *attach, is_lost);
+    exposing_.attached(peer, *attach, is_lost, now);
   } else if (const auto* done = std::get_if<wire::Done>(&message)) {
     exposing_.done(peer, *done, now);
   } else if (is_lost) {

@@ -29,7 +29,8 @@ void ExposingSide::expose(const Exposure& exposure, Time now) {
   count_successes(at, early_arrivals_.take(exposure.notification_key), now);
 }
 
-void ExposingSide::attached(PeerId peer, const wire::Attach& attach, bool is_lost) {
+void ExposingSide::attached(PeerId peer, const wire::Attach& attach, bool is_lost,
+                            Time now) {
   const auto at = find_by_lease(attach.lease);
   Operation* operation = at == operations_.end() ? nullptr : &at->second;
   if (const char* reason = refusal(operation, attach)) {
@@ -48,6 +49,11 @@ void ExposingSide::attached(PeerId peer, const wire::Attach& attach, bool is_los
         is_early || (attachment.holds_memory &&
                      std::any_of(all.begin(), all.end(), is_held_by_peer(peer)));
     if (may_have_begun) all.push_back(attachment);
+    // Its loss came first, and decides this one as it did the others.
+    if (may_have_begun && !operation->outcome)
+      return fail(
+          at, {ErrorKind::kDisconnected, "the connection to the peer was lost", peer},
+          now);
     const char* reason = operation->outcome ? kHasEnded : "its connection was lost";
     agenda_.add(Send{peer, wire::Revoke{attach.operation, reason}});
     return;

@@ -55,7 +55,7 @@ class ExposingSide {
 
   void expose(const Exposure& exposure, Time now);
 
-  void attached(PeerId peer, const wire::Attach& attach, bool is_lost);
+  void attached(PeerId peer, const wire::Attach& attach, bool is_lost, Time now);
   void done(PeerId peer, const wire::Done& done, Time now);
   void notification_arrived(std::string_view key, Time now);
   void peer_lost(PeerId peer, const Failure& failure, Time now);

@@ -205,8 +205,9 @@ bool GpuPaths::are_all_open(const Movement& movement) const {
   });
 }
 
-bool has_gpu_memory(std::span<const RemoteRange> remote) {
-  return std::any_of(remote.begin(), remote.end(),
+bool has_gpu_memory(const RemoteRanges& remote) {
+  const auto places = remote.places();
+  return std::any_of(places.begin(), places.end(),
                      [](const RemoteRange& each) { return each.is_of_gpu(); });
 }
 

@@ -24,12 +24,12 @@ namespace nixl_connect::runtime {
 class GpuFiles;
 class GpuUcx;
 class Gpus;
+class RemoteRanges;
 struct Movement;
 struct Peer;
-struct RemoteRange;
 
 // Whether any of the peer's memory is of a GPU.
-bool has_gpu_memory(std::span<const RemoteRange> remote);
+bool has_gpu_memory(const RemoteRanges& remote);
 
 // The same of both sides.
 bool has_gpu_memory(const Movement& movement);

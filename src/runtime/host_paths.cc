@@ -78,8 +78,9 @@ bool is_exposed_here(const Movement& movement) {
   if (!exposure) return false;
   const auto held = exposure->hold();
   if (!held.owns_lock()) return false;
-  for (std::size_t i = 0; i < movement.remote.size(); ++i) {
-    const RemoteRange& range = movement.remote[i];
+  const std::span<const RemoteRange> whole = movement.remote.whole();
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    const RemoteRange& range = whole[i];
     if (range.size > 0 &&
         !exposure->covers(i, range.address, range.size, device_of(range)))
       return false;

@@ -117,7 +117,9 @@ LocalChannel* LocalChannels::adopt(base::LocalSocket socket) {
   base::UniqueFd process;
   if (peer.pid != 0) {
     process = base::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
-    if (process.get() < 0 && errno == ESRCH) return nullptr;
+    // A kernel, or a filter of system calls, may have no such call. Otherwise it would
+    // not be known when the process is gone.
+    if (process.get() < 0 && errno != ENOSYS && errno != EPERM) return nullptr;
   }
   LocalChannel& channel = *channels_.emplace_back(std::make_unique<LocalChannel>(
       LocalChannel{std::move(socket), std::move(process), peer.pid}));

@@ -54,6 +54,11 @@ class RemoteRanges {
     return paged_ ? &*paged_ : nullptr;
   }
 
+  // What the metadata names: the ranges, or what pages are in.
+  std::span<const RemoteRange> whole() const noexcept {
+    return paged_ ? whole_ : ranges_;
+  }
+
   const RemoteRange& operator[](std::size_t index) const { return all()[index]; }
   const RemoteRange& back() const { return all().back(); }
   bool empty() const noexcept { return size() == 0; }

@@ -246,6 +246,21 @@ TEST_F(ExposingSide, HearsBeforeItsEndOfAWriteThatHasBegunEarly) {
   EXPECT_EQ(summary(engine_), "finish STOP");
 }
 
+TEST_F(ExposingSide, IsLostWithAPeerThatBeganEarlyBeforeItHeardOfItsLoss) {
+  expose(OperationKind::kWrite);
+  attach(kPeer, AccessKind::kWrite);
+  engine_.expose({2, OperationKind::kWrite, "other key", 4, kToken, 1, kNever}, kNow);
+  engine_.peer_lost(kPeer, kLost, kNow);
+  (void)engine_.take_commands();
+  engine_.message_arrived(kPeer, wire::Attach{6, 4, kToken, AccessKind::kWrite}, kNow);
+  EXPECT_EQ(summary(engine_), "end lease, revoke 6 to 7");
+  engine_.lease_ended(kLease);
+  engine_.lease_ended(4);
+  EXPECT_EQ(summary(engine_), "");
+  engine_.peer_left(kPeer);
+  EXPECT_EQ(engine_.live_operations(), 0U);
+}
+
 TEST_F(ExposingSide, WaitsForNoNewsWhereNobodyMayBeginEarly) {
   expose(OperationKind::kWrite);
   engine_.cancel(kOperation, kNow);

@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -69,6 +70,10 @@ class Mapper {
       const auto pool = stand_in::allocate_from_pool(0, kChunk);
       return expose_for_reading(connectors_.at(0), {{reinterpret_cast<void*>(pool),
                                                      kChunk, Device("cuda:0")}});
+    } else if (what == "whole") {
+      memory_->fill(memory_->at(first * kChunk, kChunk),
+                    static_cast<unsigned char>(second));
+      return expose_for_reading(connectors_.at(0), {memory_->at(0, memory_->size())});
     } else if (what == "write") {
       writable_ = std::make_unique<WritableOperation>(
           connectors_.at(first).create_writable(memory_->borders(kBorder)));
@@ -154,6 +159,25 @@ class GpuFiles : public ::testing::Test {
   const MappedMemory memory_{1, 1};
   Connector connector_{with_stand_in()};
 };
+
+// Many pages, all of them in one of the chunks, which alone is asked for.
+TEST_F(GpuFiles, OfOneChunkAreEnoughForPagesByNumber) {
+  constexpr std::size_t kPage = 4096;
+  constexpr std::size_t kPages = 200;
+  const RdmaMetadata whole = ask("whole 4 9");
+  std::vector<std::uint64_t> theirs(kPages);
+  std::iota(theirs.rbegin(), theirs.rend(), 4 * kChunk / kPage);
+  std::vector<std::uint64_t> ours(kPages);
+  std::iota(ours.begin(), ours.end(), 0);
+  const Descriptor target = memory_.at(0, kPages * kPage);
+  memory_.fill(target, 0);
+  auto read = connector_.begin_read(RemotePages(whole, kPage, theirs),
+                                    Pages(target, kPage, ours));
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(read.path(), "cuda.peer");
+  memory_.expect(target, 9);
+  EXPECT_EQ(stand_in::calls(kImport), 1U);
+}
 
 TEST_F(GpuFiles, AreReadAcrossTheBordersOfTheirChunks) {
   expect_read(ask("read 0"), 7);

@@ -41,6 +41,27 @@ TEST_F(Local, AConnectorReadsItsOwnMemory) {
   target.expect_guards();
 }
 
+// Far more pieces than the exposure looks through for a range that is another one's.
+TEST_F(Local, PagesOfManyPiecesAreRead) {
+  constexpr std::size_t kPage = 100;
+  constexpr std::size_t kPieces = 200;
+  Buffer source(2 * kPieces * kPage, 3);
+  Buffer target(2 * kPieces * kPage);
+  std::vector<Descriptor> pieces;
+  std::vector<std::uint64_t> indices;
+  for (std::size_t i = 0; i < kPieces; ++i) {
+    pieces.push_back(source.descriptor().slice(2 * i * kPage, 2 * kPage));
+    indices.push_back(2 * kPieces - 1 - 2 * i);
+    indices.push_back(2 * i);
+  }
+  auto readable = first_.create_readable(pieces);
+  auto read = second_.begin_read(RemotePages(readable.metadata(), kPage, indices),
+                                 Pages(target.descriptor(), kPage, indices));
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(read.path(), "local");
+  target.expect_pattern(3);
+}
+
 // Whatever the size, and whichever Connector of the process it is.
 TEST_F(Local, ATargetThatOverlapsItsSourceIsRefused) {
   for (const std::size_t size : {std::size_t{1'000}, std::size_t{2} << 20}) {

@@ -46,7 +46,14 @@ class Finder {
   }
 
   const ForeignMapping& find(CuDevicePointer address) {
-    if (last_ != nullptr && holds(*last_, address)) return *last_;
+    if (const ForeignMapping* const found = find_if_open(address)) return *found;
+    throw CopyRefused(Cause::kNotAsSaid, ErrorKind::kInvalidArgument,
+                      "some of the bytes lie outside of the GPU memory that the other "
+                      "process has named");
+  }
+
+  const ForeignMapping* find_if_open(CuDevicePointer address) {
+    if (last_ != nullptr && holds(*last_, address)) return last_;
     auto found =
         std::upper_bound(sorted_.begin(), sorted_.end(), address,
                          [](CuDevicePointer wanted, const ForeignMapping* each) {
@@ -54,10 +61,8 @@ class Finder {
                          });
     // They overlap only if their owner says what cannot be.
     while (found != sorted_.begin())
-      if (holds(**--found, address)) return *(last_ = *found);
-    throw CopyRefused(Cause::kNotAsSaid, ErrorKind::kInvalidArgument,
-                      "some of the bytes lie outside of the GPU memory that the other "
-                      "process has named");
+      if (holds(**--found, address)) return last_ = *found;
+    return nullptr;
   }
 
  private:
@@ -117,10 +122,12 @@ std::optional<PagedPair> located(const PagedPair& pages, CopyWork::Foreign side,
   std::vector<base::PagedMemory::Piece> pieces = foreign.pieces();
   for (auto& piece : pieces) {
     if (piece.size == 0) continue;
-    const ForeignMapping& mapping = finder.find(piece.address);
-    if (piece.size > mapping.size() - (piece.address - mapping.foreign_start()))
+    // Of mapped memory the chunks are open in which pages are, and no others.
+    const ForeignMapping* const mapping = finder.find_if_open(piece.address);
+    if (mapping == nullptr ||
+        piece.size > mapping->size() - (piece.address - mapping->foreign_start()))
       return std::nullopt;
-    piece.address = mapping.here(piece.address);
+    piece.address = mapping->here(piece.address);
   }
   base::PagedMemory here = foreign.at(std::move(pieces));
   return are_sources ? PagedPair{std::move(here), pages.targets}

@@ -23,7 +23,7 @@ std::vector<Imports::Mapping> open_foreign(
 KeptPages located(CopyWork& work, std::span<const Imports::Mapping> mappings);
 
 // The same of pages by their numbers. Nothing if what they are in reaches from one
-// mapping into the next.
+// mapping into the next, or is not open as a whole.
 std::optional<PagedPair> located(const PagedPair& pages, CopyWork::Foreign side,
                                  std::span<const Imports::Mapping> mappings);
 
