@@ -105,15 +105,21 @@ def _try(
 ) -> Trial:
     plan = connector.explain(remote, local.descriptor())
     try:
-        # The first one opens what it needs.
-        for _ in range(2):
-            local.fill(0)
-            seconds = _read(connector, remote, local.descriptor())
-            if local.content() != b"\1" * _BYTES:
-                raise Failure("other bytes have come than were sent")
+        _read_checked(connector, remote, local)  # It opens what it needs.
+        seconds = _read_checked(connector, remote, local)
         return Trial(source, target, plan, seconds, "")
     except (Failure, Error) as error:
         return Trial(source, target, plan, None, str(error))
+
+
+def _read_checked(
+    connector: Connector, remote: RdmaMetadata, local: _HostTarget | _GpuTarget
+) -> float:
+    local.fill(0)
+    seconds = _read(connector, remote, local.descriptor())
+    if local.content() != b"\1" * _BYTES:
+        raise Failure("other bytes have come than were sent")
+    return seconds
 
 
 def _read(connector: Connector, remote: RdmaMetadata, local: Descriptor) -> float:
