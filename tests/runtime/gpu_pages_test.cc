@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "nixl_connect/connector.h"
+#include "paths/cuda/page_kernel_image.h"
 #include "paths/cuda/session.h"
 #include "paths/cuda/stand_in/control.h"
 #include "runtime/gpu_memory.h"
@@ -227,6 +228,8 @@ class GpuPages : public ::testing::Test {
 };
 
 TEST_F(GpuPages, AreGivenToTheKernelByTheirNumbersIfThereAreMany) {
+  if (!paths::cuda::has_page_kernel())
+    GTEST_SKIP() << paths::cuda::why_no_page_kernel();
   const Cache there("gpu0", 4);
   EXPECT_EQ(kernel_of_read(there, 200), "nixl_connect_copy_plain_numbered");
   here_.put(random_bytes(3));
@@ -234,6 +237,8 @@ TEST_F(GpuPages, AreGivenToTheKernelByTheirNumbersIfThereAreMany) {
 }
 
 TEST_F(GpuPages, OfPiecesWithOtherCountsAreWrittenOut) {
+  if (!paths::cuda::has_page_kernel())
+    GTEST_SKIP() << paths::cuda::why_no_page_kernel();
   const Cache there("gpu0", 4, kOfPiece - 1);
   EXPECT_EQ(kernel_of_read(there, 200), "nixl_connect_copy_plain_numbered")
       << "the last piece may be shorter";
