@@ -27,18 +27,6 @@ using paths::host::Range;
 using paths::host::Ranges;
 using paths::local::LocalCopy;
 
-// `shift` is added to the remote addresses.
-Ranges ranges_of(const Movement& movement, std::uint64_t shift = 0) {
-  Ranges ranges;
-  const std::span<const LocalRange> local = movement.local.ranges();
-  ranges.reserve(local.size());
-  for (std::size_t i = 0; i < local.size(); ++i)
-    if (local[i].size() > 0)
-      ranges.push_back(
-          {local[i].ptr(), movement.remote[i].address + shift, local[i].size()});
-  return ranges;
-}
-
 // The export in which all ranges lie; null if there is no such one.
 const wire::Export* only_export_of(const Movement& movement) {
   std::uint64_t begin = UINT64_MAX;
@@ -122,6 +110,17 @@ void compare_places(const base::Place& theirs, Facts& facts) {
 }
 
 }  // namespace
+
+Ranges ranges_of(const Movement& movement, std::uint64_t shift) {
+  Ranges ranges;
+  const std::span<const LocalRange> local = movement.local.ranges();
+  ranges.reserve(local.size());
+  for (std::size_t i = 0; i < local.size(); ++i)
+    if (local[i].size() > 0)
+      ranges.push_back(
+          {local[i].ptr(), movement.remote[i].address + shift, local[i].size()});
+  return ranges;
+}
 
 std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
                                                      const RemoteAgent& agent) {

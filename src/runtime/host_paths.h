@@ -41,6 +41,9 @@ struct Movement {
   std::span<const std::uint64_t> walls{};
 };
 
+// Those that have bytes, on both sides; `shift` is added to the remote addresses.
+paths::host::Ranges ranges_of(const Movement& movement, std::uint64_t shift = 0);
+
 // What was found closed for a movement.
 struct Closed {
   core::PathSet paths;

@@ -10,6 +10,7 @@
 #include "paths/local/exposures.h"
 #include "runtime/gpu_paths.h"
 #include "runtime/gpus.h"
+#include "runtime/host_paths.h"
 #include "runtime/peers.h"
 
 namespace nixl_connect::runtime {
@@ -43,17 +44,13 @@ HostMove memory_of_peer(const Movement& movement, const Peer& peer) {
 // As they were prepared, if they were.
 paths::host::Ranges ranges_of(const Movement& movement,
                               std::span<const paths::cuda::Page> prepared) {
+  if (prepared.empty()) return runtime::ranges_of(movement);
   const bool is_read = movement.kind == OperationKind::kRead;
   paths::host::Ranges ranges;
-  ranges.reserve(std::max(movement.local.count(), prepared.size()));
+  ranges.reserve(prepared.size());
   for (const paths::cuda::Page& page : prepared)
     ranges.push_back({is_read ? page.target : page.source,
                       is_read ? page.source : page.target, page.size});
-  if (!prepared.empty()) return ranges;
-  const std::span<const LocalRange> local = movement.local.ranges();
-  for (std::size_t i = 0; i < local.size(); ++i)
-    if (local[i].size() > 0)
-      ranges.push_back({local[i].ptr(), movement.remote[i].address, local[i].size()});
   return ranges;
 }
 
