@@ -6,10 +6,12 @@
 
 #include <sys/socket.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <thread>
 #include <vector>
 
 #include "base/bytes.h"
@@ -19,6 +21,15 @@ namespace nixl_connect::testing {
 inline std::size_t count_open_files() {
   const std::filesystem::directory_iterator files("/proc/self/fd");
   return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
+// Whether no more than so many are open once other threads have closed theirs, for
+// which it waits up to 20 s.
+inline bool opens_at_most(std::size_t files) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (count_open_files() > files && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  return count_open_files() <= files;
 }
 
 // True if the message was sent.
