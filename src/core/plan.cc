@@ -149,7 +149,8 @@ Obstacle obstacle_of_system_calls(const Facts& facts) {
                                                           : of_cma;
 }
 
-Obstacle obstacle_of_staged(const Facts& facts) {
+// By this process, to or from memory of the host.
+Obstacle obstacle_of_own_staging(const Facts& facts) {
   const Facts::Gpus& gpus = facts.gpus;
   if (!gpus.has_driver) return Obstacle::kNoDriver;
   if (!gpus.are_in_reach) return Obstacle::kOutOfReach;
@@ -165,6 +166,15 @@ Obstacle obstacle_of_staged(const Facts& facts) {
         of_export != Obstacle::kNone)
       return of_export;
   return obstacle_of_leases(facts);
+}
+
+// The peer does what this process cannot.
+bool is_served(const Facts& facts) {
+  return facts.gpus.is_served && obstacle_of_own_staging(facts) != Obstacle::kNone;
+}
+
+Obstacle obstacle_of_staged(const Facts& facts) {
+  return is_served(facts) ? Obstacle::kNone : obstacle_of_own_staging(facts);
 }
 
 // Of the kinds of memory that it is not for.
@@ -243,7 +253,7 @@ Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_
   if (path == Path::kCudaPeer || path == Path::kCudaStaged) {
     // A GPU moves no more with the threads of this process.
     if (!is_by_slots) work.threads = 1;
-    if (!may_use_sm || !facts.gpus.has_kernel)
+    if (!may_use_sm || !(facts.gpus.has_kernel || is_served(facts)))
       of_path.range_ns = std::max(of_path.range_ns, costs.engine_range_ns);
   }
   // The figures of the path are of memory of the host.
@@ -261,6 +271,8 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   choice.bytes = work.bytes;
   choice.ranges = work.ranges;
   choice.cma_refusal = facts.cma_refusal;
+  choice.is_served = is_served(facts);
+  choice.why_not_served = facts.gpus.why_not_served;
   choice.is_neighbour = facts.is_ours && (facts.where == Facts::Where::kThisProcess ||
                                           facts.where == Facts::Where::kThisHost);
   for (const Path path : kAllPaths) {

@@ -70,6 +70,9 @@ struct Facts {
     bool are_in_reach = true;  // of each other, as far as this process sees them
     bool is_open_refused = false;
     Cause why_refused;
+    // The peer, whose GPUs have all of its memory, offers to move the bytes itself.
+    bool is_served = false;
+    Cause why_not_served;             // it was asked, and did not
     bool is_staging_refused = false;  // the host's memory could not be pinned
     Cause why_staging_refused;
     bool are_known_to_ucx = false;  // this process's UCX can carry their memory
@@ -134,13 +137,15 @@ struct Verdict {
 
 struct Choice {
   std::optional<Path> path;
+  bool is_served = false;  // by the peer, if the path is cuda.staged
   std::array<Verdict, kPaths> verdicts;
   std::uint64_t bytes = 0;
   std::size_t ranges = 0;
   bool is_neighbour = false;  // the peer is one of ours on this host
   std::shared_ptr<const base::Refusal> cma_refusal;  // as in Facts
-  Facts::Gpus::Cause gpu_cause;  // of what stands against paths of GPUs
-  Facts::Gpus::Cause ucx_cause;  // and against ucx
+  Facts::Gpus::Cause gpu_cause;       // of what stands against paths of GPUs
+  Facts::Gpus::Cause ucx_cause;       // and against ucx
+  Facts::Gpus::Cause why_not_served;  // as in Facts
 };
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,

@@ -197,6 +197,10 @@ PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules
     estimate.obstacle = verdict.obstacle == Obstacle::kNoDriver
                             ? *choice.gpu_cause
                             : estimate.obstacle + ": " + *choice.gpu_cause;
+  if (path == Path::kCudaStaged && choice.why_not_served && !estimate.is_usable() &&
+      !is_of_options(verdict.obstacle))
+    estimate.obstacle +=
+        "; and the peer does not move the bytes itself: " + *choice.why_not_served;
   if (path == Path::kUcx && choice.ucx_cause)
     estimate.obstacle += ": " + *choice.ucx_cause;
   // Where all of one host is forbidden, nothing was tried.

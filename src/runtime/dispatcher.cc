@@ -100,6 +100,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
               [this](core::PeerId peer) { return core_.is_held_by(peer); },
               [this](core::PeerId peer, const core::Failure& failure) {
                 fetches_.drop_all_of(peer);
+                servings_.forget(peer);
                 core_.peer_lost(peer, failure, time_);
               },
               [this](paths::ucx::Endpoint& endpoint) {
@@ -250,6 +251,7 @@ void Dispatcher::handle(BeginRequest& request) {
     running.walls = std::move(request.walls);
     running.rules = std::move(request.rules);
     running.path = request.path;
+    running.is_served = request.is_served;
     running.peer = peer->id;
     ++initiating_;
     core_.begin(transfer, time_);
@@ -260,6 +262,8 @@ void Dispatcher::handle(BeginRequest& request) {
 
 // Before the core knows of it.
 void Dispatcher::refuse(BeginRequest& request, core::Failure failure) {
+  const core::OperationId operation = request.state->identity().id;
+  if (Servings::is_mine(operation)) return refuse_to_serve(operation, failure.message);
   // As in carry_out(Finish).
   { const RegistrationHold released = std::move(request.registrations); }
   finish(std::move(request.state), core::failed(std::move(failure)));
@@ -288,7 +292,9 @@ void Dispatcher::handle(CloseRequest&) {
   is_closing_ = true;
   close_deadline_ = time_ + 2 * core::Time(resources_.options.drain_timeout);
   std::vector<core::OperationId> operations;
-  for (const auto& [operation, running] : running_) operations.push_back(operation);
+  // An exposure to who serves ends with the operation behind it.
+  for (const auto& [operation, running] : running_)
+    if (!ServedOperations::is_exposure(operation)) operations.push_back(operation);
   for (const core::OperationId operation : operations) core_.cancel(operation, time_);
 }
 

@@ -33,6 +33,8 @@
 #include "runtime/peers.h"
 #include "runtime/resources.h"
 #include "runtime/running.h"
+#include "runtime/served_operations.h"
+#include "runtime/servings.h"
 #include "runtime/staged_copies.h"
 #include "runtime/tracing_permission.h"
 
@@ -218,6 +220,18 @@ class Dispatcher {
   void answer(core::PeerId peer, const wire::AskKeys& asked);
   void answer_held_asks();
   std::optional<wire::Keys> keys_for(const wire::AskKeys& asked);
+  void ask_to_serve(core::OperationId operation, Running& running, Peer& peer);
+  wire::Extension expose_to_servant(core::OperationId operation, const Running& running,
+                                    const wire::LeaseRecord& lease);
+  void send_serve(core::OperationId operation, const Running& running,
+                  const wire::Extension& extension);
+  void not_served(core::PeerId peer, const wire::NotServed& answer);
+  void served_ended(core::OperationId operation, const core::Outcome& outcome);
+  void receive(const Peer& peer, const wire::Serve& message);
+  void serve(const Peer& peer, const wire::Serve& asked);
+  void refuse_to_serve(core::OperationId operation, const std::string& why);
+  void answer(core::PeerId peer, const wire::NotServed& message);
+  void stop_serving(core::LeaseId lease);
   Peer& connect(const RemoteAgent& agent);
   void greet(Peer& peer, const wire::Extension& extension);
 
@@ -253,6 +267,8 @@ class Dispatcher {
   // before streams are let go that wait for them.
   std::deque<std::pair<core::Time, core::OperationId>> stopped_gpu_copies_;
   StagedCopies staged_copies_;
+  ServedOperations served_;
+  Servings servings_;
   std::unordered_map<core::OperationId, Running> running_;
   // Of those whose memory of a GPU comes as files.
   std::unordered_map<core::LeaseId, core::OperationId> gpu_leases_;

@@ -58,6 +58,7 @@ void Dispatcher::start(core::OperationId operation) {
 bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
   Peer* const peer = peers_.find(running.peer);
   if (peer == nullptr || !running.agent->extension()) return false;
+  if (running.path == core::Path::kCudaStaged && running.is_served) return false;
   const bool is_own = peer->is_in_this_process();
   if (!is_own &&
       (running.path == core::Path::kCudaPeer ||
@@ -70,8 +71,10 @@ bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
 }
 
 void Dispatcher::carry_out(const core::StopTransfer& command) {
+  if (served_.stop(command.operation))
+    return core_.cancel(ServedOperations::exposure_of(command.operation), time_);
   if (fetches_.drop(command.operation) || asked_keys_.drop(command.operation) ||
-      gpu_closing_.drop(command.operation))
+      gpu_closing_.drop(command.operation) || served_.drop(command.operation))
     return core_.transfer_ended(command.operation,
                                 core::Failure{ErrorKind::kCancelled, "stopped"}, 0, {},
                                 time_);
@@ -105,6 +108,7 @@ void Dispatcher::carry_out(const core::CheckLease& command) {
 
 void Dispatcher::carry_out(const core::EndLease& command) {
   gpu_leases_.erase(command.lease);
+  stop_serving(command.lease);
   resources_.leases.end(command.lease);
   if (!command.is_answered) return;
   if (channels_)
@@ -150,8 +154,9 @@ void Dispatcher::carry_out(const core::Succeed& command) {
 }
 
 void Dispatcher::carry_out(core::Finish& command) {
-  const auto& exposure = running_.at(command.operation).exposure;
-  if (exposure && exposure->is_held()) {
+  const Running& running = running_.at(command.operation);
+  if ((running.exposure && running.exposure->is_held()) ||
+      servings_.use(running.lease)) {
     held_finishes_.push_back(std::move(command));
     return;
   }
@@ -164,6 +169,8 @@ void Dispatcher::carry_out(core::Finish& command) {
   // Before the user, who may free the memory and get its address again, hears of it.
   { const RegistrationHold released = std::move(node.mapped().registrations); }
   node.mapped().given_keys.reset();
+  if (ServedOperations::is_exposure(command.operation))
+    served_ended(ServedOperations::behind(command.operation), command.outcome);
   if (auto& failure = command.outcome.failure) {
     const Peer* peer = failure->peer ? peers_.find(*failure->peer) : nullptr;
     failure->message = state.description() +
@@ -171,6 +178,9 @@ void Dispatcher::carry_out(core::Finish& command) {
                        failure->message;
   }
   finish(std::move(node.mapped().state), command.outcome);
+  if (!Servings::is_mine(command.operation)) return;
+  servings_.end(command.operation);
+  finish_what_was_held();
 }
 
 void Dispatcher::finish_what_was_held() {

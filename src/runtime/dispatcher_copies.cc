@@ -62,6 +62,7 @@ bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
   settle(state, peer, choice, request.rules);
   if (choice.path) {
     request.path = *choice.path;
+    request.is_served = choice.is_served;
     return true;
   }
   refuse(request, {ErrorKind::kUnsupported,
@@ -93,6 +94,7 @@ void Dispatcher::choose_again(Running& running) {
   if (!choice.path)
     throw Error(ErrorKind::kUnsupported, core::why_none(running.state->explain()));
   running.path = *choice.path;
+  running.is_served = choice.is_served;
 }
 
 // False if the bytes cannot go by this path.
@@ -103,6 +105,10 @@ bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
   if (state.size() == 0) {
     state.set_path(std::string(core::name_of(running.path)));
     core_.transfer_ended(operation, std::nullopt, 0, state.path(), time_);
+    return true;
+  }
+  if (running.path == core::Path::kCudaStaged && running.is_served) {
+    ask_to_serve(operation, running, *peer);
     return true;
   }
   if (running.path == core::Path::kCudaPeer || running.path == core::Path::kCudaStaged)

@@ -67,6 +67,11 @@ void Dispatcher::receive(LocalChannel* channel, const wire::ControlMessage& mess
     if (!peer->is_lost) answer(peer->id, *asked);
   } else if (const auto* keys = std::get_if<wire::Keys>(&message.body)) {
     if (!peer->is_lost) asked_keys_.arrived(peer->id, *keys, time_);
+  } else if (const auto* serve = std::get_if<wire::Serve>(&message.body)) {
+    if (channel != nullptr && peer->greeted_us && !peer->is_lost)
+      receive(*peer, *serve);
+  } else if (const auto* refused = std::get_if<wire::NotServed>(&message.body)) {
+    not_served(peer->id, *refused);
   } else {
     if (std::holds_alternative<wire::Grant>(message.body)) peer->has_granted = true;
     core_.message_arrived(peer->id, message.body, time_);

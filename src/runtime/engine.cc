@@ -140,16 +140,11 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   wire::AgentMetadata agent = resources_->registrations.describe(descriptors, hold);
   const bool is_of_gpu_worker = agent.connection.has_value();
   if (!is_of_gpu_worker) agent.connection = resources_->worker_address;
-  agent.extension = wire::Extension{resources_->instance,
-                                    std::string(version()),
-                                    resources_->context.library().version,
-                                    lease,
-                                    resources_->leases.table_of(lease),
-                                    exports_of(descriptors),
-                                    base::place_of_this_process()};
+  agent.extension = extension_of(*resources_, lease, descriptors);
   if (descriptors[0].device().kind() == DeviceKind::kCuda) {
     describe_gpu_memory(resources_->gpus, hold, *agent.extension);
     agent.extension->gives_keys = resources_->gpu_ucx.worker() != nullptr;
+    agent.extension->serves = !resources_->is_host_forbidden;
   }
   if (is_of_gpu_worker) agent.extension->connection = resources_->worker_address;
   agent.extension->allows_early_writes = kind == OperationKind::kWrite;

@@ -7,7 +7,10 @@
 #include <utility>
 
 #include "base/exported_memory.h"
+#include "base/place.h"
+#include "nixl_connect/connector.h"
 #include "runtime/lease_words.h"
+#include "runtime/resources.h"
 
 namespace nixl_connect::runtime {
 
@@ -26,6 +29,17 @@ std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors) {
     if (exports.size() == wire::kMaxExports) break;
   }
   return exports;
+}
+
+wire::Extension extension_of(const Resources& resources, const wire::LeaseRecord& lease,
+                             std::span<const Descriptor> descriptors) {
+  return {resources.instance,
+          std::string(version()),
+          resources.context.library().version,
+          lease,
+          resources.leases.table_of(lease),
+          exports_of(descriptors),
+          base::place_of_this_process()};
 }
 
 base::UniqueFd file_for(const wire::Fetch& fetch, const LeaseWords& leases) {

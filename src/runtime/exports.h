@@ -16,10 +16,16 @@
 namespace nixl_connect::runtime {
 
 class LeaseWords;
+struct Resources;
 
 // Of the memory that Connector::allocate() gave, among these descriptors; the rest, and
 // what is more than fits, is reached by other paths. Any thread.
 std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors);
+
+// What peers of ours are told of a lease on memory of the host, and of this process.
+// Any thread.
+wire::Extension extension_of(const Resources& resources, const wire::LeaseRecord& lease,
+                             std::span<const Descriptor> descriptors);
 
 // A descriptor of what was asked for; none (-1) if the lease is not alive, the token
 // not its own, or there is no such thing. Any thread.

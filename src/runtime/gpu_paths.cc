@@ -153,6 +153,14 @@ bool is_all_of_host(const Facts& facts) {
          facts.remote_memory == Facts::Memory::kHost;
 }
 
+// It has offered to move bytes from and to its GPUs, and is where it can.
+bool is_served(const Movement& movement, const Peer& peer) {
+  const auto& extension = movement.agent.extension();
+  return extension && extension->serves && peer.channel != nullptr &&
+         !peer.is_in_this_process() &&
+         movement.local.count_with_bytes() <= wire::kMaxServedRanges;
+}
+
 // Other GPUs of this process, in whose memory some of the ranges are.
 void add_peers(const Movement& movement, CopyWork& work) {
   for (const RemoteRange& remote : movement.remote.places()) {
@@ -244,13 +252,16 @@ void GpuPaths::add_facts(const Movement& movement, const Peer& peer,
   if (facts.remote_memory == Facts::Memory::kMixed ||
       (!gpu && facts.remote_memory == Facts::Memory::kHost))
     return;
+  if (!gpu) {
+    facts.gpus.is_served = is_served(movement, peer);
+    facts.is_local_allocated = is_allocated(movement.local.ranges());
+  }
   facts.gpus.has_driver = gpus_.driver() != nullptr;
   if (!facts.gpus.has_driver) facts.gpus.why_no_driver = gpus_.why_no_driver();
   if (!facts.gpus.has_driver || !movement.agent.extension()) return;
   const bool is_own = peer.is_in_this_process();
   const int copying = copying_gpu(movement, is_own);
   facts.gpus.has_kernel = gpus_.has_kernel(copying);
-  if (!gpu) facts.is_local_allocated = is_allocated(movement.local.ranges());
   if (facts.remote_memory == Facts::Memory::kHost) return;
   const wire::Extension& extension = *movement.agent.extension();
   const Needed needed = needed_by(movement);

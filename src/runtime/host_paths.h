@@ -49,6 +49,7 @@ struct Closed {
   core::PathSet paths;
   core::Facts::Gpus::Cause why_not_opened;
   core::Facts::Gpus::Cause why_not_staged;
+  core::Facts::Gpus::Cause why_not_served;  // null: it may be asked for
 };
 
 // The lease of that metadata as system calls need it, in the process that was found to

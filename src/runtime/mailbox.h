@@ -47,6 +47,7 @@ struct BeginRequest {
   std::shared_ptr<const paths::cuda::StreamPoint>
       after{};                         // null: it may begin at once
   std::vector<std::uint64_t> walls{};  // as Movement has them
+  bool is_served = false;              // once it is planned, as Running has it
 };
 
 // Answered in any case; who asks waits, and keeps `memory`.

@@ -89,6 +89,7 @@ class OperationState {
   const std::shared_ptr<const View>& view() const noexcept { return view_; }
 
   // For the dispatcher.
+  const std::shared_ptr<Driver>& driver() const noexcept { return driver_; }
   // Null: not on memory of a GPU.
   const std::shared_ptr<StreamWaits>& stream_waits() const noexcept {
     return stream_waits_;

@@ -46,6 +46,7 @@ struct Running {
   core::PathRules rules;
   core::Path path = core::Path::kUcx;
   Closed closed;
+  bool is_served = false;  // by the peer, as it is asked to
   std::unique_ptr<paths::ucx::Transfer> transfer;
   std::shared_ptr<paths::host::Copy> copy;
   std::shared_ptr<paths::cuda::DeviceCopy> gpu_copy;

@@ -50,6 +50,12 @@ constexpr std::tuple kMembers<AskKeys>{&AskKeys::operation, &AskKeys::lease,
 template <>
 constexpr std::tuple kMembers<Keys>{&Keys::operation,  &Keys::first, &Keys::count,
                                     &Keys::connection, &Keys::keys,  &Keys::why_not};
+template <>
+constexpr std::tuple kMembers<Serve>{&Serve::operation, &Serve::lease,
+                                     &Serve::token,     &Serve::count,
+                                     &Serve::exposed,   &Serve::ranges};
+template <>
+constexpr std::tuple kMembers<NotServed>{&NotServed::operation, &NotServed::reason};
 
 // 8 is of no kind.
 template <typename Body>
@@ -72,6 +78,10 @@ template <>
 constexpr std::uint8_t kKind<AskKeys> = 9;
 template <>
 constexpr std::uint8_t kKind<Keys> = 10;
+template <>
+constexpr std::uint8_t kKind<Serve> = 11;
+template <>
+constexpr std::uint8_t kKind<NotServed> = 12;
 
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorKind::kInvalidArgument, "control message from a peer: " + why);
@@ -98,6 +108,13 @@ void write(base::Writer& out, const std::vector<MemoryKey>& keys) {
     out.u64(each.address);
     out.u64(each.size);
     append_with_length(out, [&] { out.raw(each.rkey); });
+  }
+}
+void write(base::Writer& out, const std::vector<ServedRange>& ranges) {
+  for (const ServedRange& each : ranges) {
+    out.u64(each.address);
+    out.u64(each.asker_address);
+    out.u64(each.size);
   }
 }
 
@@ -133,6 +150,20 @@ bool read(base::BytesView bytes, std::vector<MemoryKey>& keys) {
     const auto rkey = length ? reader.raw(*length) : std::nullopt;
     if (!rkey || keys.size() == kMaxKeys) return false;
     keys.push_back({*address, *size, {rkey->begin(), rkey->end()}});
+  }
+  return true;
+}
+bool read(base::BytesView bytes, std::vector<ServedRange>& ranges) {
+  constexpr std::size_t kRangeBytes = 3 * sizeof(std::uint64_t);
+  const std::size_t count = bytes.size() / kRangeBytes;
+  if (bytes.size() % kRangeBytes != 0 || count > kMaxServedRangesAtOnce) return false;
+  base::Reader reader(bytes);
+  ranges.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    ServedRange& each = ranges.emplace_back();
+    each.address = *reader.u64();
+    each.asker_address = *reader.u64();
+    each.size = *reader.u64();
   }
   return true;
 }

@@ -153,8 +153,47 @@ constexpr std::size_t size_in_message(const MemoryKey& key) noexcept {
   return 8 + 8 + 4 + key.rkey.size();
 }
 
+// A range that the exposing process is to move: where it lies in its own memory and in
+// that of the process which asks for it.
+struct ServedRange {
+  std::uint64_t address = 0;
+  std::uint64_t asker_address = 0;
+  std::uint64_t size = 0;
+
+  bool operator==(const ServedRange&) const = default;
+};
+
+// Initiating -> exposing, over the local channel: move the bytes of the operation by a
+// GPU of yours, of a read into memory that the sender exposes to you, of a write out of
+// it. As many messages as the ranges take, which differ in nothing else. The exposing
+// side then begins an operation of its own on that memory, or answers with NotServed.
+struct Serve {
+  std::uint64_t operation = 0;  // as in Attach
+  std::uint64_t lease = 0;      // the same
+  std::uint64_t token = 0;      // the same
+  std::uint64_t count = 0;      // of all ranges; from 1 to kMaxServedRanges
+  base::Bytes exposed;          // the metadata of an agent (nixl_blob.h)
+  std::vector<ServedRange> ranges;
+
+  bool operator==(const Serve&) const = default;
+};
+
+// Exposing -> initiating: it does not move these bytes, and has moved none.
+struct NotServed {
+  std::uint64_t operation = 0;  // as in Serve
+  std::string reason;           // for people
+
+  bool operator==(const NotServed&) const = default;
+};
+
+constexpr std::uint64_t kMaxServedRanges = std::uint64_t{1} << 16;
+// Ranges in one message: these and the metadata stay below kMaxControlBytes.
+constexpr std::size_t kMaxServedRangesAtOnce = 1024;
+// Operations under way for one initiating side; it asks for no more.
+constexpr std::size_t kMaxServed = 8;
+
 using ControlBody = std::variant<Hello, Attach, Grant, Done, Revoke, Fetch,
-                                 FetchedRegion, AskKeys, Keys>;
+                                 FetchedRegion, AskKeys, Keys, Serve, NotServed>;
 
 struct ControlMessage {
   InstanceId sender{};

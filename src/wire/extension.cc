@@ -30,13 +30,14 @@ enum FieldType : std::uint16_t {
   kConnection = 13,
   kEarlyWrites = 14,
   kGivesKeys = 15,
+  kServes = 16,
 };
 
 constexpr std::size_t kFieldHeadBytes = 2 + 4;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kExportBytes = 3 * 8 + 4;
 constexpr std::size_t kPlaceBytes = sizeof(base::Place::boot) + 8 + 8 + 4;
-static_assert(14 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
+static_assert(15 * kFieldHeadBytes + 1 + sizeof(InstanceId) + 3 * 8 +
                   kMaxWordRkeyBytes + 2 * kMaxVersionBytes + 2 * 4 + 8 +
                   kMaxExports * kExportBytes + kPlaceBytes + kReadyEventBytes +
                   kMaxGpuExportsBytes + sizeof(ProcessId) + kMaxWhyNotBytes +
@@ -137,6 +138,7 @@ base::Bytes encode_salted(const Extension& extension, std::byte salt) {
   if (!extension.connection.empty()) add(kConnection, extension.connection);
   if (extension.allows_early_writes) add(kEarlyWrites, {});
   if (extension.gives_keys) add(kGivesKeys, {});
+  if (extension.serves) add(kServes, {});
   out.u32(crc_of(out.bytes()));
   return std::move(out).take();
 }
@@ -239,6 +241,9 @@ class Assembly {
         return true;
       case kGivesKeys:
         extension_.gives_keys = true;
+        return true;
+      case kServes:
+        extension_.serves = true;
         return true;
       default:
         return true;

@@ -79,6 +79,8 @@ struct Extension {
   bool allows_early_writes = false;
   // UCX reaches the memory, and keys that regions lack may be asked for (AskKeys).
   bool gives_keys = false;
+  // The process moves bytes of its GPUs for peers that cannot (Serve).
+  bool serves = false;
 
   // Whose the memory of GPUs is. A peer that does not tell its process counts as one.
   const ProcessId& owner() const noexcept { return process ? *process : instance; }
@@ -115,6 +117,7 @@ constexpr std::string_view kForbiddenText = "NIXLCOMM:";
 //  13 connection    a worker address; left out if empty
 //  14 early writes  nothing; left out where they are not allowed
 //  15 gives keys    no bytes; left out if it does not
+//  16 serves        no bytes; left out if it does not
 // Throws Error(kInvalidArgument) for a token of 0, text that is not UTF-8, GPU exports
 // with a defect and what is longer than its limit above.
 base::Bytes encode(const Extension& extension);

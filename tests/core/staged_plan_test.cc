@@ -193,6 +193,57 @@ const std::vector<Case> kPeersGpuCases{
      staged_obstacles(kAnotherUser)},
 };
 
+// Who offers to move the bytes, to a process that cannot.
+Facts with_servant() {
+  Facts facts = with_gpu_of_peer();
+  facts.gpus.is_served = true;
+  facts.gpus.has_driver = false;
+  return facts;
+}
+
+const std::vector<Case> kServedCases{
+    {"no driver", [](Facts&) {}, staged_obstacles(kNone)},
+    {"no driver, and what the peer need not show",
+     [](Facts& facts) {
+       facts.are_leases_seen = false;
+       facts.is_local_allocated = false;
+       facts.gpus.exported = Exported::kNone;
+     },
+     staged_obstacles(kNone)},
+    {"memory that cannot be opened",
+     [](Facts& facts) {
+       facts.gpus.has_driver = true;
+       facts.gpus.exported = Exported::kNone;
+     },
+     staged_obstacles(kNone)},
+    {"all of one host forbidden", [](Facts& facts) { facts.is_host_forbidden = true; },
+     staged_obstacles(kHostForbidden)},
+    {"another host", [](Facts& facts) { facts.where = Where::kElsewhere; },
+     staged_obstacles(kAnotherHost)},
+    {"memory of GPUs on both sides",
+     [](Facts& facts) { facts.local_memory = Memory::kGpu; },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kNoDriver, kGpuMemory, kUnknownToUcx}},
+};
+
+TEST(StagedPlan, LeavesToThePeerWhatThisProcessCannot) {
+  expect_obstacles(with_servant(), kServedCases);
+  Facts facts = with_servant();
+  EXPECT_TRUE(choose({}, facts, {}, {}).is_served);
+  facts.gpus.has_driver = true;
+  EXPECT_FALSE(choose({}, facts, {}, {}).is_served);
+}
+
+TEST(StagedPlan, SaysWhyThePeerDoesNotMoveTheBytes) {
+  Facts facts = with_servant();
+  facts.gpus.is_served = false;
+  facts.gpus.why_not_served = std::make_shared<const std::string>("it is tired");
+  const std::string text = why_none(to_plan(choose({}, facts, {}, {}), {}));
+  EXPECT_NE(text.find("cuda.staged: no CUDA driver; and the peer does not move the "
+                      "bytes itself: it is tired"),
+            std::string::npos)
+      << text;
+}
+
 TEST(StagedPlan, SaysWhatStandsAgainstEachPath) {
   expect_obstacles(with_host_of_peer(), kStagedCases);
   expect_obstacles(with_gpu_of_peer(), kStagedCases);

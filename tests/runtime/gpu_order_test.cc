@@ -110,6 +110,42 @@ TEST_F(GpuOrder, LetsAWriteWaitForWhatTheOwnersStreamStillReads) {
   EXPECT_EQ(owner_.channel().receive_text(), "right");
 }
 
+// Which has no GPU, so that the owner moves the bytes.
+class GpuOrderOfServed : public GpuOrder {
+ protected:
+  static ConnectorOptions without_gpus() {
+    ConnectorOptions options = with_gpus();
+    options.cuda_driver = "/nowhere/libcuda.so.1";
+    return options;
+  }
+  static std::vector<std::byte> filled(unsigned char value) {
+    return bytes_of(value, Gpu::kSize);
+  }
+
+  Connector served_{without_gpus()};
+};
+
+TEST_F(GpuOrderOfServed, LetsAReadWaitForWhatTheOwnersStreamStillWrites) {
+  std::vector<std::byte> target = filled(1);
+  auto read = served_.begin_read(ask("read"), Descriptor(target.data(), target.size()));
+  EXPECT_FALSE(read.wait_for(milliseconds(50)));
+  EXPECT_EQ(target, filled(1));
+  release_owner();
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(target, filled(7));
+}
+
+TEST_F(GpuOrderOfServed, LetsAWriteWaitForWhatTheOwnersStreamStillReads) {
+  std::vector<std::byte> source = filled(9);
+  auto write =
+      served_.begin_write(Descriptor(source.data(), source.size()), ask("write"));
+  EXPECT_FALSE(write.wait_for(milliseconds(50)));
+  release_owner();
+  EXPECT_EQ(finish(write), OperationStatus::kComplete);
+  owner_.channel().send("check");
+  EXPECT_EQ(owner_.channel().receive_text(), "right");
+}
+
 TEST_F(GpuOrder, IsNoMatterOfPeersOnceTheStreamHasDoneItsWork) {
   auto read = connector_.begin_read(ask("idle"), gpu_.descriptor());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);

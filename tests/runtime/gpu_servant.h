@@ -7,10 +7,12 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "nixl_connect/connector.h"
 #include "paths/cuda/stand_in/control.h"
@@ -38,6 +40,9 @@ inline bool become_nobody(bool is_to_be_seen) {
 // Exposes ranges, and reads those of others.
 class Servant {
  public:
+  explicit Servant(ConnectorOptions options = with_gpus())
+      : options_(std::move(options)) {}
+
   std::string carry_out(const std::string& order) {
     std::istringstream words(order);
     std::string verb;
@@ -48,11 +53,33 @@ class Servant {
     if (verb == "show") return become_nobody(true) ? "shown" : "not";
     if (verb == "check") return check();
     if (verb == "free") return free();
+    if (verb == "cancel") return cancel();
+    if (verb == "end") return text_of([&] { finish(*exposed_); });
+    if (verb == "hold") {
+      ends_before_ = paths::cuda::stand_in::calls(kEnd);
+      paths::cuda::stand_in::hold_streams();
+      return "held";
+    }
+    if (verb == "wait") {  // until the GPU has been given something
+      paths::cuda::stand_in::wait_for_calls(kEnd, ends_before_ + 1);
+      return "given";
+    }
+    if (verb == "release") {
+      paths::cuda::stand_in::release_streams();
+      return "released";
+    }
     make(on_of(on), kLayouts[layout]);
     if (verb == "pull") {
       std::string metadata;
       std::getline(words, metadata);
       return pull(metadata);
+    }
+    if (verb == "give") {
+      std::string metadata;
+      std::getline(words, metadata);
+      auto write = connector_->begin_write(ranges_->descriptors(),
+                                           RdmaMetadata::from_json(metadata));
+      return text_of([&] { finish(write); });
     }
     if (verb == "push") {
       std::string metadata;
@@ -60,9 +87,11 @@ class Servant {
       return push(metadata);
     }
     ranges_->fill(kRead);
+    OperationOptions options;
+    if (words >> options.readers; options.readers == 0) options.readers = 1;
     if (verb == "read")
       exposed_ = std::make_unique<ReadableOperation>(
-          connector_->create_readable(ranges_->descriptors()));
+          connector_->create_readable(ranges_->descriptors(), options));
     else
       exposed_ = std::make_unique<WritableOperation>(
           connector_->create_writable(ranges_->descriptors()));
@@ -73,8 +102,11 @@ class Servant {
   static constexpr unsigned kWritten = 90;
 
  private:
+  // With this each batch of a copy ends.
+  static constexpr const char* kEnd = "cuStreamWriteValue32";
+
   void make(On on, Layout layout) {
-    if (!connector_) connector_ = std::make_unique<Connector>(with_gpus());
+    if (!connector_) connector_ = std::make_unique<Connector>(options_);
     exposed_ = nullptr;
     ranges_ = std::make_unique<Ranges>(on, layout);
   }
@@ -89,13 +121,18 @@ class Servant {
     ranges_ = nullptr;
     return "freed";
   }
+  // Whether it is quiet soon.
+  std::string cancel() {
+    exposed_->cancel();
+    return exposed_->wait_for(std::chrono::milliseconds(50)) ? "quiet" : "busy";
+  }
   // Which the GPU has been given, and never does.
   std::string push(const std::string& metadata) {
-    const unsigned ends = paths::cuda::stand_in::calls("cuStreamWriteValue32");
+    const unsigned ends = paths::cuda::stand_in::calls(kEnd);
     paths::cuda::stand_in::hold_streams();
     pushed_ = std::make_unique<WriteOperation>(connector_->begin_write(
         ranges_->descriptors(), RdmaMetadata::from_json(metadata)));
-    paths::cuda::stand_in::wait_for_calls("cuStreamWriteValue32", ends + 1);
+    paths::cuda::stand_in::wait_for_calls(kEnd, ends + 1);
     return "held";
   }
   // The path, or what was against it.
@@ -110,6 +147,8 @@ class Servant {
     }
   }
 
+  const ConnectorOptions options_;
+  unsigned ends_before_ = 0;
   std::unique_ptr<Ranges> ranges_;
   std::unique_ptr<Connector> connector_;
   std::unique_ptr<PassiveOperation> exposed_;

@@ -58,6 +58,34 @@ TEST(Control, HasTheBytesThatItsHeaderDescribes) {
             "050015000000"
             "05000000000000000600000000000000010000006b"
             "0600020000006e6f");
+  EXPECT_EQ(
+      base::to_hex(encode(from('s', Serve{4, 5, 6, 1, bytes_of("ab"), {{7, 8, 9}}}))),
+      "010b"
+      "73737373737373737373737373737373"
+      "0100080000000400000000000000"
+      "0200080000000500000000000000"
+      "0300080000000600000000000000"
+      "0400080000000100000000000000"
+      "0500020000006162"
+      "060018000000"
+      "070000000000000008000000000000000900000000000000");
+  EXPECT_EQ(base::to_hex(encode(from('s', NotServed{4, "no"}))),
+            "010c"
+            "73737373737373737373737373737373"
+            "0100080000000400000000000000"
+            "0200020000006e6f");
+}
+
+TEST(Control, TakesNoHalfRangesAndNotTooMany) {
+  Serve serve{4, 5, 6, 1, {}, {{7, 8, 9}}};
+  base::Bytes half = encode(from('s', serve));
+  half.pop_back();
+  half[half.size() - 24 - 3] = std::byte{23};
+  EXPECT_THROW(decode_control(half), Error);
+  serve.ranges.resize(kMaxServedRangesAtOnce);
+  EXPECT_EQ(decode_control(encode(from('s', serve))), from('s', serve));
+  serve.ranges.emplace_back();
+  EXPECT_THROW(decode_control(encode(from('s', serve))), Error);
 }
 
 TEST(Control, CutsLongTextAtACharacter) {

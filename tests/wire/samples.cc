@@ -78,6 +78,7 @@ Extension Samples::extension() {
     byte = static_cast<std::byte>(number(255));
   extension.why_not_exported = text(60);
   extension.gives_keys = true;
+  extension.serves = true;
   base::Place& place = extension.place.emplace();
   for (std::byte& byte : place.boot) byte = static_cast<std::byte>(number(255));
   place.pid_namespace = number();
@@ -117,7 +118,7 @@ Notification Samples::notification() { return {text(20), text(40)}; }
 ControlMessage Samples::control() {
   ControlMessage message;
   for (std::byte& byte : message.sender) byte = static_cast<std::byte>(number(255));
-  switch (number(8)) {
+  switch (number(10)) {
     case 0:
       message.body = Hello{text(30), bytes(300), text(10), text(10)};
       break;
@@ -148,6 +149,16 @@ ControlMessage Samples::control() {
       message.body = keys;
       break;
     }
+    case 8: {
+      Serve serve{number(), number(), number(), number(), bytes(300), {}};
+      for (std::uint64_t left = number(3); left > 0; --left)
+        serve.ranges.push_back({number(), number(), number()});
+      message.body = serve;
+      break;
+    }
+    case 9:
+      message.body = NotServed{number(), text(60)};
+      break;
     default:
       message.body = Revoke{number(), text(60)};
   }

@@ -42,6 +42,12 @@ struct MessageText {
   std::string operator()(const wire::Keys& m) const {
     return "Keys{" + number(m.operation) + ", " + number(m.count) + "}";
   }
+  std::string operator()(const wire::Serve& m) const {
+    return "Serve{" + number(m.operation) + ", lease " + number(m.lease) + "}";
+  }
+  std::string operator()(const wire::NotServed& m) const {
+    return "NotServed{" + number(m.operation) + ", " + m.reason + "}";
+  }
 };
 
 struct CommandText {

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bytes that the exposing process moves, as the initiating one has no GPU to do it. The
+// two change sides for that: the initiating side exposes its memory, for its peer only,
+// and the exposing side reads or writes it. So what holds for memory, peers and their
+// ends holds here as for all operations.
+#include <limits>
+#include <utility>
+
+#include "base/random.h"
+#include "nixl_connect/error.h"
+#include "runtime/dispatcher.h"
+#include "runtime/exports.h"
+#include "runtime/operation_state.h"
+
+namespace nixl_connect::runtime {
+namespace {
+
+constexpr OperationKind opposite_of(OperationKind kind) {
+  return kind == OperationKind::kRead ? OperationKind::kWrite : OperationKind::kRead;
+}
+
+// A peer of ours on this host needs no keys: it is enough to say where the memory is.
+wire::Region region_of(std::span<const Descriptor> descriptors) {
+  std::uint64_t begin = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t end = 0;
+  for (const Descriptor& each : descriptors) {
+    if (each.size() == 0) continue;
+    begin = std::min<std::uint64_t>(begin, each.ptr());
+    end = std::max<std::uint64_t>(end, each.ptr() + each.size());
+  }
+  wire::Region region;
+  region.address = begin;
+  region.size = end - begin;
+  return region;
+}
+
+// Neighbours on both sides as one.
+std::vector<wire::ServedRange> ranges_to_serve(const Movement& movement) {
+  std::vector<wire::ServedRange> ranges;
+  for (const paths::host::Range& each : ranges_of(movement)) {
+    if (!ranges.empty()) {
+      wire::ServedRange& last = ranges.back();
+      if (last.address + last.size == each.remote &&
+          last.asker_address + last.size == each.local) {
+        last.size += each.size;
+        continue;
+      }
+    }
+    ranges.push_back({each.remote, each.local, each.size});
+  }
+  return ranges;
+}
+
+}  // namespace
+
+// The initiating side.
+
+void Dispatcher::ask_to_serve(core::OperationId operation, Running& running,
+                              Peer& peer) {
+  if (!served_.has_room(peer.id)) return served_.hold(operation, peer.id);
+  const wire::LeaseRecord lease = resources_.leases.grant();
+  served_.begin(operation, peer.id);
+  const wire::Extension extension = expose_to_servant(operation, running, lease);
+  // It is about to need it.
+  tracing_permission_.came(peer.id, peer.channel->pid);
+  try {
+    send_serve(operation, running, extension);
+  } catch (const Error& error) {
+    not_served(peer.id, {operation, error.what()});
+  }
+}
+
+wire::Extension Dispatcher::expose_to_servant(core::OperationId operation,
+                                              const Running& running,
+                                              const wire::LeaseRecord& lease) {
+  const OperationState& state = *running.state;
+  core::Exposure exposure;
+  exposure.operation = ServedOperations::exposure_of(operation);
+  exposure.kind = opposite_of(state.identity().kind);
+  exposure.notification_key = base::random_uuid4();
+  exposure.lease = lease.id;
+  exposure.token = lease.token;
+  const auto memory = state.memory().whole();
+  wire::Extension extension = extension_of(resources_, lease, memory);
+  extension.allows_early_writes = exposure.kind == OperationKind::kWrite;
+  auto exposed = std::make_shared<OperationState>(
+      OperationState::Identity{
+          exposure.operation, exposure.kind, exposure.notification_key, {}},
+      memory, state.driver());
+  exposed->drop();
+  ExposeRequest request{std::move(exposed), {}, exposure};
+  handle(request);
+  return extension;
+}
+
+void Dispatcher::send_serve(core::OperationId operation, const Running& running,
+                            const wire::Extension& extension) {
+  wire::AgentMetadata agent;
+  agent.agent = resources_.registrations.agent_name();
+  agent.connection = resources_.worker_address;
+  agent.regions = {region_of(running.state->memory().whole())};
+  agent.extension = extension;
+  const wire::LeaseRecord& of_peer = running.agent->extension()->lease;
+  const auto ranges = ranges_to_serve(movement_of(running));
+  wire::Serve message{operation,     of_peer.id,          of_peer.token,
+                      ranges.size(), wire::encode(agent), {}};
+  for (auto first = ranges.begin(); first != ranges.end();) {
+    const auto count =
+        std::min<std::ptrdiff_t>(wire::kMaxServedRangesAtOnce, ranges.end() - first);
+    message.ranges.assign(first, first + count);
+    outbox_.add(running.peer, message, time_);
+    first += count;
+  }
+  outbox_.send(running.peer);
+}
+
+void Dispatcher::not_served(core::PeerId peer, const wire::NotServed& answer) {
+  if (served_.refuse(answer.operation, peer, answer.reason))
+    core_.cancel(ServedOperations::exposure_of(answer.operation), time_);
+}
+
+// The peer does not touch the memory any more.
+void Dispatcher::served_ended(core::OperationId operation,
+                              const core::Outcome& outcome) {
+  const ServedOperations::How how = served_.end(operation);
+  Running& running = running_.at(operation);
+  if (how.why_not && !how.is_stopped) {
+    running.closed.why_not_served = how.why_not;
+    start_over(operation);
+  } else {
+    const bool is_complete = outcome.status == OperationStatus::kComplete;
+    // Whose lease has ended has stopped before.
+    running.is_lease_checked = is_complete;
+    std::string path(core::name_of(core::Path::kCudaStaged));
+    running.state->set_path(path);
+    std::optional<core::Failure> failure;
+    if (outcome.failure)
+      failure = {outcome.failure->kind, path + ": " + outcome.failure->message};
+    else if (!is_complete)
+      failure = {ErrorKind::kCancelled, "stopped"};
+    core_.transfer_ended(operation, std::move(failure),
+                         is_complete ? running.state->size() : 0, std::move(path),
+                         time_);
+  }
+  if (const auto next = served_.take_held(how.peer)) start(*next);
+}
+
+// The exposing side.
+
+void Dispatcher::receive(const Peer& peer, const wire::Serve& message) {
+  try {
+    if (const auto asked = servings_.add(peer.id, message)) serve(peer, *asked);
+  } catch (const std::exception& error) {
+    answer(peer.id, wire::NotServed{message.operation, error.what()});
+  }
+}
+
+// Throws Error: it cannot be.
+void Dispatcher::serve(const Peer& peer, const wire::Serve& asked) {
+  const Running* const exposed = find_exposed(asked.lease, asked.token);
+  if (exposed == nullptr) throw Error(ErrorKind::kCancelled, "its operation has ended");
+  const OperationState& state = *exposed->state;
+  const OperationMemory& memory = state.memory();
+  if (memory.device().kind() != DeviceKind::kCuda)
+    throw Error(ErrorKind::kInvalidArgument, "the memory is the host's");
+  auto agent = std::make_shared<const RemoteAgent>(wire::decode(asked.exposed));
+  if (!agent->extension() || agent->extension()->instance != peer.instance ||
+      agent->connection() != peer.connection)
+    throw Error(ErrorKind::kInvalidArgument, "the metadata is another process's");
+  ServedMemory ranges = served_memory(asked, memory, *agent);
+  BeginRequest request;
+  request.rules = resources_.path_rules;
+  request.rules.required = {};
+  request.rules.required.add(core::Path::kCudaStaged);
+  request.rules.ordered.clear();
+  request.rules.min_gbps = 0;
+  request.after = exposed->after;
+  request.walls = resources_.gpus.check(memory.whole());
+  request.remote = std::move(ranges.there);
+  const auto operation = servings_.begin({peer.id, asked.operation, asked.lease});
+  request.state = std::make_shared<OperationState>(
+      OperationState::Identity{
+          operation, opposite_of(state.identity().kind), {}, agent->name()},
+      ranges.here, state.driver());
+  request.state->drop();
+  request.agent = std::move(agent);
+  handle(request);
+}
+
+// Before the core knows of it.
+void Dispatcher::refuse_to_serve(core::OperationId operation, const std::string& why) {
+  const Servings::Serving serving = servings_.end(operation);
+  answer(serving.peer, wire::NotServed{serving.asked_as, why});
+}
+
+void Dispatcher::answer(core::PeerId peer, const wire::NotServed& message) {
+  outbox_.add(peer, message, time_);
+  outbox_.send(peer);
+}
+
+void Dispatcher::stop_serving(core::LeaseId lease) {
+  for (const core::OperationId operation : servings_.on(lease))
+    core_.cancel(operation, time_);
+}
+
+}  // namespace nixl_connect::runtime

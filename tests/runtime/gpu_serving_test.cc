@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Operations between memory of the host in a process without CUDA and a GPU of another
+// process, which moves the bytes by the stand-in for CUDA's driver.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <deque>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "nixl_connect/connector.h"
+#include "paths/cuda/stand_in/control.h"
+#include "runtime/buffers.h"
+#include "runtime/gpu_ranges.h"
+#include "runtime/gpu_servant.h"
+#include "support/child.h"
+#include "wire/control.h"
+
+namespace nixl_connect {
+
+const paths::cuda::Driver& paths::cuda::testing::driver_under_test() {
+  return *open_driver(stand_in::file()).driver;
+}
+
+namespace {
+
+using std::chrono::milliseconds;
+using testing::Channel;
+using testing::Child;
+using testing::expect_named;
+using testing::finish;
+using testing::kind_of;
+using testing::kLayouts;
+using testing::kSoon;
+using testing::name_of;
+using testing::On;
+using testing::Ranges;
+using testing::Servant;
+using testing::text_of;
+
+ConnectorOptions without_gpus() {
+  ConnectorOptions options = testing::across_processes();
+  options.cuda_driver = "/nowhere/libcuda.so.1";
+  return options;
+}
+
+class Serving : public ::testing::Test {
+ protected:
+  static std::string order(const Child& child, const std::string& text) {
+    child.channel().send(text);
+    return child.channel().receive_text();
+  }
+  std::string order(const std::string& text) const { return order(owner_, text); }
+  RdmaMetadata ask(const std::string& text) const {
+    return RdmaMetadata::from_json(order(text));
+  }
+  // Which the owner's GPU has been given, and does when it is told "release".
+  ReadOperation begin_held_read(const Ranges& local) {
+    const RdmaMetadata metadata = ask("read gpu 1");
+    order("hold");
+    auto read = connector_.begin_read(metadata, local.descriptors());
+    EXPECT_EQ(order("wait"), "given");
+    return read;
+  }
+
+  Child owner_{"owner"};
+  Connector connector_{without_gpus()};
+};
+
+// By what the local memory is and how it lies.
+class ServingOf : public Serving,
+                  public ::testing::WithParamInterface<std::tuple<On, int>> {
+ protected:
+  On local() const { return std::get<0>(GetParam()); }
+  Ranges ranges() const {
+    return {local(), kLayouts[static_cast<std::size_t>(std::get<1>(GetParam()))]};
+  }
+  std::string number() const { return std::to_string(std::get<1>(GetParam())); }
+};
+
+INSTANTIATE_TEST_SUITE_P(, ServingOf,
+                         ::testing::Combine(::testing::Values(On::kHost, On::kPlain),
+                                            ::testing::Values(0, 1, 2, 3)),
+                         [](const auto& each) {
+                           return std::string(std::get<0>(each.param) == On::kHost
+                                                  ? "Allocated"
+                                                  : "Plain") +
+                                  "Layout" + std::to_string(std::get<1>(each.param));
+                         });
+
+TEST_P(ServingOf, AReadBringsTheBytes) {
+  const Ranges target = ranges();
+  const RdmaMetadata metadata = ask("read gpu " + number());
+  auto read = connector_.begin_read(metadata, target.descriptors());
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(read.path(), "cuda.staged");
+  EXPECT_EQ(read.explain().path, "cuda.staged");
+  EXPECT_EQ(read.bytes_transferred(), target.bytes());
+  EXPECT_TRUE(target.has(Servant::kRead));
+  EXPECT_EQ(order("end"), "nothing");
+}
+
+TEST_P(ServingOf, AWriteTakesThemThere) {
+  const Ranges source = ranges();
+  source.fill(Servant::kWritten);
+  const RdmaMetadata metadata = ask("write gpu " + number());
+  auto write = connector_.begin_write(source.descriptors(), metadata);
+  EXPECT_EQ(finish(write), OperationStatus::kComplete);
+  EXPECT_EQ(write.path(), "cuda.staged");
+  EXPECT_EQ(order("check"), "right");
+  EXPECT_TRUE(source.has(Servant::kWritten));
+}
+
+// More than the peer takes at once: the others wait for their turn.
+class ManyServed : public Serving {
+ protected:
+  void SetUp() override {
+    const RdmaMetadata metadata = ask("read gpu 1 " + std::to_string(kMany));
+    order("hold");
+    for (std::size_t i = 0; i < kMany; ++i) {
+      targets_.emplace_back(On::kHost, kLayouts[1]);
+      reads_.push_back(connector_.begin_read(metadata, targets_.back().descriptors()));
+    }
+    EXPECT_EQ(order("wait"), "given");
+  }
+
+  static constexpr std::size_t kMany = 3 * wire::kMaxServed;
+  std::deque<Ranges> targets_;
+  std::vector<ReadOperation> reads_;
+};
+
+TEST_F(ManyServed, AllComeInTurn) {
+  EXPECT_EQ(order("release"), "released");
+  for (std::size_t i = 0; i < kMany; ++i) {
+    EXPECT_EQ(finish(reads_[i]), OperationStatus::kComplete);
+    EXPECT_TRUE(targets_[i].has(Servant::kRead));
+  }
+  EXPECT_EQ(order("end"), "nothing");
+}
+
+TEST_F(ManyServed, OneThatStillWaitsIsCancelledAtOnce) {
+  reads_.back().cancel();
+  EXPECT_EQ(finish(reads_.back()), OperationStatus::kCancelled);
+  EXPECT_EQ(order("release"), "released");
+}
+
+TEST_F(ManyServed, AllEndWithThePeer) {
+  owner_.kill();
+  for (ReadOperation& read : reads_)
+    EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
+}
+
+TEST_F(ManyServed, AllEndWithTheConnector) {
+  order("release");
+  connector_.close();
+  for (ReadOperation& read : reads_) EXPECT_TRUE(read.is_quiet());
+}
+
+TEST_F(Serving, IsQuietWhenACancelledReadHasEnded) {
+  const Ranges target(On::kHost, kLayouts[1]);
+  auto read = begin_held_read(target);
+  read.cancel();
+  EXPECT_FALSE(read.wait_for(milliseconds(50))) << "the peer's GPU still has it";
+  EXPECT_EQ(order("release"), "released");
+  EXPECT_EQ(finish(read), OperationStatus::kCancelled);
+}
+
+TEST_F(Serving, HoldsTheMemoryThatItsOwnerWantsBack) {
+  const Ranges target(On::kHost, kLayouts[1]);
+  auto read = begin_held_read(target);
+  EXPECT_EQ(order("cancel"), "busy");
+  EXPECT_EQ(order("release"), "released");
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kCancelled);
+  EXPECT_EQ(order("end"), "nothing");
+}
+
+TEST_F(Serving, EndsWithTheProcessThatServes) {
+  const Ranges target(On::kHost, kLayouts[1]);
+  auto read = begin_held_read(target);
+  owner_.kill();
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
+}
+
+TEST_F(Serving, EndsWithTheProcessThatIsServed) {
+  for (const char* const verb : {"read", "write"}) {
+    Child served("served");
+    const std::string metadata = order(std::string(verb) + " gpu 1");
+    order("hold");
+    served.channel().send((*verb == 'r' ? "pull host 1 " : "give host 1 ") + metadata);
+    EXPECT_EQ(order("wait"), "given");
+    served.kill();
+    EXPECT_EQ(order("release"), "released");
+    EXPECT_NE(order("end").find("ended"), std::string::npos);
+  }
+}
+
+TEST_F(Serving, OfAPeerThatIsStoppedEndsAtTheDeadline) {
+  const Ranges target(On::kHost, kLayouts[1]);
+  const RdmaMetadata metadata = ask("read gpu 1");
+  owner_.stop();
+  auto read = connector_.begin_read(metadata, target.descriptors(),
+                                    {.timeout = milliseconds(30)});
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kTimedOut);
+  target.fill(3);
+  owner_.signal(SIGCONT);
+  EXPECT_NE(order("end").find("the deadline passed"), std::string::npos);
+  EXPECT_TRUE(target.has(3)) << "written to after the end";
+}
+
+TEST_F(Serving, IsRefusedByThePeersOptions) {
+  const Child refuser("refuser");
+  const Ranges target(On::kHost, kLayouts[0]);
+  const auto metadata = RdmaMetadata::from_json(order(refuser, "read gpu 0"));
+  auto read = connector_.begin_read(metadata, target.descriptors());
+  const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
+  expect_named(text, "cuda.staged: no CUDA driver");
+  expect_named(text, "the peer does not move the bytes itself");
+  expect_named(text, "the options forbid it");
+}
+
+TEST_F(Serving, IsLeftAloneWhereTheOptionsForbidIt) {
+  const Ranges target(On::kHost, kLayouts[0]);
+  auto read = connector_.begin_read(ask("read gpu 0"), target.descriptors(),
+                                    {.forbid = {"cuda.staged"}});
+  expect_named(text_of([&] { (void)read.wait_for(kSoon); }),
+               "cuda.staged: the options forbid it");
+}
+
+}  // namespace
+
+namespace testing {
+
+int run_role(std::string_view role, const Channel& test) {
+  ConnectorOptions options = role == "served" ? without_gpus() : with_gpus();
+  if (role == "refuser") options.forbid = {"cuda.staged"};
+  Servant servant(options);
+  while (true) test.send(servant.carry_out(test.receive_text()));
+}
+
+}  // namespace testing
+}  // namespace nixl_connect
