@@ -52,6 +52,20 @@ std::vector<wire::ServedRange> ranges_to_serve(const Movement& movement) {
   return ranges;
 }
 
+// Both sides have a say in what is taken of the GPU. Which path it is has been decided.
+core::PathRules rules_for(const wire::Serve& asked, core::PathRules rules) {
+  rules.required = {};
+  rules.required.add(core::Path::kCudaStaged);
+  rules.ordered.clear();
+  rules.min_gbps = 0;
+  rules.may_use_sm = rules.may_use_sm && asked.may_use_sm;
+  const auto most = static_cast<unsigned>(
+      std::min<std::uint64_t>(asked.max_blocks, std::numeric_limits<unsigned>::max()));
+  if (most != 0 && (rules.max_blocks == 0 || most < rules.max_blocks))
+    rules.max_blocks = most;
+  return rules;
+}
+
 }  // namespace
 
 // The initiating side.
@@ -103,8 +117,14 @@ void Dispatcher::send_serve(core::OperationId operation, const Running& running,
   agent.extension = extension;
   const wire::LeaseRecord& of_peer = running.agent->extension()->lease;
   const auto ranges = ranges_to_serve(movement_of(running));
-  wire::Serve message{operation,     of_peer.id,          of_peer.token,
-                      ranges.size(), wire::encode(agent), {}};
+  wire::Serve message{operation,
+                      of_peer.id,
+                      of_peer.token,
+                      ranges.size(),
+                      wire::encode(agent),
+                      {},
+                      running.rules.may_use_sm,
+                      running.rules.max_blocks};
   for (auto first = ranges.begin(); first != ranges.end();) {
     const auto count =
         std::min<std::ptrdiff_t>(wire::kMaxServedRangesAtOnce, ranges.end() - first);
@@ -170,11 +190,7 @@ void Dispatcher::serve(const Peer& peer, const wire::Serve& asked) {
     throw Error(ErrorKind::kInvalidArgument, "the metadata is another process's");
   ServedMemory ranges = served_memory(asked, memory, *agent);
   BeginRequest request;
-  request.rules = resources_.path_rules;
-  request.rules.required = {};
-  request.rules.required.add(core::Path::kCudaStaged);
-  request.rules.ordered.clear();
-  request.rules.min_gbps = 0;
+  request.rules = rules_for(asked, resources_.path_rules);
   request.after = exposed->after;
   request.walls = resources_.gpus.check(memory.whole());
   request.remote = std::move(ranges.there);

@@ -51,9 +51,9 @@ template <>
 constexpr std::tuple kMembers<Keys>{&Keys::operation,  &Keys::first, &Keys::count,
                                     &Keys::connection, &Keys::keys,  &Keys::why_not};
 template <>
-constexpr std::tuple kMembers<Serve>{&Serve::operation, &Serve::lease,
-                                     &Serve::token,     &Serve::count,
-                                     &Serve::exposed,   &Serve::ranges};
+constexpr std::tuple kMembers<Serve>{
+    &Serve::operation, &Serve::lease,  &Serve::token,      &Serve::count,
+    &Serve::exposed,   &Serve::ranges, &Serve::may_use_sm, &Serve::max_blocks};
 template <>
 constexpr std::tuple kMembers<NotServed>{&NotServed::operation, &NotServed::reason};
 

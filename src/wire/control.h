@@ -174,6 +174,8 @@ struct Serve {
   std::uint64_t count = 0;      // of all ranges; from 1 to kMaxServedRanges
   base::Bytes exposed;          // the metadata of an agent (nixl_blob.h)
   std::vector<ServedRange> ranges;
+  bool may_use_sm = true;        // of the GPU, as OperationOptions has it
+  std::uint64_t max_blocks = 0;  // the same; 0: what the exposing side takes
 
   bool operator==(const Serve&) const = default;
 };

@@ -113,7 +113,7 @@ TEST_P(StoppedPeer, IsWaitedForUntilTheDeadline) {
 }
 
 TEST_P(StoppedPeer, DoesNotKeepAConnectorFromClosing) {
-  ConnectorOptions options = path().options();
+  ConnectorOptions options = path().options_here();
   options.drain_timeout = ConnectorOptions().drain_timeout;
   Side here(path().here, options);
   const Held write = here.begin(kind(), theirs_.metadata, one(4096), next_seed());

@@ -66,7 +66,7 @@ class Contract : public ::testing::TestWithParam<std::tuple<Path, OperationKind>
       std::chrono::steady_clock::now() + std::chrono::seconds(kIsSanitized ? 60 : 20);
 
  protected:
-  Side here_{path().here, path().options()};
+  Side here_{path().here, path().options_here()};
   std::optional<Peer> peer_{path()};
 };
 

@@ -42,6 +42,12 @@ Path of_gpus(std::string name, MemoryKind here, MemoryKind there, Kinds kinds,
   return path;
 }
 
+// Nothing is heard of its bytes before the end.
+Path served(Path path) {
+  path.is_served = path.is_for_bytes_only = true;
+  return path;
+}
+
 }  // namespace
 
 bool has_gpus() {
@@ -59,6 +65,8 @@ std::vector<Path> gpu_paths() {
       of_gpus("CudaAllocatedWithGpu", kAllocated, kFirstGpu, {kRead}, {}),
       of_gpus("CudaGpuWithHeap", kFirstGpu, kHeap, {kWrite}, {kWrite}),
       of_gpus("CudaHeapWithGpu", kHeap, kFirstGpu, {kWrite}, {}, true),
+      served(of_gpus("ServedAllocatedWithGpu", kAllocated, kFirstGpu, {kWrite}, {})),
+      served(of_gpus("ServedHeapWithGpu", kHeap, kFirstGpu, {kRead}, {})),
   };
 }
 

@@ -37,6 +37,7 @@ struct Path {
   std::vector<std::string> forbid{};
   std::vector<std::pair<std::string, std::string>> environment{};
   bool is_one_process = false;
+  bool is_served = false;  // the other process has the only GPU, and moves the bytes
 
   // What is tried.
   std::vector<OperationKind> kinds{OperationKind::kRead, OperationKind::kWrite};
@@ -60,7 +61,8 @@ struct Path {
   bool can_fall_with_reader = false;      // which is killed; see paths.cc
   bool reports_bad_local_memory = false;  // as an Error of that operation alone
 
-  ConnectorOptions options() const;
+  ConnectorOptions options() const;  // of the other process
+  ConnectorOptions options_here() const;
 };
 
 std::ostream& operator<<(std::ostream& out, const Path& path);

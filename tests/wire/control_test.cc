@@ -68,7 +68,9 @@ TEST(Control, HasTheBytesThatItsHeaderDescribes) {
       "0400080000000100000000000000"
       "0500020000006162"
       "060018000000"
-      "070000000000000008000000000000000900000000000000");
+      "070000000000000008000000000000000900000000000000"
+      "07000100000001"
+      "0800080000000000000000000000");
   EXPECT_EQ(base::to_hex(encode(from('s', NotServed{4, "no"}))),
             "010c"
             "73737373737373737373737373737373"
@@ -79,9 +81,12 @@ TEST(Control, HasTheBytesThatItsHeaderDescribes) {
 TEST(Control, TakesNoHalfRangesAndNotTooMany) {
   Serve serve{4, 5, 6, 1, {}, {{7, 8, 9}}};
   base::Bytes half = encode(from('s', serve));
-  half.pop_back();
-  half[half.size() - 24 - 3] = std::byte{23};
-  EXPECT_THROW(decode_control(half), Error);
+  // What follows the length of the ranges: these, and two fields more.
+  const std::size_t at = half.size() - 14 - 7 - 24;
+  half[at - 4] = std::byte{23};
+  half.erase(half.begin() + static_cast<std::ptrdiff_t>(at));
+  expect_error(ErrorKind::kInvalidArgument, "field 6 has a value it cannot have",
+               [&] { decode_control(half); });
   serve.ranges.resize(kMaxServedRangesAtOnce);
   EXPECT_EQ(decode_control(encode(from('s', serve))), from('s', serve));
   serve.ranges.emplace_back();
