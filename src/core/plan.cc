@@ -170,7 +170,8 @@ Obstacle obstacle_of_own_staging(const Facts& facts) {
 
 // The peer does what this process cannot.
 bool is_served(const Facts& facts) {
-  return facts.gpus.is_served && obstacle_of_own_staging(facts) != Obstacle::kNone;
+  return facts.gpus.does_peer_serve && !facts.gpus.why_not_served &&
+         obstacle_of_own_staging(facts) != Obstacle::kNone;
 }
 
 Obstacle obstacle_of_staged(const Facts& facts) {
@@ -263,6 +264,26 @@ Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_
   return predict(work, of_path);
 }
 
+std::optional<Path> best_of(const Choice& choice, const PathRules& rules) {
+  const auto verdict = [&](Path path) -> const Verdict& {
+    return choice.verdicts[index_of(path)];
+  };
+  const auto is_usable = [&](Path path) {
+    return verdict(path).obstacle == Obstacle::kNone;
+  };
+  if (!rules.ordered.empty()) {
+    const auto first =
+        std::find_if(rules.ordered.begin(), rules.ordered.end(), is_usable);
+    return first == rules.ordered.end() ? std::nullopt : std::optional(*first);
+  }
+  std::optional<Path> best;
+  for (const Path path : kAllPaths)
+    if (is_usable(path) &&
+        (!best || verdict(path).prediction.time < verdict(*best).prediction.time))
+      best = path;
+  return best;
+}
+
 }  // namespace
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
@@ -271,7 +292,6 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
   choice.bytes = work.bytes;
   choice.ranges = work.ranges;
   choice.cma_refusal = facts.cma_refusal;
-  choice.is_served = is_served(facts);
   choice.why_not_served = facts.gpus.why_not_served;
   choice.is_neighbour = facts.is_ours && (facts.where == Facts::Where::kThisProcess ||
                                           facts.where == Facts::Where::kThisHost);
@@ -283,27 +303,14 @@ Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
     if (verdict.obstacle == Obstacle::kNone)
       verdict.obstacle = obstacle_of(path, rules, verdict.prediction);
   }
-  const auto verdict = [&](Path path) -> const Verdict& {
-    return choice.verdicts[index_of(path)];
-  };
-  const auto is_usable = [&](Path path) {
-    return verdict(path).obstacle == Obstacle::kNone;
-  };
   // One of the two is for other memory.
   for (const Path path : {Path::kCudaPeer, Path::kCudaStaged})
-    if (auto cause = cause_of(verdict(path).obstacle, facts.gpus))
+    if (auto cause = cause_of(choice.verdicts[index_of(path)].obstacle, facts.gpus))
       choice.gpu_cause = std::move(cause);
-  choice.ucx_cause = cause_of(verdict(Path::kUcx).obstacle, facts.gpus);
-  if (!rules.ordered.empty()) {
-    const auto first =
-        std::find_if(rules.ordered.begin(), rules.ordered.end(), is_usable);
-    if (first != rules.ordered.end()) choice.path = *first;
-    return choice;
-  }
-  for (const Path path : kAllPaths)
-    if (is_usable(path) && (!choice.path || verdict(path).prediction.time <
-                                                verdict(*choice.path).prediction.time))
-      choice.path = path;
+  choice.ucx_cause =
+      cause_of(choice.verdicts[index_of(Path::kUcx)].obstacle, facts.gpus);
+  choice.path = best_of(choice, rules);
+  choice.is_served = choice.path == Path::kCudaStaged && is_served(facts);
   return choice;
 }
 

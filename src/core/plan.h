@@ -71,7 +71,7 @@ struct Facts {
     bool is_open_refused = false;
     Cause why_refused;
     // The peer, whose GPUs have all of its memory, offers to move the bytes itself.
-    bool is_served = false;
+    bool does_peer_serve = false;
     Cause why_not_served;             // it was asked, and did not
     bool is_staging_refused = false;  // the host's memory could not be pinned
     Cause why_staging_refused;
@@ -137,7 +137,7 @@ struct Verdict {
 
 struct Choice {
   std::optional<Path> path;
-  bool is_served = false;  // by the peer, if the path is cuda.staged
+  bool is_served = false;  // the peer moves the bytes
   std::array<Verdict, kPaths> verdicts;
   std::uint64_t bytes = 0;
   std::size_t ranges = 0;

@@ -232,7 +232,7 @@ void Dispatcher::handle(BeginRequest& request) {
   OperationState& state = *request.state;
   Peer* peer = nullptr;
   try {
-    peer = &connect(*request.agent);
+    peer = &connect(request);
   } catch (const Error& error) {
     return refuse(request, {error.kind(), connecting_text(*request.agent, error)});
   }
@@ -263,7 +263,10 @@ void Dispatcher::handle(BeginRequest& request) {
 // Before the core knows of it.
 void Dispatcher::refuse(BeginRequest& request, core::Failure failure) {
   const core::OperationId operation = request.state->identity().id;
-  if (Servings::is_mine(operation)) return refuse_to_serve(operation, failure.message);
+  if (Servings::is_mine(operation)) {
+    const Servings::Serving serving = servings_.end(operation);
+    return answer(serving.peer, wire::NotServed{serving.asked_as, failure.message});
+  }
   // As in carry_out(Finish).
   { const RegistrationHold released = std::move(request.registrations); }
   finish(std::move(request.state), core::failed(std::move(failure)));
@@ -292,7 +295,7 @@ void Dispatcher::handle(CloseRequest&) {
   is_closing_ = true;
   close_deadline_ = time_ + 2 * core::Time(resources_.options.drain_timeout);
   std::vector<core::OperationId> operations;
-  // An exposure to who serves ends with the operation behind it.
+  // What is exposed for a served operation ends with that.
   for (const auto& [operation, running] : running_)
     if (!ServedOperations::is_exposure(operation)) operations.push_back(operation);
   for (const core::OperationId operation : operations) core_.cancel(operation, time_);

@@ -172,6 +172,7 @@ class Dispatcher {
   void channel_ended(LocalChannel& channel);
   bool listen_to_local_peers();
 
+  bool is_in_use(const Running& exposed) const;
   bool is_held(core::OperationId operation, const Running& running);
   bool is_held_for_gpu(core::OperationId operation, const Running& running,
                        const Peer& peer);
@@ -220,18 +221,20 @@ class Dispatcher {
   void answer(core::PeerId peer, const wire::AskKeys& asked);
   void answer_held_asks();
   std::optional<wire::Keys> keys_for(const wire::AskKeys& asked);
-  void ask_to_serve(core::OperationId operation, Running& running, Peer& peer);
-  wire::Extension expose_to_servant(core::OperationId operation, const Running& running,
-                                    const wire::LeaseRecord& lease);
+  void ask_to_serve(core::OperationId operation, const Running& running,
+                    const Peer& peer);
+  wire::Extension expose_to_peer(core::OperationId operation, const Running& running,
+                                 const wire::LeaseRecord& lease);
   void send_serve(core::OperationId operation, const Running& running,
                   const wire::Extension& extension);
   void not_served(core::PeerId peer, const wire::NotServed& answer);
   void served_ended(core::OperationId operation, const core::Outcome& outcome);
   void receive(const Peer& peer, const wire::Serve& message);
+  void serve_or_refuse(const Peer& peer, const wire::Serve& asked);
   void serve(const Peer& peer, const wire::Serve& asked);
-  void refuse_to_serve(core::OperationId operation, const std::string& why);
+  void serving_ended(core::OperationId operation);
   void answer(core::PeerId peer, const wire::NotServed& message);
-  void stop_serving(core::LeaseId lease);
+  Peer& connect(const BeginRequest& request);
   Peer& connect(const RemoteAgent& agent);
   void greet(Peer& peer, const wire::Extension& extension);
 

@@ -58,7 +58,7 @@ void Dispatcher::start(core::OperationId operation) {
 bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
   Peer* const peer = peers_.find(running.peer);
   if (peer == nullptr || !running.agent->extension()) return false;
-  if (running.path == core::Path::kCudaStaged && running.is_served) return false;
+  if (running.is_served) return false;  // it opens nothing of the peer's
   const bool is_own = peer->is_in_this_process();
   if (!is_own &&
       (running.path == core::Path::kCudaPeer ||
@@ -108,7 +108,9 @@ void Dispatcher::carry_out(const core::CheckLease& command) {
 
 void Dispatcher::carry_out(const core::EndLease& command) {
   gpu_leases_.erase(command.lease);
-  stop_serving(command.lease);
+  // Before the word is cleared: see served_ended().
+  for (const core::OperationId each : servings_.on(command.lease))
+    core_.cancel(each, time_);
   resources_.leases.end(command.lease);
   if (!command.is_answered) return;
   if (channels_)
@@ -153,10 +155,14 @@ void Dispatcher::carry_out(const core::Succeed& command) {
     deliveries_.add({nullptr, std::move(callbacks), OperationStatus::kComplete});
 }
 
+// By a GPU of this process.
+bool Dispatcher::is_in_use(const Running& exposed) const {
+  return (exposed.exposure && exposed.exposure->is_held()) ||
+         servings_.are_on(exposed.lease);
+}
+
 void Dispatcher::carry_out(core::Finish& command) {
-  const Running& running = running_.at(command.operation);
-  if ((running.exposure && running.exposure->is_held()) ||
-      servings_.use(running.lease)) {
+  if (is_in_use(running_.at(command.operation))) {
     held_finishes_.push_back(std::move(command));
     return;
   }
@@ -169,6 +175,7 @@ void Dispatcher::carry_out(core::Finish& command) {
   // Before the user, who may free the memory and get its address again, hears of it.
   { const RegistrationHold released = std::move(node.mapped().registrations); }
   node.mapped().given_keys.reset();
+  // Before more is said in front of the failure.
   if (ServedOperations::is_exposure(command.operation))
     served_ended(ServedOperations::behind(command.operation), command.outcome);
   if (auto& failure = command.outcome.failure) {
@@ -178,9 +185,7 @@ void Dispatcher::carry_out(core::Finish& command) {
                        failure->message;
   }
   finish(std::move(node.mapped().state), command.outcome);
-  if (!Servings::is_mine(command.operation)) return;
-  servings_.end(command.operation);
-  finish_what_was_held();
+  if (Servings::is_mine(command.operation)) serving_ended(command.operation);
 }
 
 void Dispatcher::finish_what_was_held() {

@@ -107,7 +107,7 @@ bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
     core_.transfer_ended(operation, std::nullopt, 0, state.path(), time_);
     return true;
   }
-  if (running.path == core::Path::kCudaStaged && running.is_served) {
+  if (running.is_served) {
     ask_to_serve(operation, running, *peer);
     return true;
   }

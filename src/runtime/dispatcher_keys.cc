@@ -54,7 +54,8 @@ void Dispatcher::start_with_keys() {
 }
 
 Running* Dispatcher::find_exposed(core::LeaseId lease, std::uint64_t token) {
-  if (!resources_.leases.holds(lease, token)) return nullptr;
+  // 0 is that of what is not exposed.
+  if (lease == 0 || !resources_.leases.holds(lease, token)) return nullptr;
   const auto found = std::find_if(running_.begin(), running_.end(), [&](auto& each) {
     return each.second.lease == lease;
   });

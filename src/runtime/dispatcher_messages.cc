@@ -178,6 +178,15 @@ bool Dispatcher::listen_to_local_peers() {
   return channels_->progress();
 }
 
+// Who asks to be served is known, whatever else the metadata says.
+Peer& Dispatcher::connect(const BeginRequest& request) {
+  const core::OperationId operation = request.state->identity().id;
+  if (!Servings::is_mine(operation)) return connect(*request.agent);
+  Peer& peer = *peers_.find(servings_.peer_of(operation));
+  greet(peer, *request.agent->extension());
+  return peer;
+}
+
 Peer& Dispatcher::connect(const RemoteAgent& agent) {
   Peer& peer = peers_.meet(agent);
   if (agent.extension()) {

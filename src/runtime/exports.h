@@ -22,8 +22,8 @@ struct Resources;
 // what is more than fits, is reached by other paths. Any thread.
 std::vector<wire::Export> exports_of(std::span<const Descriptor> descriptors);
 
-// What peers of ours are told of a lease on memory of the host, and of this process.
-// Any thread.
+// What peers of ours are told of a lease, and of this process; what memory of a GPU
+// needs besides is left out. Any thread.
 wire::Extension extension_of(const Resources& resources, const wire::LeaseRecord& lease,
                              std::span<const Descriptor> descriptors);
 

@@ -153,8 +153,8 @@ bool is_all_of_host(const Facts& facts) {
          facts.remote_memory == Facts::Memory::kHost;
 }
 
-// It has offered to move bytes from and to its GPUs, and is where it can.
-bool is_served(const Movement& movement, const Peer& peer) {
+// It has said that it moves bytes from and to its GPUs, and can be asked to.
+bool offers_to_serve(const Movement& movement, const Peer& peer) {
   const auto& extension = movement.agent.extension();
   return extension && extension->serves && peer.channel != nullptr &&
          !peer.is_in_this_process() &&
@@ -253,7 +253,7 @@ void GpuPaths::add_facts(const Movement& movement, const Peer& peer,
       (!gpu && facts.remote_memory == Facts::Memory::kHost))
     return;
   if (!gpu) {
-    facts.gpus.is_served = is_served(movement, peer);
+    facts.gpus.does_peer_serve = offers_to_serve(movement, peer);
     facts.is_local_allocated = is_allocated(movement.local.ranges());
   }
   facts.gpus.has_driver = gpus_.driver() != nullptr;

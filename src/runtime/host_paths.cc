@@ -150,7 +150,6 @@ core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
   known.gpus.why_refused = closed.why_not_opened;
   known.gpus.why_staging_refused = closed.why_not_staged;
   known.gpus.why_not_served = closed.why_not_served;
-  if (closed.why_not_served) known.gpus.is_served = false;
   core::Choice choice = core::choose(work, known, rules, costs_);
   if (choice.path != core::Path::kUcx || gpu_paths_.open_ucx(movement, known))
     return choice;

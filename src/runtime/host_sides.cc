@@ -76,7 +76,7 @@ bool HostSides::map_of_peer(Peer& peer, const wire::Extension& extension,
       },
       [&](const wire::Export& exported) -> HostMap {
         return {peer.memory.map(peer.pid(), exported, SharedMemory::Access::kReadWrite),
-                extension.owner(), exported.id};
+                peer.owner().value_or(extension.owner()), exported.id};
       });
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Operations whose bytes are moved by their peers, as these are asked to (wire::Serve):
-// on memory that another operation of this Connector, the exposure, exposes for that.
-// Used by whoever has the turn.
+// Operations of this Connector whose bytes their peers move (wire::Serve). For each, an
+// operation that no user sees, its exposure, exposes the memory to the peer; when that
+// ends, so does the operation. Those for which the peer has no room wait here. Used by
+// whoever has the turn.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -32,25 +34,29 @@ class ServedOperations {
     return exposure & ~kMark;
   }
 
-  // Whether the peer takes another one.
-  bool has_room(core::PeerId peer) const noexcept {
-    const auto count =
-        std::count_if(begun_.begin(), begun_.end(),
-                      [peer](const auto& each) { return each.second.peer == peer; });
-    return static_cast<std::size_t>(count) < wire::kMaxServed;
+  // Whether the peer is to be asked for another one, of so many ranges.
+  bool has_room(core::PeerId peer, std::size_t ranges) const noexcept {
+    std::size_t operations = 0;
+    for (const auto& [operation, each] : begun_) {
+      if (each.peer != peer) continue;
+      ++operations;
+      ranges += each.ranges;
+    }
+    return operations < wire::kMaxServedOperations &&
+           ranges <= wire::kMaxServedRangesAtOnce;
   }
-  void hold(core::OperationId operation, core::PeerId peer) {
-    held_.emplace_back(operation, peer);
+  void hold(core::OperationId operation, core::PeerId peer, std::size_t ranges) {
+    held_.push_back({operation, peer, ranges});
   }
   // It waits no more. False if it has not waited.
   bool drop(core::OperationId operation) noexcept {
     return std::erase_if(held_, [operation](const auto& each) {
-             return each.first == operation;
+             return each.operation == operation;
            }) != 0;
   }
 
-  void begin(core::OperationId operation, core::PeerId peer) {
-    begun_.try_emplace(operation, How{peer});
+  void begin(core::OperationId operation, core::PeerId peer, std::size_t ranges) {
+    begun_.try_emplace(operation, Begun{peer, ranges});
   }
   // Both give false if no such operation has begun.
   bool stop(core::OperationId operation) noexcept {
@@ -66,30 +72,37 @@ class ServedOperations {
     return true;
   }
 
-  struct How {
+  struct Begun {
     core::PeerId peer = 0;
+    std::size_t ranges = 0;
     bool is_stopped = false;
     std::shared_ptr<const std::string> why_not = nullptr;  // null: not refused
   };
   // Of an operation that has begun.
-  How end(core::OperationId operation) { return begun_.extract(operation).mapped(); }
-  // One that waited for the end of another one with that peer.
+  Begun end(core::OperationId operation) { return begun_.extract(operation).mapped(); }
+  // The first one that waits, if the peer has room for it.
   std::optional<core::OperationId> take_held(core::PeerId peer) {
     const auto found =
         std::find_if(held_.begin(), held_.end(),
-                     [peer](const auto& each) { return each.second == peer; });
-    if (found == held_.end()) return std::nullopt;
-    const core::OperationId operation = found->first;
+                     [peer](const Held& each) { return each.peer == peer; });
+    if (found == held_.end() || !has_room(peer, found->ranges)) return std::nullopt;
+    const core::OperationId operation = found->operation;
     held_.erase(found);
     return operation;
   }
 
  private:
-  // No operation of a user has it in its number.
+  // Numbers of users' operations never get there; servings.h has another mark.
   static constexpr core::OperationId kMark = core::OperationId{1} << 62;
 
-  std::unordered_map<core::OperationId, How> begun_;
-  std::deque<std::pair<core::OperationId, core::PeerId>> held_;
+  struct Held {
+    core::OperationId operation;
+    core::PeerId peer;
+    std::size_t ranges;
+  };
+
+  std::unordered_map<core::OperationId, Begun> begun_;
+  std::deque<Held> held_;
 };
 
 }  // namespace nixl_connect::runtime

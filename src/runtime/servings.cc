@@ -12,34 +12,35 @@
 namespace nixl_connect::runtime {
 namespace {
 
-// Of descriptors, in order, those that touch or overlap as one.
+// Whether a range lies in one of many descriptors.
 class Coverage {
  public:
   explicit Coverage(std::span<const Descriptor> descriptors) {
     for (const Descriptor& each : descriptors)
-      if (each.size() > 0) parts_.push_back({each.ptr(), each.ptr() + each.size()});
-    std::sort(parts_.begin(), parts_.end());
-    std::vector<Part> merged;
-    for (const Part& each : parts_)
-      if (!merged.empty() && each.first <= merged.back().second)
-        merged.back().second = std::max(merged.back().second, each.second);
-      else
-        merged.push_back(each);
-    parts_ = std::move(merged);
+      if (each.size() > 0) marks_.push_back({each.ptr(), each.ptr() + each.size()});
+    std::sort(marks_.begin(), marks_.end());
+    std::uint64_t furthest = 0;
+    for (Mark& each : marks_)
+      furthest = each.furthest_end = std::max(furthest, each.furthest_end);
   }
 
   bool has(std::uint64_t address, std::uint64_t size) const {
     const auto after = std::upper_bound(
-        parts_.begin(), parts_.end(), address,
-        [](std::uint64_t at, const Part& each) { return at < each.first; });
-    if (after == parts_.begin()) return false;
-    const std::uint64_t end = std::prev(after)->second;
+        marks_.begin(), marks_.end(), address,
+        [](std::uint64_t at, const Mark& each) { return at < each.start; });
+    if (after == marks_.begin()) return false;
+    const std::uint64_t end = std::prev(after)->furthest_end;
     return address < end && size <= end - address;
   }
 
  private:
-  using Part = std::pair<std::uint64_t, std::uint64_t>;  // begin and end
-  std::vector<Part> parts_;
+  struct Mark {
+    std::uint64_t start;
+    std::uint64_t furthest_end;  // of those that begin there or before
+
+    bool operator<(const Mark& other) const { return start < other.start; }
+  };
+  std::vector<Mark> marks_;
 };
 
 [[noreturn]] void refuse(const char* why) {
@@ -51,41 +52,66 @@ class Coverage {
 std::optional<wire::Serve> Servings::add(core::PeerId peer, wire::Serve message) {
   const std::pair key(peer, message.operation);
   auto coming = coming_.extract(key);
+  // What follows a message that was refused.
+  if (coming.empty() && message.first != 0) return std::nullopt;
   if (message.ranges.empty() || message.count > wire::kMaxServedRanges)
     refuse("no ranges, or too many");
   if (coming.empty()) {
-    if (count_of(peer) >= wire::kMaxServed)
-      throw Error(ErrorKind::kNoResources, "too many operations are served at once");
-    if (message.ranges.size() == message.count) return message;
-    if (message.ranges.size() > message.count) refuse("more ranges than announced");
+    check_room(peer);
+  } else {
+    wire::Serve& before = coming.mapped();
+    if (message.first != before.ranges.size()) refuse("ranges are missing");
+    before.ranges.insert(before.ranges.end(), message.ranges.begin(),
+                         message.ranges.end());
+    message = std::move(before);
+    message.first = 0;
+  }
+  if (message.ranges.size() > message.count) refuse("more ranges than announced");
+  if (message.ranges.size() < message.count) {
     coming_.emplace(key, std::move(message));
     return std::nullopt;
   }
-  auto& ranges = coming.mapped().ranges;
-  ranges.insert(ranges.end(), message.ranges.begin(), message.ranges.end());
-  if (ranges.size() > coming.mapped().count) refuse("more ranges than announced");
-  if (ranges.size() == coming.mapped().count) return std::move(coming.mapped());
-  coming_.insert(std::move(coming));
+  if (count_begun(peer) < wire::kMaxServedOperations) return message;
+  waiting_.emplace_back(peer, std::move(message));
   return std::nullopt;
+}
+
+std::optional<Servings::Waiting> Servings::take_waiting(core::PeerId peer) {
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(), of_peer(peer));
+  if (found == waiting_.end() || count_begun(peer) >= wire::kMaxServedOperations)
+    return std::nullopt;
+  Waiting taken = std::move(*found);
+  waiting_.erase(found);
+  return taken;
 }
 
 void Servings::forget(core::PeerId peer) {
   std::erase_if(coming_, [peer](const auto& each) { return each.first.first == peer; });
+  std::erase_if(waiting_, of_peer(peer));
 }
 
-std::size_t Servings::count_of(core::PeerId peer) const {
-  const auto coming =
-      std::count_if(coming_.begin(), coming_.end(),
-                    [&](const auto& each) { return each.first.first == peer; });
-  const auto begun = std::count_if(begun_.begin(), begun_.end(), [&](const auto& each) {
-    return each.second.peer == peer;
-  });
-  return static_cast<std::size_t>(coming + begun);
+// One that has cancelled many asks for others while those are still under way here.
+void Servings::check_room(core::PeerId peer) const {
+  constexpr std::size_t kMostOperations = 64;
+  constexpr std::size_t kMostRanges = 8 * wire::kMaxServedRanges;
+  std::size_t operations = 1;
+  std::size_t ranges = 0;
+  const auto add = [&](const wire::Serve& each) {
+    ++operations;
+    ranges += each.count;
+  };
+  for (const auto& [key, each] : coming_)
+    if (key.first == peer) add(each);
+  for (const auto& [owner, each] : waiting_)
+    if (owner == peer) add(each);
+  if (operations > kMostOperations || ranges > kMostRanges)
+    throw Error(ErrorKind::kNoResources, "too many operations are to be served");
 }
 
-core::OperationId Servings::begin(const Serving& serving) {
-  begun_.emplace(++last_, serving);
-  return last_;
+std::size_t Servings::count_begun(core::PeerId peer) const {
+  return static_cast<std::size_t>(
+      std::count_if(begun_.begin(), begun_.end(),
+                    [peer](const auto& each) { return each.second.peer == peer; }));
 }
 
 std::vector<core::OperationId> Servings::on(core::LeaseId lease) const {
@@ -96,10 +122,11 @@ std::vector<core::OperationId> Servings::on(core::LeaseId lease) const {
   return found;
 }
 
-ServedMemory served_memory(const wire::Serve& asked, const OperationMemory& exposed,
-                           const RemoteAgent& peer) {
+ServingMemory memory_of_serving(const wire::Serve& asked,
+                                const OperationMemory& exposed,
+                                const RemoteAgent& peer) {
   const Coverage coverage(exposed.whole());
-  ServedMemory memory;
+  ServingMemory memory;
   memory.here.reserve(asked.ranges.size());
   memory.there.reserve(asked.ranges.size());
   for (const wire::ServedRange& each : asked.ranges) {

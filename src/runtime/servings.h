@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What this Connector moves for peers that cannot do it themselves (wire::Serve), from
-// and to memory of GPUs that it exposes to them: each by an operation of its own. Used
-// by whoever has the turn.
+// The other side of served_operations.h: what peers ask this Connector to move, from
+// and to memory of GPUs that it exposes to them. Each is an operation of its own here,
+// which no user sees. Used by whoever has the turn.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -24,49 +26,65 @@ class RemoteAgent;
 
 class Servings {
  public:
-  // What was asked for, once the message with the last of its ranges is here. Throws
-  // Error(kInvalidArgument) for what makes no sense, Error(kNoResources) for too many
-  // at once, and forgets it.
+  // What is to be served now; nothing if more messages are to come, or others have to
+  // end before. Throws Error(kInvalidArgument) for what makes no sense,
+  // Error(kNoResources) for too much at once, and forgets it.
   std::optional<wire::Serve> add(core::PeerId peer, wire::Serve message);
-  // What has not come to its last message.
+  // What waited for others to end, and need not any more.
+  using Waiting = std::pair<core::PeerId, wire::Serve>;
+  std::optional<Waiting> take_waiting(core::PeerId peer);
+  // What has not begun.
   void forget(core::PeerId peer);
 
   struct Serving {
     core::PeerId peer = 0;
-    core::OperationId asked_as = 0;  // the peer's number
-    core::LeaseId lease = 0;         // whose memory it uses
+    core::OperationId asked_as = 0;              // the peer's number
+    core::LeaseId lease = 0;                     // whose memory it uses
+    std::shared_ptr<const void> away = nullptr;  // StreamWaits::keep_away()
   };
-  // The number of the operation that serves.
-  core::OperationId begin(const Serving& serving);
+  // For the operation that serves.
+  core::OperationId next_number() noexcept { return ++last_; }
   static constexpr bool is_mine(core::OperationId operation) noexcept {
     return (operation & kMark) != 0;
+  }
+  void begin(core::OperationId operation, Serving serving) {
+    begun_.emplace(operation, std::move(serving));
+  }
+  core::PeerId peer_of(core::OperationId operation) const {
+    return begun_.at(operation).peer;
   }
   Serving end(core::OperationId operation) {
     return begun_.extract(operation).mapped();
   }
 
   std::vector<core::OperationId> on(core::LeaseId lease) const;
-  bool use(core::LeaseId lease) const { return !on(lease).empty(); }
+  bool are_on(core::LeaseId lease) const { return !on(lease).empty(); }
 
  private:
-  // No operation of a user has it in its number, and none that a peer serves.
+  // As that of served_operations.h.
   static constexpr core::OperationId kMark = core::OperationId{1} << 61;
 
-  std::size_t count_of(core::PeerId peer) const;
+  static auto of_peer(core::PeerId peer) {
+    return [peer](const Waiting& each) { return each.first == peer; };
+  }
+  void check_room(core::PeerId peer) const;
+  std::size_t count_begun(core::PeerId peer) const;
 
   core::OperationId last_ = kMark;
   std::map<std::pair<core::PeerId, core::OperationId>, wire::Serve> coming_;
+  std::deque<Waiting> waiting_;
   std::unordered_map<core::OperationId, Serving> begun_;
 };
 
 // The ranges of a serving: of the memory that is exposed here, and of the peer's.
-struct ServedMemory {
+struct ServingMemory {
   std::vector<Descriptor> here;
   RemoteRanges there;
 };
 
 // Throws Error(kInvalidArgument) for a range that lies outside of either.
-ServedMemory served_memory(const wire::Serve& asked, const OperationMemory& exposed,
-                           const RemoteAgent& peer);
+ServingMemory memory_of_serving(const wire::Serve& asked,
+                                const OperationMemory& exposed,
+                                const RemoteAgent& peer);
 
 }  // namespace nixl_connect::runtime

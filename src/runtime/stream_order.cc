@@ -103,12 +103,30 @@ void StreamWaits::allow() noexcept {
 
 bool StreamWaits::are_allowed() {
   const std::lock_guard lock(mutex_);
-  return are_allowed_ || has_ended_;
+  return may_add();
+}
+
+void StreamWaits::keep_away(bool is_on) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    is_on ? ++kept_away_ : --kept_away_;
+  }
+  changed_.notify_all();
+}
+
+std::shared_ptr<const void> StreamWaits::keep_away(
+    const std::shared_ptr<StreamWaits>& all) {
+  all->keep_away(true);
+  std::shared_ptr<const void> away(all.get(),
+                                   [all](const void*) { all->keep_away(false); });
+  const std::lock_guard lock(all->mutex_);
+  return all->has_any_ ? nullptr : away;
 }
 
 void StreamWaits::add(const CudaStream& stream) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return are_allowed_ || has_ended_; });
+  changed_.wait(lock, [&] { return may_add(); });
+  has_any_ = true;
   if (!flag_ && !has_ended_) {
     lock.unlock();
     paths::cuda::EndFlag made(driver_, number_);

@@ -51,12 +51,22 @@ class StreamWaits {
   // Whether add() does not wait.
   bool are_allowed();
 
+  // As long as what it gives lives, no further stream gets a wait: this process does a
+  // copy after all, for whose needs none may wait. Null if one has a wait already.
+  static std::shared_ptr<const void> keep_away(const std::shared_ptr<StreamWaits>& all);
+
   // Returns when the stream has the wait, not before allow(), unless end() comes first;
   // does nothing after that. Throws as paths::cuda::EndWait::put_on().
   void add(const CudaStream& stream);
   void end() noexcept;
 
  private:
+  void keep_away(bool is_on) noexcept;
+  // Under mutex_.
+  bool may_add() const noexcept {
+    return (are_allowed_ && kept_away_ == 0) || has_ended_;
+  }
+
   const paths::cuda::Driver& driver_;
   const int number_;
 
@@ -64,6 +74,8 @@ class StreamWaits {
   // Guarded by mutex_.
   paths::cuda::EndFlag flag_;
   bool are_allowed_ = false;
+  bool has_any_ = false;  // or will in a moment
+  unsigned kept_away_ = 0;
   bool has_ended_ = false;
   std::condition_variable changed_;
 };

@@ -30,8 +30,8 @@ class TracingPermission {
   TracingPermission(const TracingPermission&) = delete;
   TracingPermission& operator=(const TracingPermission&) = delete;
 
-  // A peer has said Hello over the local channel. `pid` as this process sees it; 0 if
-  // it does not.
+  // A peer has said Hello over the local channel, or is asked to move our bytes; again
+  // does nothing. `pid` as this process sees it; 0 if it does not.
   void came(core::PeerId peer, pid_t pid);
   void went(core::PeerId peer);
 

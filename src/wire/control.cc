@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMaxTextBytes = 1024;
-constexpr std::size_t kMaxFields = 8;
+constexpr std::size_t kMaxFields = 9;
 
 template <typename Body>
 constexpr std::nullptr_t kMembers = nullptr;
@@ -52,8 +52,9 @@ constexpr std::tuple kMembers<Keys>{&Keys::operation,  &Keys::first, &Keys::coun
                                     &Keys::connection, &Keys::keys,  &Keys::why_not};
 template <>
 constexpr std::tuple kMembers<Serve>{
-    &Serve::operation, &Serve::lease,  &Serve::token,      &Serve::count,
-    &Serve::exposed,   &Serve::ranges, &Serve::may_use_sm, &Serve::max_blocks};
+    &Serve::operation,  &Serve::lease,      &Serve::token,
+    &Serve::count,      &Serve::exposed,    &Serve::ranges,
+    &Serve::may_use_sm, &Serve::max_blocks, &Serve::first};
 template <>
 constexpr std::tuple kMembers<NotServed>{&NotServed::operation, &NotServed::reason};
 
@@ -156,7 +157,8 @@ bool read(base::BytesView bytes, std::vector<MemoryKey>& keys) {
 bool read(base::BytesView bytes, std::vector<ServedRange>& ranges) {
   constexpr std::size_t kRangeBytes = 3 * sizeof(std::uint64_t);
   const std::size_t count = bytes.size() / kRangeBytes;
-  if (bytes.size() % kRangeBytes != 0 || count > kMaxServedRangesAtOnce) return false;
+  if (bytes.size() % kRangeBytes != 0 || count > kMaxServedRangesInMessage)
+    return false;
   base::Reader reader(bytes);
   ranges.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {

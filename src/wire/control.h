@@ -165,17 +165,19 @@ struct ServedRange {
 
 // Initiating -> exposing, over the local channel: move the bytes of the operation by a
 // GPU of yours, of a read into memory that the sender exposes to you, of a write out of
-// it. As many messages as the ranges take, which differ in nothing else. The exposing
-// side then begins an operation of its own on that memory, or answers with NotServed.
+// it. Several messages if the ranges take them, one right behind the other. The
+// exposing side then begins an operation of its own on that memory, or answers with
+// NotServed.
 struct Serve {
   std::uint64_t operation = 0;  // as in Attach
   std::uint64_t lease = 0;      // the same
   std::uint64_t token = 0;      // the same
   std::uint64_t count = 0;      // of all ranges; from 1 to kMaxServedRanges
-  base::Bytes exposed;          // the metadata of an agent (nixl_blob.h)
+  base::Bytes exposed;  // of the first message: an agent's metadata (nixl_blob.h)
   std::vector<ServedRange> ranges;
   bool may_use_sm = true;        // of the GPU, as OperationOptions has it
   std::uint64_t max_blocks = 0;  // the same; 0: what the exposing side takes
+  std::uint64_t first = 0;       // how many ranges came in messages before
 
   bool operator==(const Serve&) const = default;
 };
@@ -188,11 +190,14 @@ struct NotServed {
   bool operator==(const NotServed&) const = default;
 };
 
+// Of one operation; what has more is not served.
 constexpr std::uint64_t kMaxServedRanges = std::uint64_t{1} << 16;
-// Ranges in one message: these and the metadata stay below kMaxControlBytes.
-constexpr std::size_t kMaxServedRangesAtOnce = 1024;
-// Operations under way for one initiating side; it asks for no more.
-constexpr std::size_t kMaxServed = 8;
+// These and the metadata stay below kMaxControlBytes.
+constexpr std::size_t kMaxServedRangesInMessage = 1024;
+// What an initiating side asks for at once. The exposing side has no more operations
+// under way for it, but takes some more that wait.
+constexpr std::size_t kMaxServedOperations = 8;
+constexpr std::uint64_t kMaxServedRangesAtOnce = 2 * kMaxServedRanges;
 
 using ControlBody = std::variant<Hello, Attach, Grant, Done, Revoke, Fetch,
                                  FetchedRegion, AskKeys, Keys, Serve, NotServed>;

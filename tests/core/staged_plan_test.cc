@@ -196,7 +196,7 @@ const std::vector<Case> kPeersGpuCases{
 // Who offers to move the bytes, to a process that cannot.
 Facts with_servant() {
   Facts facts = with_gpu_of_peer();
-  facts.gpus.is_served = true;
+  facts.gpus.does_peer_serve = true;
   facts.gpus.has_driver = false;
   return facts;
 }
@@ -231,11 +231,16 @@ TEST(StagedPlan, LeavesToThePeerWhatThisProcessCannot) {
   EXPECT_TRUE(choose({}, facts, {}, {}).is_served);
   facts.gpus.has_driver = true;
   EXPECT_FALSE(choose({}, facts, {}, {}).is_served);
+  facts = with_servant();
+  facts.gpus.are_known_to_ucx = facts.gpus.are_known_to_peers_ucx = true;
+  PathRules rules;
+  rules.forbidden.add(Path::kCudaStaged);
+  EXPECT_EQ(choose({}, facts, rules, {}).path, Path::kUcx);
+  EXPECT_FALSE(choose({}, facts, rules, {}).is_served);
 }
 
 TEST(StagedPlan, SaysWhyThePeerDoesNotMoveTheBytes) {
   Facts facts = with_servant();
-  facts.gpus.is_served = false;
   facts.gpus.why_not_served = std::make_shared<const std::string>("it is tired");
   const std::string text = why_none(to_plan(choose({}, facts, {}, {}), {}));
   EXPECT_NE(text.find("cuda.staged: no CUDA driver; and the peer does not move the "

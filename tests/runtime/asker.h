@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whoever asks things of an exposing Connector on its local channel, as no Connector
-// might. In this process.
+// Says to an exposing Connector, on its local channel, also what no Connector would
+// say. In this process.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,7 +9,11 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
+#include <stdexcept>
+#include <variant>
 
+#include "base/bytes.h"
 #include "base/local_socket.h"
 #include "nixl_connect/connector.h"
 #include "runtime/resources.h"
@@ -26,12 +30,13 @@ inline wire::AgentMetadata agent_of(PassiveOperation& operation) {
 class Asker {
  public:
   // The Connector is the one that exposes that operation.
-  explicit Asker(PassiveOperation& operation, bool does_greet = true)
+  enum class Greeting { kAtOnce, kLater };
+  explicit Asker(PassiveOperation& operation, Greeting greeting = Greeting::kAtOnce)
       : agent_(agent_of(operation)),
         socket_(base::LocalSocket::connect("nixl_connect/" +
                                            base::to_hex(extension().instance))) {
-    EXPECT_TRUE(socket_);
-    if (does_greet) greet();
+    if (!socket_) throw std::runtime_error("the Connector has no local channel");
+    if (greeting == Greeting::kAtOnce) greet();
   }
 
   void greet() const { say(wire::Hello{"asking", agent_.connection.value(), "", ""}); }

@@ -85,7 +85,15 @@ inline ConnectorOptions across_processes() {
   return options;
 }
 
-// The same, and for peers that are silent at the end it waits as long as this only.
+// The same, without CUDA.
+inline ConnectorOptions without_gpus() {
+  ConnectorOptions options = across_processes();
+  options.cuda_driver = "/nowhere/libcuda.so.1";
+  return options;
+}
+
+// As across_processes(), and for peers that are silent at the end it waits as long as
+// this only.
 constexpr std::chrono::milliseconds kShortDrain{20};
 
 inline ConnectorOptions with_short_drain() {

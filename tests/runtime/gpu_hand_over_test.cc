@@ -161,7 +161,7 @@ TEST_F(GpuHandOver, KeepsNoFileItself) {
   const std::size_t before = count_open_files();
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(is_granted(fetch_of(1)));
   EXPECT_FALSE(is_granted(nothing));
-  EXPECT_EQ(count_open_files(), before);
+  EXPECT_TRUE(opens_at_most(before));
 }
 
 std::vector<std::size_t> chunks_in(const wire::Extension& extension) {

@@ -174,7 +174,7 @@ TEST_P(HostileGpuFiles, LeadNowhereAndStayOpenNowhere) {
   const std::size_t before = testing::count_open_files();
   const std::size_t mappings = paths::cuda::stand_in::mappings();
   read_once();
-  EXPECT_EQ(testing::count_open_files(), before);
+  EXPECT_TRUE(testing::opens_at_most(before));
   EXPECT_EQ(paths::cuda::stand_in::mappings(), mappings);
 }
 

@@ -36,6 +36,7 @@ using testing::with_gpus;
 //   idle   it has, once there is the metadata
 //   pages  none, of pages
 //   late pages  as read, of pages
+//   wait   until the CUDA thread waits for that work
 int owner_role(const Channel& test) {
   Connector connector(with_gpus());
   Gpu gpu(0);
@@ -68,6 +69,10 @@ int owner_role(const Channel& test) {
       gpu.fill(7);
       exposed = std::make_unique<PassiveOperation>(
           connector.create_readable(gpu.pages(), gpu.ordered()));
+    } else if (order == "wait") {
+      stand_in::wait_for_calls("cuEventQuery", stand_in::calls("cuEventQuery") + 3);
+      test.send("waiting");
+      continue;
     } else if (order == "release") {
       gpu.release();
       continue;
@@ -113,22 +118,23 @@ TEST_F(GpuOrder, LetsAWriteWaitForWhatTheOwnersStreamStillReads) {
 // Which has no GPU, so that the owner moves the bytes.
 class GpuOrderOfServed : public GpuOrder {
  protected:
-  static ConnectorOptions without_gpus() {
-    ConnectorOptions options = with_gpus();
-    options.cuda_driver = "/nowhere/libcuda.so.1";
-    return options;
-  }
   static std::vector<std::byte> filled(unsigned char value) {
     return bytes_of(value, Gpu::kSize);
   }
 
-  Connector served_{without_gpus()};
+  void expect_owner_waiting() const {
+    owner_.channel().send("wait");
+    EXPECT_EQ(owner_.channel().receive_text(), "waiting");
+  }
+
+  Connector served_{testing::without_gpus()};
 };
 
 TEST_F(GpuOrderOfServed, LetsAReadWaitForWhatTheOwnersStreamStillWrites) {
   std::vector<std::byte> target = filled(1);
   auto read = served_.begin_read(ask("read"), Descriptor(target.data(), target.size()));
-  EXPECT_FALSE(read.wait_for(milliseconds(50)));
+  expect_owner_waiting();
+  EXPECT_FALSE(is_terminal(read.status()));
   EXPECT_EQ(target, filled(1));
   release_owner();
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
@@ -139,7 +145,8 @@ TEST_F(GpuOrderOfServed, LetsAWriteWaitForWhatTheOwnersStreamStillReads) {
   std::vector<std::byte> source = filled(9);
   auto write =
       served_.begin_write(Descriptor(source.data(), source.size()), ask("write"));
-  EXPECT_FALSE(write.wait_for(milliseconds(50)));
+  expect_owner_waiting();
+  EXPECT_FALSE(is_terminal(write.status()));
   release_owner();
   EXPECT_EQ(finish(write), OperationStatus::kComplete);
   owner_.channel().send("check");

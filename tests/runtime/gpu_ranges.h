@@ -38,9 +38,9 @@ struct Layout {
   std::size_t count;
   std::size_t largest;
 };
-// Few, many small ones, and some that are large enough for the copy engine; and more
-// than have room in one message.
-constexpr Layout kLayouts[] = {{2, 900}, {300, 1001}, {20, 300'000}, {2500, 61}};
+// Few; many small ones; some that are large enough for the copy engine; and more than
+// one message holds.
+constexpr Layout kLayouts[] = {{2, 900}, {300, 1001}, {20, 300'000}, {2500, 67}};
 
 // Ranges that do not touch each other, of odd sizes and in odd places.
 class Ranges {

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -23,9 +24,11 @@
 
 namespace nixl_connect::testing {
 
+namespace stand_in = paths::cuda::stand_in;
+
 inline ConnectorOptions with_gpus() {
   ConnectorOptions options = across_processes();
-  options.cuda_driver = paths::cuda::stand_in::file();
+  options.cuda_driver = stand_in::file();
   return options;
 }
 
@@ -37,7 +40,7 @@ inline bool become_nobody(bool is_to_be_seen) {
   return ::prctl(PR_SET_DUMPABLE, is_to_be_seen ? 1 : 0) == 0;
 }
 
-// Exposes ranges, and reads those of others.
+// Exposes ranges, reads and writes those of others, and holds its GPU up.
 class Servant {
  public:
   explicit Servant(ConnectorOptions options = with_gpus())
@@ -55,40 +58,19 @@ class Servant {
     if (verb == "free") return free();
     if (verb == "cancel") return cancel();
     if (verb == "end") return text_of([&] { finish(*exposed_); });
-    if (verb == "hold") {
-      ends_before_ = paths::cuda::stand_in::calls(kEnd);
-      paths::cuda::stand_in::hold_streams();
-      return "held";
-    }
-    if (verb == "wait") {  // until the GPU has been given something
-      paths::cuda::stand_in::wait_for_calls(kEnd, ends_before_ + 1);
-      return "given";
-    }
+    if (verb == "hold") return hold();
+    if (verb == "wait") return wait();
     if (verb == "release") {
-      paths::cuda::stand_in::release_streams();
+      stand_in::release_streams();
       return "released";
     }
     make(on_of(on), kLayouts[layout]);
-    if (verb == "pull") {
-      std::string metadata;
-      std::getline(words, metadata);
-      return pull(metadata);
-    }
-    if (verb == "give") {
-      std::string metadata;
-      std::getline(words, metadata);
-      auto write = connector_->begin_write(ranges_->descriptors(),
-                                           RdmaMetadata::from_json(metadata));
-      return text_of([&] { finish(write); });
-    }
-    if (verb == "push") {
-      std::string metadata;
-      std::getline(words, metadata);
-      return push(metadata);
-    }
+    if (verb == "pull") return pull(metadata_in(words));
+    if (verb == "give") return give(metadata_in(words));
+    if (verb == "push") return push(metadata_in(words));
     ranges_->fill(kRead);
     OperationOptions options;
-    if (words >> options.readers; options.readers == 0) options.readers = 1;
+    if (std::uint32_t readers = 0; words >> readers) options.readers = readers;
     if (verb == "read")
       exposed_ = std::make_unique<ReadableOperation>(
           connector_->create_readable(ranges_->descriptors(), options));
@@ -104,6 +86,12 @@ class Servant {
  private:
   // With this each batch of a copy ends.
   static constexpr const char* kEnd = "cuStreamWriteValue32";
+
+  static RdmaMetadata metadata_in(std::istringstream& words) {
+    std::string json;
+    std::getline(words, json);
+    return RdmaMetadata::from_json(json);
+  }
 
   void make(On on, Layout layout) {
     if (!connector_) connector_ = std::make_unique<Connector>(options_);
@@ -121,25 +109,40 @@ class Servant {
     ranges_ = nullptr;
     return "freed";
   }
-  // Whether it is quiet soon.
+  // Nothing tells that it goes on: a wrong end would come within this time.
   std::string cancel() {
     exposed_->cancel();
     return exposed_->wait_for(std::chrono::milliseconds(50)) ? "quiet" : "busy";
   }
-  // Which the GPU has been given, and never does.
-  std::string push(const std::string& metadata) {
-    const unsigned ends = paths::cuda::stand_in::calls(kEnd);
-    paths::cuda::stand_in::hold_streams();
-    pushed_ = std::make_unique<WriteOperation>(connector_->begin_write(
-        ranges_->descriptors(), RdmaMetadata::from_json(metadata)));
-    paths::cuda::stand_in::wait_for_calls(kEnd, ends + 1);
+  // What the GPU is given from now on it does after "release".
+  std::string hold() {
+    ends_before_ = stand_in::calls(kEnd);
+    stand_in::hold_streams();
     return "held";
   }
+  // Until it has been given something.
+  std::string wait() const {
+    stand_in::wait_for_calls(kEnd, ends_before_ + 1);
+    return "given";
+  }
+  // Which the GPU has been given, and never does.
+  std::string push(const RdmaMetadata& metadata) {
+    std::string held = hold();
+    pushed_ = std::make_unique<WriteOperation>(
+        connector_->begin_write(ranges_->descriptors(), metadata));
+    wait();
+    return held;
+  }
+  std::string give(const RdmaMetadata& metadata) const {
+    return text_of([&] {
+      auto write = connector_->begin_write(ranges_->descriptors(), metadata);
+      finish(write);
+    });
+  }
   // The path, or what was against it.
-  std::string pull(const std::string& metadata) {
+  std::string pull(const RdmaMetadata& metadata) const {
     try {
-      auto read = connector_->begin_read(RdmaMetadata::from_json(metadata),
-                                         ranges_->descriptors());
+      auto read = connector_->begin_read(metadata, ranges_->descriptors());
       finish(read);
       return ranges_->has(kRead) ? read.path() : "wrong";
     } catch (const Error& error) {
@@ -158,8 +161,8 @@ class Servant {
 // A Connector here, and a Servant in another process.
 class WithServant : public ::testing::Test {
  protected:
-  void SetUp() override { paths::cuda::stand_in::reset(); }
-  void TearDown() override { paths::cuda::stand_in::reset(); }
+  void SetUp() override { stand_in::reset(); }
+  void TearDown() override { stand_in::reset(); }
 
   std::string order(const std::string& text) const {
     owner_.channel().send(text);
@@ -173,9 +176,9 @@ class WithServant : public ::testing::Test {
   // Which the GPU has been given, and does when the streams are released.
   ReadOperation begin_held_read(const Ranges& local, On remote, std::size_t layout) {
     held_ = ask("read", remote, layout);
-    paths::cuda::stand_in::hold_streams();
+    stand_in::hold_streams();
     auto read = connector_.begin_read(held_, local.descriptors());
-    paths::cuda::stand_in::wait_for_calls("cuStreamWriteValue32", 1);
+    stand_in::wait_for_calls("cuStreamWriteValue32", 1);
     return read;
   }
   // Of whom that read is; see kill_noticed().

@@ -98,6 +98,8 @@ TEST_F(ServeRequests, AreRefusedWhateverIsWrongWithThem) {
       {with_agent([](auto& agent) { agent.extension->instance = {}; }), foreign},
       {with_agent([](auto& agent) { agent.extension.reset(); }), foreign},
       {with_agent([](auto& agent) { agent.connection->pop_back(); }), foreign},
+      {with_agent([](auto& agent) { agent.extension->ready.emplace(); }),
+       "the metadata is of memory of a GPU"},
       {with([](wire::Serve& each) { --each.ranges[0].address; }), exposed},
       {with([](wire::Serve& each) { ++each.ranges[0].size; }), exposed},
       {with([](wire::Serve& each) { each.ranges[0].size = ~std::uint64_t{0}; }),
@@ -119,23 +121,82 @@ TEST_F(ServeRequests, AreRefusedIfThereAreTooMany) {
   const Asker asker(readable);
   wire::Serve message = request(asker, gpu_.descriptor());
   message.count = 2;  // of which the second one does not come
-  for (std::size_t i = 0; i < wire::kMaxServed; ++i, ++message.operation)
-    asker.say(message);
-  expect_refusal(asker, message, "too many operations are served at once");
-  message.operation = 7;
-  message.ranges.resize(2, message.ranges[0]);
+  for (int i = 0; i < 64; ++i, ++message.operation) asker.say(message);
+  expect_refusal(asker, message, "too many operations are to be served");
+}
+
+TEST_F(ServeRequests, ComeWithAllTheirRangesInOrder) {
+  auto readable = connector_.create_readable(gpu_.descriptor());
+  const Asker asker(readable);
+  wire::Serve message = request(asker, gpu_.descriptor());
+  message.count = 3;
+  asker.say(message);
+  message.first = 2;
+  expect_refusal(asker, message, "ranges are missing");
+  message.first = 1;  // of what was refused: of no matter
+  asker.say(message);
+  message.first = 0;
+  asker.say(message);
+  message.first = 1;
+  message.ranges.resize(3, message.ranges[0]);
   expect_refusal(asker, message, "more ranges than announced");
+}
+
+// Which are without a lease.
+TEST_F(ServeRequests, DoNotLeadToWhatThisSideReads) {
+  auto first = connector_.create_readable(gpu_.descriptor());
+  const Asker asker(first);
+  // Never granted, as its peer is none.
+  Connector other(with_gpus());
+  auto writable = other.create_writable(gpu_.descriptor());
+  const Gpu source(0);
+  stand_in::hold_streams();
+  auto write = connector_.begin_write(source.descriptor(), writable.metadata());
+  wire::Serve message = request(asker, source.descriptor());
+  message.lease = 0;
+  expect_refusal(asker, message, "its operation has ended");
+  stand_in::release_streams();
+  EXPECT_EQ(finish(write), OperationStatus::kComplete);
 }
 
 TEST_F(ServeRequests, AreNotHeardOfThoseWhoHaveNotGreeted) {
   auto readable = connector_.create_readable(gpu_.descriptor());
-  const Asker asker(readable, false);
+  const Asker asker(readable, Asker::Greeting::kLater);
   wire::Serve message = request(asker, gpu_.descriptor());
   message.token ^= 1;
   asker.say(message);
   asker.greet();
   message.operation = 8;
   expect_refusal(asker, message, "its operation has ended");
+}
+
+// The copy might need what the driver makes wait for that stream.
+TEST_F(ServeRequests, AreRefusedWhereAStreamWaitsForTheEnd) {
+  auto readable = connector_.create_readable(gpu_.descriptor());
+  readable.wait_on(gpu_.stream());
+  const Asker asker(readable);
+  expect_refusal(asker, request(asker, gpu_.descriptor()),
+                 "a stream waits for the end");
+  readable.cancel();
+  EXPECT_EQ(finish(readable), OperationStatus::kCancelled);
+}
+
+// The name that its metadata gives is that of another peer.
+TEST_F(ServeRequests, TakeNoOthersPlace) {
+  Connector other(with_gpus());
+  const Allocation shown = Connector::allocate(64);
+  auto exposed = other.create_readable(shown.descriptor());
+  auto view = connector_.begin_view(exposed.metadata());
+  EXPECT_EQ(finish(view), OperationStatus::kComplete);
+  auto readable = connector_.create_readable(gpu_.descriptor());
+  const Asker asker(readable);
+  wire::AgentMetadata agent = own_metadata(asker);
+  agent.agent = agent_of(exposed).agent;
+  wire::Serve message = request(asker, gpu_.descriptor());
+  message.exposed = wire::encode(agent);
+  asker.say(message);
+  EXPECT_TRUE(asker.has_answer(20'000));
+  EXPECT_FALSE(view.is_revoked());
 }
 
 // Who asks, and then does not let it.

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <deque>
+#include <future>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -36,17 +37,12 @@ using testing::finish;
 using testing::kind_of;
 using testing::kLayouts;
 using testing::kSoon;
-using testing::name_of;
 using testing::On;
 using testing::Ranges;
 using testing::Servant;
 using testing::text_of;
-
-ConnectorOptions without_gpus() {
-  ConnectorOptions options = testing::across_processes();
-  options.cuda_driver = "/nowhere/libcuda.so.1";
-  return options;
-}
+using testing::with_gpus;
+using testing::without_gpus;
 
 class Serving : public ::testing::Test {
  protected:
@@ -128,7 +124,7 @@ class ManyServed : public Serving {
     EXPECT_EQ(order("wait"), "given");
   }
 
-  static constexpr std::size_t kMany = 3 * wire::kMaxServed;
+  static constexpr std::size_t kMany = 3 * wire::kMaxServedOperations;
   std::deque<Ranges> targets_;
   std::vector<ReadOperation> reads_;
 };
@@ -155,15 +151,20 @@ TEST_F(ManyServed, AllEndWithThePeer) {
 }
 
 TEST_F(ManyServed, AllEndWithTheConnector) {
+  auto closed = std::async(std::launch::async, [&] { connector_.close(); });
+  // Of which the peer has nothing, as it still waits for its turn.
+  EXPECT_EQ(finish(reads_.back()), OperationStatus::kCancelled);
   order("release");
-  connector_.close();
-  for (ReadOperation& read : reads_) EXPECT_TRUE(read.is_quiet());
+  closed.get();
+  for (const ReadOperation& read : reads_)
+    EXPECT_EQ(read.status(), OperationStatus::kCancelled);
 }
 
 TEST_F(Serving, IsQuietWhenACancelledReadHasEnded) {
   const Ranges target(On::kHost, kLayouts[1]);
   auto read = begin_held_read(target);
   read.cancel();
+  // Nothing tells that it goes on: a wrong end would come within this time.
   EXPECT_FALSE(read.wait_for(milliseconds(50))) << "the peer's GPU still has it";
   EXPECT_EQ(order("release"), "released");
   EXPECT_EQ(finish(read), OperationStatus::kCancelled);

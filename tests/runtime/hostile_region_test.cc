@@ -153,7 +153,7 @@ TEST_P(HostileRegion, LeadsToTheNextPathAndLeavesNothingOpen) {
   read_once(kTricks[0]);  // what UCX opens once and for all
   const std::size_t before = testing::count_open_files();
   read_once(GetParam());
-  EXPECT_EQ(testing::count_open_files(), before);
+  EXPECT_TRUE(testing::opens_at_most(before));
 }
 
 INSTANTIATE_TEST_SUITE_P(Tricks, HostileRegion, ::testing::ValuesIn(kTricks),
@@ -200,7 +200,7 @@ TEST(HostileFiles, SeveralInOneMessageEndTheChannel) {
   read_once();
   const std::size_t before = testing::count_open_files();
   read_once();
-  EXPECT_EQ(testing::count_open_files(), before);
+  EXPECT_TRUE(testing::opens_at_most(before));
 }
 
 }  // namespace

@@ -94,7 +94,9 @@ void Channel::receive_all(void* bytes, std::size_t size) const {
   auto* next = static_cast<std::byte*>(bytes);
   while (size > 0) {
     pollfd ready{fd_.get(), POLLIN, 0};
-    if (::poll(&ready, 1, kPatienceMs) != 1)
+    const int found = ::poll(&ready, 1, kPatienceMs);
+    if (found < 0 && errno == EINTR) continue;  // by a signal of the test's
+    if (found != 1)
       throw std::runtime_error("the other process does not answer");
     const ssize_t received = ::recv(fd_.get(), next, size, 0);
     if (received < 0) fail("recv");

@@ -70,7 +70,8 @@ TEST(Control, HasTheBytesThatItsHeaderDescribes) {
       "060018000000"
       "070000000000000008000000000000000900000000000000"
       "07000100000001"
-      "0800080000000000000000000000");
+      "0800080000000000000000000000"
+      "0900080000000000000000000000");
   EXPECT_EQ(base::to_hex(encode(from('s', NotServed{4, "no"}))),
             "010c"
             "73737373737373737373737373737373"
@@ -81,13 +82,13 @@ TEST(Control, HasTheBytesThatItsHeaderDescribes) {
 TEST(Control, TakesNoHalfRangesAndNotTooMany) {
   Serve serve{4, 5, 6, 1, {}, {{7, 8, 9}}};
   base::Bytes half = encode(from('s', serve));
-  // What follows the length of the ranges: these, and two fields more.
-  const std::size_t at = half.size() - 14 - 7 - 24;
+  // What follows the length of the ranges: these, and three fields more.
+  const std::size_t at = half.size() - 14 - 14 - 7 - 24;
   half[at - 4] = std::byte{23};
   half.erase(half.begin() + static_cast<std::ptrdiff_t>(at));
   expect_error(ErrorKind::kInvalidArgument, "field 6 has a value it cannot have",
                [&] { decode_control(half); });
-  serve.ranges.resize(kMaxServedRangesAtOnce);
+  serve.ranges.resize(kMaxServedRangesInMessage);
   EXPECT_EQ(decode_control(encode(from('s', serve))), from('s', serve));
   serve.ranges.emplace_back();
   EXPECT_THROW(decode_control(encode(from('s', serve))), Error);

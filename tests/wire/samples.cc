@@ -150,8 +150,8 @@ ControlMessage Samples::control() {
       break;
     }
     case 8: {
-      Serve serve{number(),   number(), number(),       number(),
-                  bytes(300), {},       number(1) == 1, number()};
+      Serve serve{number(), number(),       number(), number(), bytes(300),
+                  {},       number(1) == 1, number(), number()};
       for (std::uint64_t left = number(3); left > 0; --left)
         serve.ranges.push_back({number(), number(), number()});
       message.body = serve;
