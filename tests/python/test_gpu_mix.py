@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Between memory of a GPU and of the host, by the stand-in for CUDA's driver."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,23 @@ from stand_in import StandIn
 
 numpy = pytest.importorskip("numpy")
 
+# Reads what it is told of as every second page of 1,000 bytes, adds 1 to each byte and
+# writes that to the same place.
+WITHOUT_CUDA = """
+import sys
+import nixl_connect as nc
+
+connector = nc.Connector(cuda_driver="/nowhere/libcuda.so.1")
+readable, writable = map(nc.RdmaMetadata.model_validate_json, sys.stdin)
+numbers = range(0, 60, 2)
+pages = nc.Descriptor.pages(memory := nc.empty(60 * 1000), 1000, numbers)
+read = connector.begin_read(readable.pages(1000, numbers), pages)
+read.wait(20)
+memory += 1
+write = connector.begin_write(pages, writable.pages(1000, numbers))
+write.wait(20)
+print(read.path, write.path, read.explain().path)
+"""
 SIZE = 60 * 1000
 CONTENT = numpy.random.default_rng(2).integers(0, 256, SIZE, numpy.uint8)
 
@@ -86,3 +105,25 @@ def test_other_memory_of_the_host_goes_through_slots(
     write = there.begin_write(Descriptor(of_gpu), sent(writable))
     assert nc.wait_all([write, writable], SECONDS)
     assert (back == CONTENT).all()
+
+
+def test_a_process_without_cuda_is_served(stand_in: StandIn) -> None:
+    of_gpu = stand_in.memory(SIZE)
+    of_gpu.write(CONTENT.tobytes())
+    with Connector(cuda_driver=stand_in.file) as here:
+        readable = here.create_readable(Descriptor(of_gpu))
+        writable = here.create_writable(Descriptor(of_gpu))
+        told = [sent(each).model_dump_json() for each in (readable, writable)]
+        served = subprocess.run(
+            [sys.executable, "-c", WITHOUT_CUDA],
+            input="\n".join(told),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=SECONDS,
+        )
+        assert nc.wait_all([readable, writable], SECONDS)
+    assert served.stdout.split() == ["cuda.staged"] * 3
+    expected = CONTENT.reshape(60, 1000).copy()
+    expected[::2] += 1
+    assert of_gpu.read() == expected.tobytes()

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Says to an exposing Connector, on its local channel, also what no Connector would
-// say. In this process.
+// say. To the kernel it is another process: that which has connected.
 #pragma once
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cstddef>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/local_socket.h"
 #include "nixl_connect/connector.h"
+#include "runtime/local_channels.h"
 #include "runtime/resources.h"
+#include "support/forked_process.h"
 #include "wire/control.h"
 #include "wire/envelope.h"
 #include "wire/nixl_blob.h"
@@ -32,10 +37,22 @@ class Asker {
   // The Connector is the one that exposes that operation.
   enum class Greeting { kAtOnce, kLater };
   explicit Asker(PassiveOperation& operation, Greeting greeting = Greeting::kAtOnce)
-      : agent_(agent_of(operation)),
-        socket_(base::LocalSocket::connect("nixl_connect/" +
-                                           base::to_hex(extension().instance))) {
-    if (!socket_) throw std::runtime_error("the Connector has no local channel");
+      : agent_(agent_of(operation)) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+      throw std::runtime_error("no sockets");
+    const base::LocalSocket here{base::UniqueFd(ends[0])};
+    const base::LocalSocket there{base::UniqueFd(ends[1])};
+    process_.emplace([&] {
+      const auto made = base::LocalSocket::connect("nixl_connect/" +
+                                                   base::to_hex(extension().instance));
+      if (made) there.send(std::array{std::byte{1}}, made->fd());
+    });
+    std::array<std::byte, 1> byte;
+    auto received = here.receive(byte);
+    if (received.fd.get() < 0)
+      throw std::runtime_error("the Connector has no local channel");
+    socket_.emplace(std::move(received.fd));
     if (greeting == Greeting::kAtOnce) greet();
   }
 
@@ -51,12 +68,19 @@ class Asker {
   }
   template <typename Body>
   Body hear() const {
-    EXPECT_TRUE(has_answer(20'000));
-    std::array<std::byte, 4096> buffer;
-    const auto received = socket_->receive(buffer);
-    const auto messages = wire::split_payload(received.message);
+    const auto messages = hear_all();
     EXPECT_EQ(messages.size(), 1U);
-    return std::get<Body>(wire::decode_control(messages.at(0)).body);
+    return std::get<Body>(messages.at(0));
+  }
+  // What came in one payload.
+  std::vector<wire::ControlBody> hear_all() const {
+    EXPECT_TRUE(has_answer(20'000));
+    std::vector<std::byte> buffer(runtime::LocalChannels::kMaxMessageBytes);
+    const auto received = socket_->receive(buffer);
+    std::vector<wire::ControlBody> bodies;
+    for (const base::BytesView each : wire::split_payload(received.message))
+      bodies.push_back(wire::decode_control(each).body);
+    return bodies;
   }
 
   const wire::AgentMetadata& agent() const { return agent_; }
@@ -66,7 +90,8 @@ class Asker {
  private:
   const wire::AgentMetadata agent_;
   const wire::InstanceId sender_ = runtime::random_instance();
-  const std::optional<base::LocalSocket> socket_;
+  std::optional<base::LocalSocket> socket_;
+  std::optional<ForkedProcess> process_;
 };
 
 }  // namespace nixl_connect::testing

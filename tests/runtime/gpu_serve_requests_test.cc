@@ -199,6 +199,35 @@ TEST_F(ServeRequests, TakeNoOthersPlace) {
   EXPECT_FALSE(view.is_revoked());
 }
 
+// Those that have begun are told to the asker by their Attach, the others are refused
+// in the end.
+TEST_F(ServeRequests, WaitForOthersOfTheSameAsker) {
+  auto readable = connector_.create_readable(gpu_.descriptor());
+  const Asker asker(readable);
+  wire::Serve message = request(asker, gpu_.descriptor());
+  constexpr std::size_t kMore = 3;
+  for (std::size_t i = 0; i < wire::kMaxServedOperations + kMore; ++i) {
+    asker.say(message);
+    ++message.operation;
+  }
+  std::size_t begun = 0;
+  std::size_t refused = 0;
+  const auto hear_until = [&](std::size_t& count, std::size_t enough) {
+    while (count < enough && asker.has_answer(20'000))
+      for (const wire::ControlBody& body : asker.hear_all()) {
+        begun += std::holds_alternative<wire::Attach>(body) ? 1U : 0U;
+        refused += std::holds_alternative<wire::NotServed>(body) ? 1U : 0U;
+      }
+  };
+  hear_until(begun, wire::kMaxServedOperations);
+  EXPECT_EQ(refused, 0U);
+  readable.cancel();
+  hear_until(refused, kMore);
+  EXPECT_EQ(refused, kMore);
+  EXPECT_EQ(begun, wire::kMaxServedOperations);
+  EXPECT_EQ(finish(readable), OperationStatus::kCancelled);
+}
+
 // Who asks, and then does not let it.
 TEST_F(ServeRequests, EndWithTheOperationIfTheAskerIsSilent) {
   auto writable = connector_.create_writable(gpu_.descriptor());
