@@ -96,8 +96,7 @@ void Channel::receive_all(void* bytes, std::size_t size) const {
     pollfd ready{fd_.get(), POLLIN, 0};
     const int found = ::poll(&ready, 1, kPatienceMs);
     if (found < 0 && errno == EINTR) continue;  // by a signal of the test's
-    if (found != 1)
-      throw std::runtime_error("the other process does not answer");
+    if (found != 1) throw std::runtime_error("the other process does not answer");
     const ssize_t received = ::recv(fd_.get(), next, size, 0);
     if (received < 0) fail("recv");
     if (received == 0) throw std::runtime_error("the other process is gone");
