@@ -89,9 +89,12 @@ class Dispatcher {
            !(channels_ && channels_->is_due()) && worker_.arm() && arm_gpu_workers();
   }
 
+  // The same, but for what threads of GPUs do by themselves.
+  bool is_moving_by_turns() const noexcept { return initiating_ > by_gpu_threads_; }
+
   // Some of what is to be done comes with further turns only; no event will ask for it.
   bool needs_turns() noexcept {
-    return is_moving() || !outbox_.is_empty() || is_closing_ || !arm();
+    return is_moving_by_turns() || !outbox_.is_empty() || is_closing_ || !arm();
   }
   bool is_closing() const noexcept { return is_closing_; }
 
@@ -284,6 +287,7 @@ class Dispatcher {
   std::deque<wire::InstanceId> closed_to_us_;  // the latest whose channels were
   bool heard_message_ = false;                 // in this turn
   std::size_t initiating_ = 0;                 // of running_, but for open views
+  std::size_t by_gpu_threads_ = 0;             // of these
   std::vector<core::Command> commands_;        // empty between turns; keeps its storage
   std::vector<Request> requests_;              // empty between turns; keeps its storage
   std::vector<core::OperationId> ended_copies_;  // the same

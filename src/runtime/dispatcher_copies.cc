@@ -141,6 +141,7 @@ bool Dispatcher::help_copies() {
 void Dispatcher::copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.copy);
+  if (running.path == core::Path::kCudaStaged) --by_gpu_threads_;
   peers_.see_if_left(running.peer);
   if (copy->fault() == Fault::kRefused && !copy->was_stopped()) {
     // The kernel does not let this process touch that one, or not any more.

@@ -75,6 +75,7 @@ void Dispatcher::add_gpu_copy(core::OperationId operation, Running& running) {
     running.gpu_copy.reset();
     throw;
   }
+  ++by_gpu_threads_;
 }
 
 // False if the peer's memory is out of reach.
@@ -91,6 +92,7 @@ bool Dispatcher::try_stage(core::OperationId operation, Running& running,
     running.copy.reset();
     throw;
   }
+  ++by_gpu_threads_;
   return true;
 }
 
@@ -138,6 +140,7 @@ bool Dispatcher::take_ended_gpu_copies() {
 void Dispatcher::gpu_copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
   const auto copy = std::move(running.gpu_copy);
+  --by_gpu_threads_;
   if (copy->only_prepares() && !copy->failure() && !copy->was_stopped())
     return running.path == core::Path::kUcx
                ? start(operation)

@@ -96,7 +96,8 @@ void Driver::begin(BeginRequest request) {
 void Driver::serve(const OperationState& begun) noexcept {
   for (int turns = 0; turns < kTurnsOfABegin; ++turns)
     if (!dispatcher_->turn() || is_terminal(begun.status())) break;
-  leave_turn(begun);
+  leave_turn(begun,
+             !is_terminal(begun.status()) && dispatcher_->is_moving_by_turns());
 }
 
 void Driver::cancel(core::OperationId operation) noexcept {
@@ -112,7 +113,8 @@ void Driver::help(const OperationState& awaited, core::Time end) noexcept {
   if (is_terminal(awaited.status()) || !take_turn_soon()) return;
   while (!take_turns(awaited, end) && !watch_.is_on())
     if (watch(awaited, end) && !take_turn_soon()) return bell_.ring();
-  leave_turn(awaited);
+  // This thread goes to sleep, perhaps.
+  leave_turn(awaited, !is_terminal(awaited.status()));
 }
 
 bool Driver::take_turns(const OperationState& awaited, core::Time end) noexcept {
@@ -169,7 +171,7 @@ bool Driver::take_turn_soon() noexcept {
   return is_mine;
 }
 
-void Driver::leave_turn(const OperationState& served) noexcept {
+void Driver::leave_turn(const OperationState& served, bool is_urgent) noexcept {
   const bool is_served = is_terminal(served.status());
   const core::Time current = now();
   // Where operations follow each other closely, their messages leave together.
@@ -187,7 +189,7 @@ void Driver::leave_turn(const OperationState& served) noexcept {
   if (deliveries_.is_urgent())
     bell_.ring();
   else if (!is_watched)
-    is_served ? ring() : bell_.ring();
+    is_urgent ? bell_.ring() : ring();
 }
 
 bool Driver::run() {

@@ -91,8 +91,8 @@ class Driver {
   bool watch(const OperationState& awaited, core::Time end) noexcept;
   void serve(const OperationState& begun) noexcept;
   // Tells the progress thread of what is left to do, unless it watches for it already:
-  // at once if this thread has not got what it wanted and goes to sleep, perhaps.
-  void leave_turn(const OperationState& served) noexcept;
+  // if it naps, only what is urgent.
+  void leave_turn(const OperationState& served, bool is_urgent) noexcept;
 
   bool is_helped() const noexcept;
   void give_way() const noexcept;

@@ -69,10 +69,12 @@ void DeviceCopies::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
     AwaitedPoints points = awaited_by(work);
     prepare(*started, std::move(work));
     started->copy->tell_prepared();
-    if (points.have_come())
-      stream.add(std::move(started));
-    else
+    if (!points.have_come()) {
       waiting_.push_back({std::move(started), &stream, std::move(points)});
+      return;
+    }
+    stream.add(std::move(started));
+    submit_all(stream, stream.next());  // while the context is current
   } catch (...) {
     started->copy->fail(failure());
     end(std::move(started));
@@ -259,12 +261,21 @@ bool DeviceCopies::look_closely() {
 }
 
 bool DeviceCopies::fill(CopyStream& stream) {
-  bool has_any = false;
-  while (StartedCopy* const copy = stream.next()) {
-    submit(stream, *copy);
-    has_any = true;
+  StartedCopy* const started = stream.next();
+  if (started == nullptr) return false;
+  const std::shared_ptr<DeviceCopy> copy = started->copy;
+  try {
+    const CurrentContext current(driver_, context_.get());
+    submit_all(stream, started);
+  } catch (...) {
+    copy->fail(failure());
   }
-  return has_any;
+  return true;
+}
+
+void DeviceCopies::submit_all(CopyStream& stream, StartedCopy* first) {
+  for (StartedCopy* next = first; next != nullptr; next = stream.next())
+    submit(stream, *next);
 }
 
 // If a part of it fails, the GPU may still have the rest, so that the copy has not
@@ -272,7 +283,6 @@ bool DeviceCopies::fill(CopyStream& stream) {
 void DeviceCopies::submit(CopyStream& stream, StartedCopy& started) {
   const std::shared_ptr<DeviceCopy> copy = started.copy;
   try {
-    const CurrentContext current(driver_, context_.get());
     const CopyBatch& batch = started.batches.next();
     std::uint64_t bytes = 0;
     try {

@@ -79,6 +79,8 @@ class DeviceCopies {
   AwaitedPoints awaited_by(CopyWork& work);
   bool admit();
   bool fill(CopyStream& stream);
+  // With the GPU's context current.
+  void submit_all(CopyStream& stream, StartedCopy* first);
   void submit(CopyStream& stream, StartedCopy& started);
   void hand_over(CuStream stream, const StartedCopy& started, const CopyBatch& batch);
   CuResult copy_range(CuStream stream, const Page& range,
