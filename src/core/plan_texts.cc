@@ -197,8 +197,8 @@ PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules
     estimate.obstacle = verdict.obstacle == Obstacle::kNoDriver
                             ? *choice.gpu_cause
                             : estimate.obstacle + ": " + *choice.gpu_cause;
-  if (path == Path::kCudaStaged && choice.why_not_served && !estimate.is_usable() &&
-      !is_of_options(verdict.obstacle))
+  if (is_of_gpus(path) && choice.why_not_served && !estimate.is_usable() &&
+      !is_of_options(verdict.obstacle) && !is_of_other_memory(verdict.obstacle))
     estimate.obstacle +=
         "; and the peer does not move the bytes itself: " + *choice.why_not_served;
   if (path == Path::kUcx && choice.ucx_cause)

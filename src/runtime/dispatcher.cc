@@ -297,7 +297,7 @@ void Dispatcher::handle(CloseRequest&) {
   std::vector<core::OperationId> operations;
   // What is exposed for a served operation ends with that.
   for (const auto& [operation, running] : running_)
-    if (!ServedOperations::is_exposure(operation)) operations.push_back(operation);
+    if (!ServedParts::is_mine(operation)) operations.push_back(operation);
   for (const core::OperationId operation : operations) core_.cancel(operation, time_);
 }
 
@@ -326,7 +326,8 @@ void Dispatcher::give_up() {
   close_deadline_ = core::kNever;
   bool is_left_to_peers = lease_checks_.is_empty() && leaving_ == 0;
   for (auto& [operation, running] : running_) {
-    const bool is_ours = running.copy || running.gpu_copy || running.transfer;
+    const bool is_ours =
+        running.copy || running.gpu_copy || running.transfer || running.served;
     if (is_ours) is_left_to_peers = false;
     finish(running.state, core::failed(ErrorKind::kInternal,
                                        std::string("the Connector was closed and ") +

@@ -71,14 +71,13 @@ bool Dispatcher::is_held(core::OperationId operation, const Running& running) {
 }
 
 void Dispatcher::carry_out(const core::StopTransfer& command) {
-  if (served_.stop(command.operation))
-    return core_.cancel(ServedOperations::exposure_of(command.operation), time_);
   if (fetches_.drop(command.operation) || asked_keys_.drop(command.operation) ||
-      gpu_closing_.drop(command.operation) || served_.drop(command.operation))
+      gpu_closing_.drop(command.operation))
     return core_.transfer_ended(command.operation,
                                 core::Failure{ErrorKind::kCancelled, "stopped"}, 0, {},
                                 time_);
   Running& running = running_.at(command.operation);
+  if (running.served) return stop_served(command.operation, running);
   if (running.transfer) running.transfer->stop();
   if (running.gpu_copy || running.path == core::Path::kCudaStaged)
     stop_gpu_copy(command.operation, running);
@@ -176,8 +175,8 @@ void Dispatcher::carry_out(core::Finish& command) {
   { const RegistrationHold released = std::move(node.mapped().registrations); }
   node.mapped().given_keys.reset();
   // Before more is said in front of the failure.
-  if (ServedOperations::is_exposure(command.operation))
-    served_ended(ServedOperations::behind(command.operation), command.outcome);
+  if (ServedParts::is_mine(command.operation))
+    exposure_ended(command.operation, command.outcome);
   if (auto& failure = command.outcome.failure) {
     const Peer* peer = failure->peer ? peers_.find(*failure->peer) : nullptr;
     failure->message = state.description() +

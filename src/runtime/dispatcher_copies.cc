@@ -108,7 +108,7 @@ bool Dispatcher::try_start_copy(core::OperationId operation, Running& running) {
     return true;
   }
   if (running.is_served) {
-    ask_to_serve(operation, running, *peer);
+    start_served(operation, running);
     return true;
   }
   if (running.path == core::Path::kCudaPeer || running.path == core::Path::kCudaStaged)

@@ -129,7 +129,10 @@ bool Dispatcher::take_ended_gpu_copies() {
   if (gpu_copies_) {
     gpu_copies_->take_ended(ended_copies_);
     for (const core::OperationId tag : ended_copies_)
-      GpuFiles::is_mine(tag) ? gpu_file_opened(tag) : gpu_copy_ended(tag);
+      if (GpuFiles::is_mine(tag))
+        gpu_file_opened(tag);
+      else
+        ServedParts::is_mine(tag) ? copy_of_slot_ended(tag) : gpu_copy_ended(tag);
   }
   staged_copies_.take_ended(ended_copies_);
   for (const core::OperationId operation : ended_copies_) copy_ended(operation);

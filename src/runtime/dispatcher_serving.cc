@@ -1,49 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes that the exposing process moves, as the initiating one cannot. The two change
-// sides for that: the initiating side exposes its memory, for its peer only,
+// Bytes that this process moves as the exposing one, since the initiating one cannot.
+// The two change sides for that: the initiating side exposes memory, for its peer only,
 // and the exposing side reads or writes it. So what holds for memory, peers and their
-// ends holds here as for all operations.
+// ends holds here as for all operations. dispatcher_served.cc has the other side.
 #include <algorithm>
 #include <limits>
 #include <utility>
 
-#include "base/random.h"
 #include "nixl_connect/error.h"
 #include "runtime/dispatcher.h"
-#include "runtime/exports.h"
 #include "runtime/operation_state.h"
 #include "runtime/stream_order.h"
 
 namespace nixl_connect::runtime {
 namespace {
-
-constexpr OperationKind opposite_of(OperationKind kind) {
-  return kind == OperationKind::kRead ? OperationKind::kWrite : OperationKind::kRead;
-}
-
-// From the first byte to the last, gaps included. A peer of ours on this host needs no
-// key.
-wire::Region region_of(std::span<const Descriptor> descriptors) {
-  std::uint64_t begin = std::numeric_limits<std::uint64_t>::max();
-  std::uint64_t end = 0;
-  for (const Descriptor& each : descriptors) {
-    if (each.size() == 0) continue;
-    begin = std::min<std::uint64_t>(begin, each.ptr());
-    end = std::max<std::uint64_t>(end, each.ptr() + each.size());
-  }
-  wire::Region region;
-  region.address = begin;
-  region.size = end - begin;
-  return region;
-}
-
-std::vector<wire::ServedRange> ranges_to_serve(const Movement& movement) {
-  std::vector<wire::ServedRange> ranges;
-  for (const paths::host::Range& each : ranges_of(movement))
-    ranges.push_back({each.remote, each.local, each.size});
-  return ranges;
-}
 
 // Both sides have a say in what is taken of the GPU. Which path it is has been decided.
 core::PathRules rules_for(const wire::Serve& asked, core::PathRules rules) {
@@ -60,114 +31,6 @@ core::PathRules rules_for(const wire::Serve& asked, core::PathRules rules) {
 }
 
 }  // namespace
-
-// The initiating side.
-
-void Dispatcher::ask_to_serve(core::OperationId operation, const Running& running,
-                              const Peer& peer) {
-  const std::size_t ranges = running.state->memory().count_with_bytes();
-  if (!served_.has_room(peer.id, ranges))
-    return served_.hold(operation, peer.id, ranges);
-  const wire::LeaseRecord lease = resources_.leases.grant();
-  served_.begin(operation, peer.id, ranges);
-  const wire::Extension extension = expose_to_peer(operation, running, lease);
-  // By system calls, for which it needs this process's permission.
-  tracing_permission_.came(peer.id, peer.channel->pid);
-  // Too long a message, as of a long name, is as if it were refused: the exposure has
-  // begun.
-  try {
-    send_serve(operation, running, extension);
-  } catch (const Error& error) {
-    not_served(peer.id, {operation, error.what()});
-  }
-}
-
-wire::Extension Dispatcher::expose_to_peer(core::OperationId operation,
-                                           const Running& running,
-                                           const wire::LeaseRecord& lease) {
-  const OperationState& state = *running.state;
-  core::Exposure exposure;
-  exposure.operation = ServedOperations::exposure_of(operation);
-  exposure.kind = opposite_of(state.identity().kind);
-  exposure.notification_key = base::random_uuid4();
-  exposure.lease = lease.id;
-  exposure.token = lease.token;
-  const auto memory = state.memory().whole();
-  wire::Extension extension = extension_of(resources_, lease, memory);
-  extension.allows_early_writes = exposure.kind == OperationKind::kWrite;
-  auto exposed = std::make_shared<OperationState>(
-      OperationState::Identity{
-          exposure.operation, exposure.kind, exposure.notification_key, {}},
-      memory, state.driver());
-  exposed->drop();  // it has no user
-  ExposeRequest request{std::move(exposed), {}, exposure};
-  handle(request);
-  return extension;
-}
-
-void Dispatcher::send_serve(core::OperationId operation, const Running& running,
-                            const wire::Extension& extension) {
-  wire::AgentMetadata agent;
-  agent.agent = resources_.registrations.agent_name();
-  agent.connection = resources_.worker_address;
-  agent.regions = {region_of(running.state->memory().whole())};
-  agent.extension = extension;
-  const wire::LeaseRecord& of_peer = running.agent->extension()->lease;
-  const auto ranges = ranges_to_serve(movement_of(running));
-  wire::Serve message{operation,
-                      of_peer.id,
-                      of_peer.token,
-                      ranges.size(),
-                      wire::encode(agent),
-                      {},
-                      running.rules.may_use_sm,
-                      running.rules.max_blocks};
-  for (auto first = ranges.begin(); first != ranges.end();) {
-    const auto count =
-        std::min<std::ptrdiff_t>(wire::kMaxServedRangesInMessage, ranges.end() - first);
-    message.ranges.assign(first, first + count);
-    outbox_.add(running.peer, message, time_);
-    message.exposed.clear();
-    message.first += message.ranges.size();
-    first += count;
-  }
-  outbox_.send(running.peer);
-}
-
-void Dispatcher::not_served(core::PeerId peer, const wire::NotServed& answer) {
-  if (served_.refuse(answer.operation, peer, answer.reason))
-    core_.cancel(ServedOperations::exposure_of(answer.operation), time_);
-}
-
-// The peer does not touch the memory any more.
-void Dispatcher::served_ended(core::OperationId operation,
-                              const core::Outcome& outcome) {
-  const ServedOperations::Begun how = served_.end(operation);
-  Running& running = running_.at(operation);
-  if (how.why_not && !how.is_stopped) {
-    running.closed.why_not_served = how.why_not;
-    start_over(operation);
-  } else {
-    const bool is_complete = outcome.status == OperationStatus::kComplete;
-    // The peer gives its memory up only when what it serves has ended: the bytes are
-    // valid.
-    running.is_lease_checked = is_complete;
-    std::string path(core::name_of(core::Path::kCudaStaged));
-    running.state->set_path(path);
-    std::optional<core::Failure> failure;
-    if (outcome.failure)
-      failure = {outcome.failure->kind, path + ": " + outcome.failure->message};
-    else if (!is_complete)
-      failure = {ErrorKind::kCancelled, "stopped"};
-    core_.transfer_ended(operation, std::move(failure),
-                         is_complete ? running.state->size() : 0, std::move(path),
-                         time_);
-  }
-  // What cannot start leaves its place to the next.
-  while (const auto next = served_.take_held(how.peer)) start(*next);
-}
-
-// The exposing side.
 
 void Dispatcher::receive(const Peer& peer, const wire::Serve& message) {
   try {

@@ -96,8 +96,7 @@ void Driver::begin(BeginRequest request) {
 void Driver::serve(const OperationState& begun) noexcept {
   for (int turns = 0; turns < kTurnsOfABegin; ++turns)
     if (!dispatcher_->turn() || is_terminal(begun.status())) break;
-  leave_turn(begun,
-             !is_terminal(begun.status()) && dispatcher_->is_moving_by_turns());
+  leave_turn(begun, !is_terminal(begun.status()) && dispatcher_->is_moving_by_turns());
 }
 
 void Driver::cancel(core::OperationId operation) noexcept {

@@ -156,8 +156,11 @@ bool is_all_of_host(const Facts& facts) {
 // It has said that it moves bytes from and to its GPUs, and can be asked to.
 bool offers_to_serve(const Movement& movement, const Peer& peer) {
   const auto& extension = movement.agent.extension();
-  return extension && extension->serves && peer.channel != nullptr &&
-         !peer.is_in_this_process() &&
+  if (!extension || !extension->serves || peer.channel == nullptr ||
+      peer.is_in_this_process())
+    return false;
+  // Those of a GPU go in parts.
+  return local_gpu(movement) ||
          movement.local.count_with_bytes() <= wire::kMaxServedRanges;
 }
 
@@ -252,10 +255,8 @@ void GpuPaths::add_facts(const Movement& movement, const Peer& peer,
   if (facts.remote_memory == Facts::Memory::kMixed ||
       (!gpu && facts.remote_memory == Facts::Memory::kHost))
     return;
-  if (!gpu) {
-    facts.gpus.does_peer_serve = offers_to_serve(movement, peer);
-    facts.is_local_allocated = is_allocated(movement.local.ranges());
-  }
+  facts.gpus.does_peer_serve = offers_to_serve(movement, peer);
+  if (!gpu) facts.is_local_allocated = is_allocated(movement.local.ranges());
   facts.gpus.has_driver = gpus_.driver() != nullptr;
   if (!facts.gpus.has_driver) facts.gpus.why_no_driver = gpus_.why_no_driver();
   if (!facts.gpus.has_driver || !movement.agent.extension()) return;
@@ -321,6 +322,24 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
   if (has_host_side && work.paged)
     work.ranges = written_out(*std::exchange(work.paged, std::nullopt));
   if (has_host_side && !add_host_side(movement, peer, work)) return nullptr;
+  return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
+}
+
+std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy_of_slot(
+    const Movement& movement, const core::PathRules& rules,
+    paths::cuda::KeptPages ranges, std::atomic<std::uint64_t>& progress) {
+  const bool is_read = movement.kind == OperationKind::kRead;
+  CopyWork work;
+  work.may_use_kernels = rules.may_use_sm;
+  work.max_blocks = rules.max_blocks;
+  work.device = *local_gpu(movement);
+  work.ranges = std::move(ranges);
+  work.walls = walls_of(movement, false);
+  if (movement.after) work.after.push_back(movement.after);
+  work.host_side =
+      is_read ? CopyWork::HostSide::kSources : CopyWork::HostSide::kTargets;
+  work.route = is_read ? CopyRoute::kFromHost : CopyRoute::kToHost;
+  if (!host_sides_.map_own(work)) return nullptr;
   return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
 }
 

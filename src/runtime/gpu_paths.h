@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/plan.h"
+#include "paths/cuda/page_shares.h"
 #include "runtime/host_sides.h"
 #include "wire/gpu_exports.h"
 
@@ -63,6 +64,13 @@ class GpuPaths {
   std::shared_ptr<paths::cuda::DeviceCopy> copy(const Movement& movement, Peer& peer,
                                                 const core::PathRules& rules,
                                                 std::atomic<std::uint64_t>& progress);
+
+  // Between memory of Connector::allocate() and the local memory, which is a GPU's, as
+  // the ranges say; for the rest as the movement does. Null if the host's cannot be
+  // mapped.
+  std::shared_ptr<paths::cuda::DeviceCopy> copy_of_slot(
+      const Movement& movement, const core::PathRules& rules,
+      paths::cuda::KeptPages ranges, std::atomic<std::uint64_t>& progress);
 
   // What comes as files of the memory of a peer in another process, and which GPU is to
   // open it. Chunks that hold some of the ranges, each once.

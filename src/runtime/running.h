@@ -31,6 +31,7 @@ namespace nixl_connect::runtime {
 
 class GpuUcx;
 class RemoteKeys;
+class ServedOperation;
 struct GivenKeys;
 struct View;
 
@@ -46,7 +47,8 @@ struct Running {
   core::PathRules rules;
   core::Path path = core::Path::kUcx;
   Closed closed;
-  bool is_served = false;  // by the peer, as it is asked to
+  bool is_served = false;                   // by the peer, as it is asked to
+  std::unique_ptr<ServedOperation> served;  // while it is
   std::unique_ptr<paths::ucx::Transfer> transfer;
   std::shared_ptr<paths::host::Copy> copy;
   std::shared_ptr<paths::cuda::DeviceCopy> gpu_copy;

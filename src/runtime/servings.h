@@ -16,6 +16,7 @@
 
 #include "core/terms.h"
 #include "nixl_connect/descriptor.h"
+#include "nixl_connect/metadata.h"
 #include "runtime/remote_ranges.h"
 #include "wire/control.h"
 
@@ -23,6 +24,11 @@ namespace nixl_connect::runtime {
 
 class OperationMemory;
 class RemoteAgent;
+
+// What is exposed for reading is written from there, and the other way round.
+constexpr OperationKind opposite_of(OperationKind kind) {
+  return kind == OperationKind::kRead ? OperationKind::kWrite : OperationKind::kRead;
+}
 
 class Servings {
  public:

@@ -169,8 +169,8 @@ struct ServedRange {
 // exposing side then begins an operation of its own on that memory, or answers with
 // NotServed.
 struct Serve {
-  std::uint64_t operation = 0;  // as in Attach
-  std::uint64_t lease = 0;      // the same
+  std::uint64_t operation = 0;  // a number of the sender's
+  std::uint64_t lease = 0;      // as in Attach
   std::uint64_t token = 0;      // the same
   std::uint64_t count = 0;      // of all ranges; from 1 to kMaxServedRanges
   base::Bytes exposed;  // of the first message: an agent's metadata (nixl_blob.h)

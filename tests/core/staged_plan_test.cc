@@ -239,6 +239,42 @@ TEST(StagedPlan, LeavesToThePeerWhatThisProcessCannot) {
   EXPECT_FALSE(choose({}, facts, rules, {}).is_served);
 }
 
+const std::vector<Case> kSlotCases{
+    {"memory that cannot be opened",
+     [](Facts& facts) { facts.gpus.exported = Exported::kNone; },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kNotExported, kNone, kUnknownToUcx}},
+    {"some memory that cannot be opened",
+     [](Facts& facts) { facts.gpus.exported = Exported::kSome; },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kPartlyExported, kNone, kUnknownToUcx}},
+    {"GPUs that do not reach each other",
+     [](Facts& facts) { facts.gpus.are_in_reach = false; },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kOutOfReach, kNone, kUnknownToUcx}},
+    {"memory that could not be opened",
+     [](Facts& facts) { facts.gpus.is_open_refused = true; },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kOpenRefused, kNone, kUnknownToUcx}},
+    {"memory that can be opened",
+     [](Facts&) {},
+     {kGpuMemory, kGpuMemory, kGpuMemory, kNone, kGpuMemory, kUnknownToUcx}},
+    {"no driver here",
+     [](Facts& facts) { facts.gpus.has_driver = false; },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kNoDriver, kGpuMemory, kUnknownToUcx}},
+    {"a peer that does not serve",
+     [](Facts& facts) {
+       facts.gpus.exported = Exported::kNone;
+       facts.gpus.does_peer_serve = false;
+     },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kNotExported, kGpuMemory, kUnknownToUcx}},
+};
+
+TEST(StagedPlan, TakesSlotsOfBothBetweenGpusThatDoNotReachEachOther) {
+  Facts facts = with_servant();
+  facts.gpus.has_driver = true;
+  facts.local_memory = Memory::kGpu;
+  expect_obstacles(facts, kSlotCases);
+  facts.gpus.are_in_reach = false;
+  EXPECT_TRUE(choose({}, facts, {}, {}).is_served);
+}
+
 TEST(StagedPlan, SaysWhyThePeerDoesNotMoveTheBytes) {
   Facts facts = with_servant();
   facts.gpus.why_not_served = std::make_shared<const std::string>("it is tired");

@@ -14,22 +14,24 @@
 
 #include "nixl_connect/connector.h"
 #include "paths/cuda/session.h"
+#include "paths/cuda/stand_in/control.h"
 
 namespace nixl_connect::testing {
 
 using paths::cuda::testing::bytes_of;
 using paths::cuda::testing::Session;
 
-// kHost: of Connector::allocate(); kPlain: any other of the host.
-enum class On { kGpu, kHost, kPlain };
+// kHost: of Connector::allocate(); kPlain: any other of the host. kPool: of a GPU, but
+// no other process can open it.
+enum class On { kGpu, kHost, kPlain, kPool };
 
 inline On other(On on) { return on == On::kGpu ? On::kHost : On::kGpu; }
 inline std::string name_of(On on) {
-  constexpr const char* kNames[] = {"gpu", "host", "plain"};
+  constexpr const char* kNames[] = {"gpu", "host", "plain", "pool"};
   return kNames[static_cast<int>(on)];
 }
 inline On on_of(const std::string& name) {
-  for (const On on : {On::kGpu, On::kHost})
+  for (const On on : {On::kGpu, On::kHost, On::kPool})
     if (name == name_of(on)) return on;
   return On::kPlain;
 }
@@ -39,8 +41,10 @@ struct Layout {
   std::size_t largest;
 };
 // Few; many small ones; some that are large enough for the copy engine; and more than
-// one message holds.
-constexpr Layout kLayouts[] = {{2, 900}, {300, 1001}, {20, 300'000}, {2500, 67}};
+// one message holds; and more
+// than one slot.
+constexpr Layout kLayouts[] = {
+    {2, 900}, {300, 1001}, {20, 300'000}, {2500, 67}, {25, 800'000}};
 
 // Ranges that do not touch each other, of odd sizes and in odd places.
 class Ranges {
@@ -53,7 +57,11 @@ class Ranges {
       plain_.resize(size());
     } else {
       session_ = std::make_unique<Session>(device);
-      on_gpu_ = paths::cuda::allocate(session_->driver, size());
+      on_gpu_ = on == On::kGpu
+                    ? paths::cuda::allocate(session_->driver, size())
+                    : paths::cuda::DeviceMemory(
+                          session_->driver,
+                          paths::cuda::stand_in::allocate_from_pool(device, size()));
     }
     put(bytes_of(kRest, size()));
   }
@@ -67,7 +75,7 @@ class Ranges {
   Descriptor descriptor(std::size_t offset, std::size_t size) const {
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return {reinterpret_cast<void*>(address() + offset), size,
-            on_ == On::kGpu ? Device(DeviceKind::kCuda, device_) : Device()};
+            is_of_gpu() ? Device(DeviceKind::kCuda, device_) : Device()};
   }
   std::size_t bytes() const {
     std::size_t sum = 0;
@@ -81,6 +89,7 @@ class Ranges {
  private:
   static constexpr unsigned char kRest = 0xEE;
 
+  bool is_of_gpu() const { return on_ == On::kGpu || on_ == On::kPool; }
   std::size_t stride() const { return layout_.largest + 9; }
   std::size_t size() const { return layout_.count * stride(); }
   std::size_t size_of(std::size_t i) const {
@@ -88,14 +97,14 @@ class Ranges {
   }
   // In another order and elsewhere on the other side.
   std::size_t offset_of(std::size_t i) const {
-    if (on_ != On::kGpu) return i * stride() + i % 8;
+    if (!is_of_gpu()) return i * stride() + i % 8;
     return (layout_.count - 1 - i) * stride() + i * 3 % 8;
   }
   std::byte* data() const {
     return on_ == On::kHost ? arena_->data() : const_cast<std::byte*>(plain_.data());
   }
   std::uintptr_t address() const {
-    return on_ == On::kGpu ? on_gpu_.get() : reinterpret_cast<std::uintptr_t>(data());
+    return is_of_gpu() ? on_gpu_.get() : reinterpret_cast<std::uintptr_t>(data());
   }
 
   // The ranges as they were filled, and nothing between them.
@@ -108,11 +117,11 @@ class Ranges {
     return bytes;
   }
   void put(const std::vector<std::byte>& bytes) const {
-    if (on_ == On::kGpu) return session_->write(on_gpu_.get(), bytes);
+    if (is_of_gpu()) return session_->write(on_gpu_.get(), bytes);
     std::copy(bytes.begin(), bytes.end(), data());
   }
   std::vector<std::byte> get() const {
-    if (on_ == On::kGpu) return session_->read(on_gpu_.get(), size());
+    if (is_of_gpu()) return session_->read(on_gpu_.get(), size());
     return {data(), data() + size()};
   }
 

@@ -2,6 +2,8 @@
 //
 // Operations between memory of the host in a process without CUDA and a GPU of another
 // process, which moves the bytes by the stand-in for CUDA's driver.
+#include "runtime/gpu_serving.h"
+
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -40,32 +42,10 @@ using testing::kSoon;
 using testing::On;
 using testing::Ranges;
 using testing::Servant;
+using testing::Serving;
 using testing::text_of;
 using testing::with_gpus;
 using testing::without_gpus;
-
-class Serving : public ::testing::Test {
- protected:
-  static std::string order(const Child& child, const std::string& text) {
-    child.channel().send(text);
-    return child.channel().receive_text();
-  }
-  std::string order(const std::string& text) const { return order(owner_, text); }
-  RdmaMetadata ask(const std::string& text) const {
-    return RdmaMetadata::from_json(order(text));
-  }
-  // Which the owner's GPU has been given, and does when it is told "release".
-  ReadOperation begin_held_read(const Ranges& local) {
-    const RdmaMetadata metadata = ask("read gpu 1");
-    order("hold");
-    auto read = connector_.begin_read(metadata, local.descriptors());
-    EXPECT_EQ(order("wait"), "given");
-    return read;
-  }
-
-  Child owner_{"owner"};
-  Connector connector_{without_gpus()};
-};
 
 // By what the local memory is and how it lies.
 class ServingOf : public Serving,

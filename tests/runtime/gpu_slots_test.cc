@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Operations between two GPUs of which neither process reaches the other's memory: the
+// bytes go through slots of the host's, which the peer fills or empties, by the
+// stand-in for CUDA's driver.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <string>
+
+#include "nixl_connect/connector.h"
+#include "paths/cuda/stand_in/control.h"
+#include "runtime/buffers.h"
+#include "runtime/gpu_ranges.h"
+#include "runtime/gpu_servant.h"
+#include "runtime/gpu_serving.h"
+
+namespace nixl_connect::testing {
+namespace {
+
+using std::chrono::milliseconds;
+
+class Slots : public Serving {
+ protected:
+  Slots() : Serving(with_gpus()) {}
+  void SetUp() override { stand_in::reset(); }
+  void TearDown() override { stand_in::reset(); }
+};
+
+// By how the memory lies.
+class SlotsOf : public Slots, public ::testing::WithParamInterface<int> {
+ protected:
+  Ranges ranges(On on = On::kGpu) const {
+    return {on, kLayouts[static_cast<std::size_t>(GetParam())]};
+  }
+  std::string number() const { return std::to_string(GetParam()); }
+};
+
+INSTANTIATE_TEST_SUITE_P(, SlotsOf, ::testing::Range(0, 5), [](const auto& each) {
+  return "Layout" + std::to_string(each.param);
+});
+
+TEST_P(SlotsOf, AReadBringsWhatNobodyElseCanOpen) {
+  for (const On on : {On::kGpu, On::kPool}) {
+    const Ranges target = ranges(on);
+    const RdmaMetadata metadata = ask("read pool " + number());
+    auto read = connector_.begin_read(metadata, target.descriptors());
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+    EXPECT_EQ(read.path(), "cuda.staged");
+    EXPECT_EQ(read.bytes_transferred(), target.bytes());
+    EXPECT_TRUE(target.has(Servant::kRead));
+    EXPECT_EQ(order("end"), "nothing");
+  }
+}
+
+TEST_P(SlotsOf, AWriteTakesTheBytesThere) {
+  const Ranges source = ranges();
+  source.fill(Servant::kWritten);
+  const RdmaMetadata metadata = ask("write pool " + number());
+  auto write = connector_.begin_write(source.descriptors(), metadata);
+  EXPECT_EQ(finish(write), OperationStatus::kComplete);
+  EXPECT_EQ(write.path(), "cuda.staged");
+  EXPECT_EQ(order("check"), "right");
+  EXPECT_TRUE(source.has(Servant::kWritten));
+}
+
+TEST_P(SlotsOf, GpusNeedNotReachEachOther) {
+  stand_in::set_peers(false);
+  const Ranges target(On::kGpu, kLayouts[static_cast<std::size_t>(GetParam())], 1);
+  auto read = connector_.begin_read(ask("read gpu " + number()), target.descriptors());
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(read.path(), "cuda.staged");
+  EXPECT_TRUE(target.has(Servant::kRead));
+}
+
+TEST_F(Slots, AreNotForWhatCanBeOpened) {
+  const Ranges target(On::kGpu, kLayouts[1]);
+  auto read = connector_.begin_read(ask("read gpu 1"), target.descriptors());
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_EQ(read.path(), "cuda.peer");
+}
+
+TEST_F(Slots, LeaveACancelledReadQuietWhenThePeersGpuIsDone) {
+  const Ranges target(On::kGpu, kLayouts[1]);
+  auto read = begin_held_read(target, On::kPool);
+  read.cancel();
+  // Nothing tells that it goes on: a wrong end would come within this time.
+  EXPECT_FALSE(read.wait_for(milliseconds(50)));
+  EXPECT_EQ(order("release"), "released");
+  EXPECT_EQ(finish(read), OperationStatus::kCancelled);
+}
+
+TEST_F(Slots, LeaveACancelledOperationQuietWhenTheOwnGpuIsDone) {
+  const Ranges memory(On::kGpu, kLayouts[4]);
+  for (const char* const verb : {"read pool 4", "write pool 4"}) {
+    const RdmaMetadata metadata = ask(verb);
+    const unsigned calls = stand_in::calls("cuStreamWriteValue32");
+    stand_in::hold_streams();
+    Operation operation = *verb == 'r'
+                              ? static_cast<Operation>(connector_.begin_read(
+                                    metadata, memory.descriptors()))
+                              : connector_.begin_write(memory.descriptors(), metadata);
+    stand_in::wait_for_calls("cuStreamWriteValue32", calls + 1);
+    operation.cancel();
+    EXPECT_FALSE(operation.wait_for(milliseconds(50)));
+    stand_in::release_streams();
+    EXPECT_EQ(finish(operation), OperationStatus::kCancelled);
+  }
+}
+
+TEST_F(Slots, EndWithThePeer) {
+  const Ranges target(On::kGpu, kLayouts[1]);
+  auto read = begin_held_read(target, On::kPool);
+  owner_.kill();
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
+}
+
+TEST_F(Slots, EndWithTheFailureOfTheOwnGpu) {
+  const Ranges target(On::kGpu, kLayouts[1], 1);
+  stand_in::fail("cuMemHostRegister", paths::cuda::kCuOutOfMemory);
+  auto read = connector_.begin_read(ask("read pool 1"), target.descriptors());
+  expect_named(text_of([&] { (void)read.wait_for(kSoon); }), "cuda.staged: ");
+  EXPECT_NE(order("end"), "nothing");
+}
+
+// In the middle, and for all readers.
+TEST_F(Slots, EndWithTheOperationOfThePeer) {
+  const Ranges target(On::kGpu, kLayouts[4]);
+  const RdmaMetadata metadata = ask("read pool 4");
+  order("hold");
+  auto read = connector_.begin_read(metadata, target.descriptors());
+  EXPECT_EQ(order("wait"), "given");
+  EXPECT_EQ(order("cancel"), "busy");
+  EXPECT_EQ(order("release"), "released");
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kCancelled);
+  EXPECT_EQ(order("end"), "nothing");
+}
+
+TEST_F(Slots, AreSharedByManyOperations) {
+  constexpr std::size_t kMany = 2 * wire::kMaxServedOperations;
+  const RdmaMetadata metadata = ask("read pool 1 " + std::to_string(kMany));
+  std::deque<Ranges> targets;
+  std::vector<ReadOperation> reads;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    targets.emplace_back(On::kGpu, kLayouts[1]);
+    reads.push_back(connector_.begin_read(metadata, targets.back().descriptors()));
+  }
+  for (std::size_t i = 0; i < kMany; ++i) {
+    EXPECT_EQ(finish(reads[i]), OperationStatus::kComplete);
+    EXPECT_TRUE(targets[i].has(Servant::kRead));
+  }
+  EXPECT_EQ(order("end"), "nothing");
+}
+
+TEST_F(Slots, AreNotTakenIfThePeerRefuses) {
+  const Child refuser("refuser");
+  const Ranges target(On::kGpu, kLayouts[0]);
+  const auto metadata = RdmaMetadata::from_json(order(refuser, "read pool 0"));
+  auto read = connector_.begin_read(metadata, target.descriptors());
+  const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
+  expect_named(text, "cuda.peer: the peer's memory cannot be opened");
+  expect_named(text, "the peer does not move the bytes itself");
+  expect_named(text, "the options forbid it");
+}
+
+// Until then the copies need what the driver may make wait for that stream.
+TEST_F(Slots, LetAStreamWaitOnlyWhenAllIsOver) {
+  stand_in::set_calls_wait_for_streams(true);
+  const Session session(0);
+  const Ranges target(On::kGpu, kLayouts[4]);
+  auto read = connector_.begin_read(ask("read pool 4"), target.descriptors());
+  read.wait_on({session.stream()});
+  EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  EXPECT_TRUE(target.has(Servant::kRead));
+}
+
+}  // namespace
+}  // namespace nixl_connect::testing
