@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A process without a GPU, and memory of one in another process, which moves the bytes
-for it: are they right, how fast is it, and does the first one stay clear of CUDA?
+"""Memory of a GPU that the other process moves from and to: for a process without CUDA,
+which has to stay clear of it, and into memory of a GPU, through slots, where the memory
+cannot be opened (cudaMallocAsync). Are the bytes right, and how fast is it?
 
-Usage: serving.py. Needs torch, nixl_connect and a GPU; half a minute. Prints a line for
-each kind of memory, direction and size, with the best rate of several, and fails if
+Usage: serving.py. Needs torch, nixl_connect and a GPU or two; a minute. Prints a line
+for each kind of memory, direction and size, with the best rate of several, and fails if
 anything is wrong.
 """
 
@@ -57,7 +58,7 @@ def expose() -> None:
 class Exposing:
     def __init__(self, allocator: str) -> None:
         environment = {**os.environ, "PYTORCH_CUDA_ALLOC_CONF": allocator}
-        del environment[DRIVER]
+        environment.pop(DRIVER, None)
         self.process = subprocess.Popen(
             [sys.executable, __file__, "expose"],
             stdin=subprocess.PIPE,
@@ -82,8 +83,24 @@ def has_opened_a_gpu() -> bool:
     return any("/dev/nvidia" in os.readlink(each) for each in links if each.exists())
 
 
+def memories(is_of_gpu: bool) -> list[tuple[str, Any]]:
+    """What is read into and written from, with a name."""
+    if is_of_gpu:
+        import torch
+
+        device = f"cuda:{torch.cuda.device_count() - 1}"
+        return [("GPU", torch.empty(max(SIZES), dtype=torch.uint8, device=device))]
+    import numpy
+    from nixl_connect import empty
+
+    return [
+        ("empty()", empty(max(SIZES), dtype=numpy.uint8)),
+        ("numpy", numpy.empty(max(SIZES), dtype=numpy.uint8)),
+    ]
+
+
 class Served:
-    """The process without one."""
+    """The other side."""
 
     def __init__(self, allocator: str) -> None:
         from nixl_connect import Connector
@@ -121,55 +138,61 @@ class Served:
             print(f"WRONG {verb} {size} bytes, by {operation.path}")
         return seconds
 
-    def measure(self) -> int:
-        import numpy
-        from nixl_connect import empty
-
-        for where, make in [("empty()", empty), ("numpy", numpy.empty)]:
-            memory = make(max(SIZES), dtype=numpy.uint8)
+    def measure(self, is_of_gpu: bool) -> int:
+        for where, memory in memories(is_of_gpu):
             for page, sizes in [(0, SIZES), (PAGE, [256 << 20])]:
                 for size in sizes:
                     for verb in ["read", "write"]:
-                        times = [
-                            self.move(verb, memory[:size], page) for _ in range(ROUNDS)
-                        ]
-                        moved = size // 2 if page else size
-                        print(
-                            f"  {where:8} {verb:5} {moved:11} bytes"
-                            f"{' in pages' if page else '':9}"
-                            f" {min(times) * 1e6:10.1f} us"
-                            f" {moved / min(times) / 1e9:6.1f} GB/s",
-                            flush=True,
-                        )
+                        self.measure_one(where, memory[:size], page, verb)
         self.exposing.end()
-        if has_opened_a_gpu():
+        if not is_of_gpu and has_opened_a_gpu():
             self.failures += 1
-            print("WRONG the process without a GPU has opened one")
+            print("WRONG the process without CUDA has opened a GPU")
         return self.failures
+
+    def measure_one(self, where: str, memory: Any, page: int, verb: str) -> None:
+        seconds = min(self.move(verb, memory, page) for _ in range(ROUNDS))
+        moved = memory.nbytes // 2 if page else memory.nbytes
+        print(
+            f"  {where:8} {verb:5} {moved:11} bytes{' in pages' if page else '':9}"
+            f" {seconds * 1e6:10.1f} us {moved / seconds / 1e9:6.1f} GB/s",
+            flush=True,
+        )
+
+
+def run(name: str, side: str, allocator: str, environment: dict[str, str]) -> bool:
+    """Measures in a process of its own; whether all was right."""
+    print(f"{name}:", flush=True)
+    command = [sys.executable, __file__, side, allocator]
+    all_of_it = {**os.environ, "PYTORCH_CUDA_ALLOC_CONF": allocator, **environment}
+    return subprocess.run(command, env=all_of_it, check=False).returncode == 0
 
 
 def main() -> int:
-    if sys.argv[1:] == ["expose"]:
-        expose()
-        return 0
-    if sys.argv[1:2] == ["served"]:
-        return 1 if Served(sys.argv[2]).measure() else 0
+    match sys.argv[1:]:
+        case ["expose"]:
+            expose()
+            return 0
+        case ["served", allocator]:
+            return 1 if Served(allocator).measure(is_of_gpu=False) else 0
+        case ["slots", allocator]:
+            return 1 if Served(allocator).measure(is_of_gpu=True) else 0
     try:
         import torch
     except ImportError:
         return 77
     if not torch.cuda.is_available():
         return 77
-    wrong = []
-    for kind, allocator in KINDS.items():
-        print(f"{kind}:", flush=True)
-        # As if there were no driver; to hide the GPUs would hide them of the other one.
-        environment = {**os.environ, DRIVER: "/nowhere/libcuda.so.1"}
-        command = [sys.executable, __file__, "served", allocator]
-        if subprocess.run(command, env=environment, check=False).returncode != 0:
-            wrong.append(kind)
-    print(f"wrong: {', '.join(wrong)}" if wrong else "all is right")
-    return 1 if wrong else 0
+    # As if there were no driver; to hide the GPUs would hide them of the other one.
+    without_cuda = {DRIVER: "/nowhere/libcuda.so.1"}
+    are_right = [
+        run(f"without CUDA, {kind}", "served", allocator, without_cuda)
+        for kind, allocator in KINDS.items()
+    ]
+    pool = KINDS["cudaMallocAsync"]
+    are_right.append(run("through slots, cudaMallocAsync", "slots", pool, {}))
+    print("all is right" if all(are_right) else "something was wrong")
+    return 0 if all(are_right) else 1
 
 
 if __name__ == "__main__":
