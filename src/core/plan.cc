@@ -168,25 +168,20 @@ Obstacle obstacle_of_own_staging(const Facts& facts) {
   return obstacle_of_leases(facts);
 }
 
-bool may_ask_peer(const Facts& facts) {
-  return facts.gpus.does_peer_serve && !facts.gpus.why_not_served &&
-         facts.remote_memory == Memory::kGpu;
-}
-
-// The bytes go through memory of the host, to or from which each process copies: the
-// GPUs do not reach each other, or the peer's memory cannot be opened.
-bool is_by_slots_of_both(const Facts& facts) {
-  if (!is_all(Memory::kGpu, facts) || !may_ask_peer(facts)) return false;
-  const Obstacle of_peer = obstacle_of_peer(facts);
-  return of_peer == Obstacle::kOutOfReach || of_peer == Obstacle::kOpenRefused ||
-         of_peer == Obstacle::kNotExported || of_peer == Obstacle::kPartlyExported;
-}
-
-// The peer does what this process cannot.
+// The peer does what this process cannot, or its half of that.
 bool is_served(const Facts& facts) {
-  if (is_by_slots_of_both(facts)) return true;
-  return may_ask_peer(facts) && facts.local_memory == Memory::kHost &&
-         obstacle_of_own_staging(facts) != Obstacle::kNone;
+  const Facts::Gpus& gpus = facts.gpus;
+  if (!gpus.does_peer_serve || gpus.why_not_served ||
+      facts.remote_memory != Memory::kGpu)
+    return false;
+  if (facts.local_memory == Memory::kGpu)
+    return gpus.has_driver && obstacle_of_peer(facts) != Obstacle::kNone;
+  return obstacle_of_own_staging(facts) != Obstacle::kNone;
+}
+
+// Each process copies between its GPU and memory of the host.
+bool is_by_both(const Facts& facts) {
+  return is_all(Memory::kGpu, facts) && is_served(facts);
 }
 
 Obstacle obstacle_of_staged(const Facts& facts) {
@@ -199,8 +194,7 @@ Obstacle obstacle_of_memory(Path path, const Facts& facts) {
     case Path::kCudaPeer:
       return obstacle_of_host_memory(facts);
     case Path::kCudaStaged:
-      return is_by_slots_of_both(facts) ? Obstacle::kNone
-                                        : obstacle_of_same_memory(facts);
+      return is_by_both(facts) ? Obstacle::kNone : obstacle_of_same_memory(facts);
     default:
       return obstacle_of_gpu_memory(facts);
   }
@@ -266,7 +260,7 @@ constexpr PathCosts kUcxThroughTheCpu{50'000, 20'000, 0.5, 0.5};
 Prediction prediction_of(Path path, Work work, const Facts& facts, bool may_use_sm,
                          const Costs& costs) {
   const bool is_by_slots =
-      path == Path::kCudaStaged && !is_pinned(facts) && !is_by_slots_of_both(facts);
+      path == Path::kCudaStaged && !is_pinned(facts) && !is_by_both(facts);
   PathCosts of_path = is_by_slots ? costs.slots : costs.of(path);
   if (path == Path::kCudaPeer || path == Path::kCudaStaged) {
     // A GPU moves no more with the threads of this process.

@@ -193,14 +193,14 @@ PathEstimate to_estimate(Path path, const Choice& choice, const PathRules& rules
   if (verdict.obstacle == Obstacle::kNotPermitted && path == Path::kCudaStaged)
     estimate.remedy +=
         "; or let the peer take memory of Connector::allocate() (nixl_connect.empty())";
-  if (choice.gpu_cause && is_of_gpus(path) && !is_of_other_memory(verdict.obstacle))
+  if (choice.gpu_cause && is_of_gpus(path) && !estimate.is_usable() &&
+      !is_of_options(verdict.obstacle) && !is_of_other_memory(verdict.obstacle))
     estimate.obstacle = verdict.obstacle == Obstacle::kNoDriver
                             ? *choice.gpu_cause
                             : estimate.obstacle + ": " + *choice.gpu_cause;
   if (is_of_gpus(path) && choice.why_not_served && !estimate.is_usable() &&
       !is_of_options(verdict.obstacle) && !is_of_other_memory(verdict.obstacle))
-    estimate.obstacle +=
-        "; and the peer does not move the bytes itself: " + *choice.why_not_served;
+    estimate.obstacle += "; nor with the peer's help: " + *choice.why_not_served;
   if (path == Path::kUcx && choice.ucx_cause)
     estimate.obstacle += ": " + *choice.ucx_cause;
   // Where all of one host is forbidden, nothing was tried.

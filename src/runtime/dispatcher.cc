@@ -108,6 +108,7 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
               },
               [this](core::PeerId peer) {
                 tracing_permission_.went(peer);
+                served_.forget(peer);
                 forget_gpu_memory_of(peer);
                 core_.peer_left(peer);
               }}),
@@ -126,7 +127,8 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
       copies_(copy_threads(resources.options) - 1, wake_),
       staged_copies_(resources.gpus,
                      {copy_threads(resources.options), resources.costs.streaming_bytes},
-                     wake_) {
+                     wake_),
+      served_(served_handlers()) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
   });
@@ -297,7 +299,7 @@ void Dispatcher::handle(CloseRequest&) {
   std::vector<core::OperationId> operations;
   // What is exposed for a served operation ends with that.
   for (const auto& [operation, running] : running_)
-    if (!ServedParts::is_mine(operation)) operations.push_back(operation);
+    if (!ServedOperations::is_mine(operation)) operations.push_back(operation);
   for (const core::OperationId operation : operations) core_.cancel(operation, time_);
 }
 
@@ -326,8 +328,8 @@ void Dispatcher::give_up() {
   close_deadline_ = core::kNever;
   bool is_left_to_peers = lease_checks_.is_empty() && leaving_ == 0;
   for (auto& [operation, running] : running_) {
-    const bool is_ours =
-        running.copy || running.gpu_copy || running.transfer || running.served;
+    const bool is_ours = running.copy || running.gpu_copy || running.transfer ||
+                         served_.is_copying(operation);
     if (is_ours) is_left_to_peers = false;
     finish(running.state, core::failed(ErrorKind::kInternal,
                                        std::string("the Connector was closed and ") +

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -225,23 +224,18 @@ class Dispatcher {
   void answer(core::PeerId peer, const wire::AskKeys& asked);
   void answer_held_asks();
   std::optional<wire::Keys> keys_for(const wire::AskKeys& asked);
-  void start_served(core::OperationId operation, Running& running);
-  void begin_parts(core::OperationId operation);
-  void begin_part(core::OperationId operation, const Running& running);
-  void copy_between_slot_and_gpu(core::OperationId number, const Running& running);
-  void ask_to_serve(core::OperationId number, const Running& running);
-  wire::Extension expose_to_peer(core::OperationId number, const Running& running,
+  ServedOperations::Handlers served_handlers();
+  void start_served(core::OperationId operation, const Running& running);
+  void ask_to_serve(core::OperationId number, const ServedPart& part);
+  wire::Extension expose_to_peer(core::OperationId number, const ServedPart& part,
                                  const wire::LeaseRecord& lease);
-  void send_serve(core::OperationId number, const Running& running,
+  void send_serve(core::OperationId number, const ServedPart& part,
                   const wire::Extension& extension);
   void not_served(core::PeerId peer, const wire::NotServed& answer);
   void exposure_ended(core::OperationId number, const core::Outcome& outcome);
+  void copy_of_slot(core::OperationId number, ServedPart& part);
   void copy_of_slot_ended(core::OperationId number);
-  void part_ended(core::OperationId number);
-  void part_failed(core::OperationId number, core::Failure failure);
-  void go_on_behind(ServedPart part);
-  void stop_served(core::OperationId operation, Running& running);
-  void served_ended(core::OperationId operation);
+  void served_ended(core::OperationId operation, const ServedOperation& served);
   void receive(const Peer& peer, const wire::Serve& message);
   void serve_or_refuse(const Peer& peer, const wire::Serve& asked);
   void serve(const Peer& peer, const wire::Serve& asked);
@@ -283,8 +277,7 @@ class Dispatcher {
   // before streams are let go that wait for them.
   std::deque<std::pair<core::Time, core::OperationId>> stopped_gpu_copies_;
   StagedCopies staged_copies_;
-  ServedParts served_parts_;
-  std::atomic<std::uint64_t> part_progress_{0};  // what nobody asks for
+  ServedOperations served_;
   Servings servings_;
   std::unordered_map<core::OperationId, Running> running_;
   // Of those whose memory of a GPU comes as files.

@@ -77,7 +77,10 @@ void Dispatcher::carry_out(const core::StopTransfer& command) {
                                 core::Failure{ErrorKind::kCancelled, "stopped"}, 0, {},
                                 time_);
   Running& running = running_.at(command.operation);
-  if (running.served) return stop_served(command.operation, running);
+  if (served_.has(command.operation)) {
+    stop_gpu_copy(command.operation, running);
+    return served_.stop(command.operation);
+  }
   if (running.transfer) running.transfer->stop();
   if (running.gpu_copy || running.path == core::Path::kCudaStaged)
     stop_gpu_copy(command.operation, running);
@@ -175,7 +178,7 @@ void Dispatcher::carry_out(core::Finish& command) {
   { const RegistrationHold released = std::move(node.mapped().registrations); }
   node.mapped().given_keys.reset();
   // Before more is said in front of the failure.
-  if (ServedParts::is_mine(command.operation))
+  if (ServedOperations::is_mine(command.operation))
     exposure_ended(command.operation, command.outcome);
   if (auto& failure = command.outcome.failure) {
     const Peer* peer = failure->peer ? peers_.find(*failure->peer) : nullptr;

@@ -128,11 +128,14 @@ bool Dispatcher::take_ended_gpu_copies() {
   if (!have_gpu_copies_ended()) return false;
   if (gpu_copies_) {
     gpu_copies_->take_ended(ended_copies_);
-    for (const core::OperationId tag : ended_copies_)
+    for (const core::OperationId tag : ended_copies_) {
       if (GpuFiles::is_mine(tag))
         gpu_file_opened(tag);
+      else if (ServedOperations::is_mine(tag))
+        copy_of_slot_ended(tag);
       else
-        ServedParts::is_mine(tag) ? copy_of_slot_ended(tag) : gpu_copy_ended(tag);
+        gpu_copy_ended(tag);
+    }
   }
   staged_copies_.take_ended(ended_copies_);
   for (const core::OperationId operation : ended_copies_) copy_ended(operation);
@@ -177,7 +180,8 @@ void Dispatcher::stop_gpu_copy(core::OperationId operation, const Running& runni
 void Dispatcher::release_streams_of_stuck() {
   while (!stopped_gpu_copies_.empty() && stopped_gpu_copies_.front().first <= time_) {
     const auto found = running_.find(stopped_gpu_copies_.front().second);
-    if (found != running_.end() && (found->second.gpu_copy || found->second.copy))
+    if (found != running_.end() &&
+        (found->second.gpu_copy || found->second.copy || served_.has(found->first)))
       found->second.state->release_streams();
     stopped_gpu_copies_.pop_front();
   }

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "nixl_connect/error.h"
 #include "paths/cuda/copy_thread.h"
+#include "paths/cuda/device_copy.h"
 #include "runtime/dispatcher.h"
 #include "runtime/exports.h"
 #include "runtime/operation_state.h"
@@ -31,85 +32,54 @@ wire::Region region_of(const std::vector<wire::ServedRange>& ranges) {
 
 }  // namespace
 
-void Dispatcher::start_served(core::OperationId operation, Running& running) {
+ServedOperations::Handlers Dispatcher::served_handlers() {
+  return {[this](core::OperationId number, ServedPart& part) {
+            ask_to_serve(number, part);
+          },
+          [this](core::OperationId number, ServedPart& part) {
+            copy_of_slot(number, part);
+          },
+          [this](core::OperationId number, ServedPart& part) {
+            part.copy ? part.copy->stop() : core_.cancel(number, time_);
+          },
+          [this](core::OperationId operation, std::uint64_t bytes) {
+            running_.at(operation).state->bytes().store(bytes,
+                                                        std::memory_order_relaxed);
+          },
+          [this](core::OperationId operation, const ServedOperation& served) {
+            served_ended(operation, served);
+          }};
+}
+
+void Dispatcher::start_served(core::OperationId operation, const Running& running) {
   const OperationState& state = *running.state;
-  running.served = std::make_unique<ServedOperation>(
-      state.identity().kind, ranges_of(movement_of(running)),
-      state.memory().device().kind() == DeviceKind::kCuda);
-  begin_parts(operation);
+  served_.begin(operation,
+                {state.identity().kind, running.peer, ranges_of(movement_of(running)),
+                 state.memory().device().kind() == DeviceKind::kCuda});
 }
 
-// As many as may be.
-void Dispatcher::begin_parts(core::OperationId operation) {
-  Running& running = running_.at(operation);
-  ServedOperation& served = *running.served;
-  const Peer* const peer = peers_.find(running.peer);
-  if (peer == nullptr) served.stop();
-  while (served.has_more()) {
-    if (!served_parts_.has_room(peer->id, served.most_ranges()))
-      return served_parts_.hold(operation, peer->id, served.most_ranges());
-    begin_part(operation, running);
-  }
-  if (served.is_over()) served_ended(operation);
-}
-
-void Dispatcher::begin_part(core::OperationId operation, const Running& running) {
-  ServedOperation& served = *running.served;
-  const bool is_read = running.state->identity().kind == OperationKind::kRead;
-  std::optional<core::OperationId> number;
-  try {
-    ServedPart made =
-        served.next_part(served.takes_slots() ? served_parts_.take_slot() : nullptr);
-    made.operation = operation;
-    made.peer = running.peer;
-    number = served_parts_.begin(std::move(made));
-    if (served.takes_slots() && !is_read)
-      copy_between_slot_and_gpu(*number, running);
-    else
-      ask_to_serve(*number, running);
-  } catch (const Error& error) {
-    if (number) {
-      ServedPart part = served_parts_.end(*number);
-      part.bytes = 0;
-      served.end_part(part);
-    }
-    served.fail({error.kind(), error.what()});
-  }
-}
-
-void Dispatcher::copy_between_slot_and_gpu(core::OperationId number,
-                                           const Running& running) {
-  ServedPart& part = served_parts_.at(number);
-  part.copy = gpu_paths_.copy_of_slot(movement_of(running), running.rules,
-                                      std::move(part.copied), part_progress_);
-  if (!part.copy)
-    throw Error(ErrorKind::kNoResources, "memory of this process cannot be mapped");
-  gpu_thread().add(number, part.copy);
-}
-
-void Dispatcher::ask_to_serve(core::OperationId number, const Running& running) {
-  const ServedPart& part = served_parts_.at(number);
+void Dispatcher::ask_to_serve(core::OperationId number, const ServedPart& part) {
   const Peer* const peer = peers_.find(part.peer);
   if (peer == nullptr)
     throw Error(ErrorKind::kDisconnected, "the peer is gone; ask it for new metadata");
-  const wire::LeaseRecord lease = resources_.leases.grant();
-  const wire::Extension extension = expose_to_peer(number, running, lease);
-  // By system calls, for which it needs this process's permission.
+  const wire::Extension extension =
+      expose_to_peer(number, part, resources_.leases.grant());
+  // Unless the memory is Connector::allocate()'s it is reached by system calls, which
+  // take this process's permission.
   tracing_permission_.came(peer->id, peer->channel->pid);
   // Too long a message, as of a long name, is as if it were refused: the exposure has
   // begun.
   try {
-    send_serve(number, running, extension);
+    send_serve(number, part, extension);
   } catch (const Error& error) {
     not_served(peer->id, {number, error.what()});
   }
 }
 
 wire::Extension Dispatcher::expose_to_peer(core::OperationId number,
-                                           const Running& running,
+                                           const ServedPart& part,
                                            const wire::LeaseRecord& lease) {
-  const OperationState& state = *running.state;
-  const ServedPart& part = served_parts_.at(number);
+  const OperationState& state = *running_.at(part.operation).state;
   std::vector<Descriptor> of_slot;
   if (part.slot)
     of_slot.emplace_back(part.slot->data(), part.slot_bytes, Device(), part.slot);
@@ -132,9 +102,10 @@ wire::Extension Dispatcher::expose_to_peer(core::OperationId number,
   return extension;
 }
 
-void Dispatcher::send_serve(core::OperationId number, const Running& running,
+void Dispatcher::send_serve(core::OperationId number, const ServedPart& part,
                             const wire::Extension& extension) {
-  const std::vector<wire::ServedRange>& ranges = served_parts_.at(number).ranges;
+  const Running& running = running_.at(part.operation);
+  const std::vector<wire::ServedRange>& ranges = part.ranges;
   wire::AgentMetadata agent;
   agent.agent = resources_.registrations.agent_name();
   agent.connection = resources_.worker_address;
@@ -153,106 +124,73 @@ void Dispatcher::send_serve(core::OperationId number, const Running& running,
     const auto count =
         std::min<std::ptrdiff_t>(wire::kMaxServedRangesInMessage, ranges.end() - first);
     message.ranges.assign(first, first + count);
-    outbox_.add(running.peer, message, time_);
+    outbox_.add(part.peer, message, time_);
     message.exposed.clear();
     message.first += message.ranges.size();
     first += count;
   }
-  outbox_.send(running.peer);
+  outbox_.send(part.peer);
 }
 
 void Dispatcher::not_served(core::PeerId peer, const wire::NotServed& answer) {
-  ServedPart* const part = served_parts_.find(answer.operation, peer);
-  if (part == nullptr) return;
-  part->why_not = std::make_shared<const std::string>(answer.reason);
-  core_.cancel(answer.operation, time_);
+  if (served_.refuse(answer.operation, peer, answer.reason))
+    core_.cancel(answer.operation, time_);
 }
 
 // The peer is done with the part's memory, and does not touch it any more.
 void Dispatcher::exposure_ended(core::OperationId number,
                                 const core::Outcome& outcome) {
-  const ServedPart& part = served_parts_.at(number);
+  std::optional<core::Failure> failure;
+  if (outcome.failure)
+    failure = {outcome.failure->kind, outcome.failure->message};
+  else if (outcome.status != OperationStatus::kComplete)
+    failure = {ErrorKind::kCancelled, "stopped"};
+  served_.step_ended(number, std::move(failure));
+}
+
+void Dispatcher::copy_of_slot(core::OperationId number, ServedPart& part) {
   const Running& running = running_.at(part.operation);
-  if (outcome.status != OperationStatus::kComplete)
-    return part_failed(number, outcome.failure.value_or(
-                                   core::Failure{ErrorKind::kCancelled, "stopped"}));
-  if (part.copied.empty()) return part_ended(number);
+  part.copy = gpu_paths_.copy_of_slot(movement_of(running), running.rules,
+                                      std::move(part.copied));
+  if (!part.copy)
+    throw Error(ErrorKind::kNoResources, "the slot of the host's memory is not mapped");
   try {
-    copy_between_slot_and_gpu(number, running);
-  } catch (const Error& error) {
-    part_failed(number, {error.kind(), error.what()});
+    gpu_thread().add(number, part.copy);
+  } catch (...) {
+    part.copy.reset();
+    throw;
   }
 }
 
 void Dispatcher::copy_of_slot_ended(core::OperationId number) {
-  ServedPart& part = served_parts_.at(number);
-  const Running& running = running_.at(part.operation);
+  ServedPart& part = served_.part(number);
   const auto copy = std::move(part.copy);
+  std::optional<core::Failure> failure;
   if (copy->failure())
-    return part_failed(number, {copy->failure()->kind, copy->failure()->message});
-  if (!copy->is_complete())
-    return part_failed(number, {ErrorKind::kCancelled, "stopped"});
-  if (running.state->identity().kind == OperationKind::kRead) return part_ended(number);
-  try {
-    ask_to_serve(number, running);
-  } catch (const Error& error) {
-    part_failed(number, {error.kind(), error.what()});
-  }
+    failure = {copy->failure()->kind, copy->failure()->message};
+  else if (!copy->is_complete())
+    failure = {ErrorKind::kCancelled, "stopped"};
+  if (failure && copy->failure() &&
+      copy->failure()->cause == paths::cuda::CopyFailure::Cause::kNotPinned)
+    served_.refuse(number, part.peer, failure->message);
+  served_.step_ended(number, std::move(failure));
 }
 
-void Dispatcher::part_ended(core::OperationId number) {
-  ServedPart part = served_parts_.end(number);
-  Running& running = running_.at(part.operation);
-  running.served->end_part(part);
-  running.state->bytes().store(running.served->moved(), std::memory_order_relaxed);
-  go_on_behind(std::move(part));
-}
-
-void Dispatcher::part_failed(core::OperationId number, core::Failure failure) {
-  ServedPart part = served_parts_.end(number);
-  ServedOperation& served = *running_.at(part.operation).served;
-  part.bytes = 0;
-  served.end_part(part);
-  part.why_not ? served.refuse(part.why_not) : served.fail(std::move(failure));
-  go_on_behind(std::move(part));
-}
-
-void Dispatcher::go_on_behind(ServedPart part) {
-  served_parts_.give_back(std::move(part.slot));
-  begin_parts(part.operation);
-  // What cannot begin leaves its place to the next.
-  while (const auto next = served_parts_.take_held(part.peer)) begin_parts(*next);
-}
-
-void Dispatcher::stop_served(core::OperationId operation, Running& running) {
-  served_parts_.drop(operation);
-  running.served->stop();
-  const std::vector<core::OperationId> parts = served_parts_.of(operation);
-  if (parts.empty()) return served_ended(operation);
-  for (const core::OperationId number : parts)
-    if (const auto& copy = served_parts_.at(number).copy)
-      copy->stop();
-    else
-      core_.cancel(number, time_);
-}
-
-// Nothing of it is under way.
-void Dispatcher::served_ended(core::OperationId operation) {
+void Dispatcher::served_ended(core::OperationId operation,
+                              const ServedOperation& served) {
   Running& running = running_.at(operation);
-  const auto served = std::move(running.served);
-  served_parts_.drop(operation);
-  if (served->is_refused()) {
-    running.closed.why_not_served = served->why_not();
+  if (served.why_not()) {
+    running.closed.why_not_served = served.why_not();
     return start_over(operation);
   }
-  std::optional<core::Failure> failure = served->failure();
+  std::optional<core::Failure> failure = served.failure();
   // The peer gives its memory up only when what it serves has ended: the bytes are
   // valid.
   running.is_lease_checked = !failure;
   std::string path(core::name_of(core::Path::kCudaStaged));
   running.state->set_path(path);
   if (failure) failure->message = path + ": " + failure->message;
-  core_.transfer_ended(operation, std::move(failure), served->moved(), std::move(path),
+  core_.transfer_ended(operation, std::move(failure), served.moved(), std::move(path),
                        time_);
 }
 

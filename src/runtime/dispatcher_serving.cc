@@ -59,7 +59,7 @@ void Dispatcher::serving_ended(core::OperationId operation) {
 
 // Throws Error if this cannot be served; then nothing has begun.
 void Dispatcher::serve(const Peer& peer, const wire::Serve& asked) {
-  const Running* const exposed = find_exposed(asked.lease, asked.token);
+  Running* const exposed = find_exposed(asked.lease, asked.token);
   if (exposed == nullptr) throw Error(ErrorKind::kCancelled, "its operation has ended");
   const OperationState& state = *exposed->state;
   const OperationMemory& memory = state.memory();
@@ -78,10 +78,9 @@ void Dispatcher::serve(const Peer& peer, const wire::Serve& asked) {
   request.after = exposed->after;
   request.walls = resources_.gpus.check(memory.whole());
   request.remote = std::move(ranges.there);
-  std::shared_ptr<const void> away;
-  if (const auto& waits = state.stream_waits()) {
-    away = StreamWaits::keep_away(waits);
-    if (!away)
+  if (const auto& waits = state.stream_waits(); waits && !exposed->away) {
+    exposed->away = StreamWaits::keep_away(waits);
+    if (!exposed->away)
       throw Error(ErrorKind::kUnsupported,
                   "a stream waits for the end of its operation, for which what the "
                   "copy needs might have to wait");
@@ -93,7 +92,7 @@ void Dispatcher::serve(const Peer& peer, const wire::Serve& asked) {
       ranges.here, state.driver());
   request.state->drop();  // it has no user
   request.agent = std::move(agent);
-  servings_.begin(operation, {peer.id, asked.operation, asked.lease, std::move(away)});
+  servings_.begin(operation, {peer.id, asked.operation, asked.lease});
   handle(request);
 }
 

@@ -153,15 +153,28 @@ bool is_all_of_host(const Facts& facts) {
          facts.remote_memory == Facts::Memory::kHost;
 }
 
+// What may be taken of the GPU, and what is waited for.
+CopyWork work_for(const Movement& movement, const core::PathRules& rules) {
+  CopyWork work;
+  work.may_use_kernels = rules.may_use_sm;
+  work.max_blocks = rules.max_blocks;
+  if (movement.after) work.after.push_back(movement.after);
+  return work;
+}
+
+void set_host_side(const Movement& movement, CopyWork& work) {
+  const bool is_from_host =
+      (movement.kind == OperationKind::kRead) == local_gpu(movement).has_value();
+  work.host_side =
+      is_from_host ? CopyWork::HostSide::kSources : CopyWork::HostSide::kTargets;
+  work.route = is_from_host ? CopyRoute::kFromHost : CopyRoute::kToHost;
+}
+
 // It has said that it moves bytes from and to its GPUs, and can be asked to.
 bool offers_to_serve(const Movement& movement, const Peer& peer) {
   const auto& extension = movement.agent.extension();
-  if (!extension || !extension->serves || peer.channel == nullptr ||
-      peer.is_in_this_process())
-    return false;
-  // Those of a GPU go in parts.
-  return local_gpu(movement) ||
-         movement.local.count_with_bytes() <= wire::kMaxServedRanges;
+  return extension && extension->serves && peer.channel != nullptr &&
+         !peer.is_in_this_process();
 }
 
 // Other GPUs of this process, in whose memory some of the ranges are.
@@ -300,15 +313,12 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
   const bool is_own = peer.is_in_this_process();
   const bool is_remote_of_gpu =
       remote_kind(movement.remote, Facts::Memory::kGpu) == Facts::Memory::kGpu;
-  CopyWork work;
-  work.may_use_kernels = rules.may_use_sm;
-  work.max_blocks = rules.max_blocks;
+  CopyWork work = work_for(movement, rules);
   work.least_engine_bytes =
       std::min(least_engine_bytes_, paths::cuda::kMostEngineBytes);
   work.device = copying_gpu(movement, is_own);
   add_ranges(movement, work);
   if (is_own) add_peers(movement, work);
-  if (movement.after) work.after.push_back(movement.after);
   wait_for_owner(movement, is_own, work);
   work.route =
       movement.kind == OperationKind::kRead ? CopyRoute::kFromPeer : CopyRoute::kToPeer;
@@ -327,20 +337,14 @@ std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy(
 
 std::shared_ptr<paths::cuda::DeviceCopy> GpuPaths::copy_of_slot(
     const Movement& movement, const core::PathRules& rules,
-    paths::cuda::KeptPages ranges, std::atomic<std::uint64_t>& progress) {
-  const bool is_read = movement.kind == OperationKind::kRead;
-  CopyWork work;
-  work.may_use_kernels = rules.may_use_sm;
-  work.max_blocks = rules.max_blocks;
+    paths::cuda::KeptPages ranges) {
+  CopyWork work = work_for(movement, rules);
   work.device = *local_gpu(movement);
   work.ranges = std::move(ranges);
   work.walls = walls_of(movement, false);
-  if (movement.after) work.after.push_back(movement.after);
-  work.host_side =
-      is_read ? CopyWork::HostSide::kSources : CopyWork::HostSide::kTargets;
-  work.route = is_read ? CopyRoute::kFromHost : CopyRoute::kToHost;
+  set_host_side(movement, work);
   if (!host_sides_.map_own(work)) return nullptr;
-  return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), progress);
+  return std::make_shared<paths::cuda::DeviceCopy>(std::move(work), no_progress_);
 }
 
 bool GpuPaths::is_to_be_prepared(const Movement& movement, bool is_own) {
@@ -390,13 +394,9 @@ bool GpuPaths::add_foreign(const Movement& movement, CopyWork& work) const {
 
 // False if the host's memory cannot be mapped.
 bool GpuPaths::add_host_side(const Movement& movement, Peer& peer, CopyWork& work) {
-  const bool is_read = movement.kind == OperationKind::kRead;
-  const bool is_local_of_gpu = local_gpu(movement).has_value();
-  const bool is_from_host = is_read == is_local_of_gpu;
-  work.host_side =
-      is_from_host ? CopyWork::HostSide::kSources : CopyWork::HostSide::kTargets;
-  work.route = is_from_host ? CopyRoute::kFromHost : CopyRoute::kToHost;
-  if (peer.is_in_this_process() || !is_local_of_gpu) return host_sides_.map_own(work);
+  set_host_side(movement, work);
+  if (peer.is_in_this_process() || !local_gpu(movement))
+    return host_sides_.map_own(work);
   return HostSides::map_of_peer(peer, *movement.agent.extension(), work);
 }
 

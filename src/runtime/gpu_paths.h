@@ -68,9 +68,9 @@ class GpuPaths {
   // Between memory of Connector::allocate() and the local memory, which is a GPU's, as
   // the ranges say; for the rest as the movement does. Null if the host's cannot be
   // mapped.
-  std::shared_ptr<paths::cuda::DeviceCopy> copy_of_slot(
-      const Movement& movement, const core::PathRules& rules,
-      paths::cuda::KeptPages ranges, std::atomic<std::uint64_t>& progress);
+  std::shared_ptr<paths::cuda::DeviceCopy> copy_of_slot(const Movement& movement,
+                                                        const core::PathRules& rules,
+                                                        paths::cuda::KeptPages ranges);
 
   // What comes as files of the memory of a peer in another process, and which GPU is to
   // open it. Chunks that hold some of the ranges, each once.
@@ -105,6 +105,7 @@ class GpuPaths {
   const GpuFiles& files_;
   const std::uint64_t least_engine_bytes_;
   HostSides host_sides_;
+  std::atomic<std::uint64_t> no_progress_{0};
 };
 
 }  // namespace nixl_connect::runtime

@@ -31,7 +31,6 @@ namespace nixl_connect::runtime {
 
 class GpuUcx;
 class RemoteKeys;
-class ServedOperation;
 struct GivenKeys;
 struct View;
 
@@ -47,8 +46,7 @@ struct Running {
   core::PathRules rules;
   core::Path path = core::Path::kUcx;
   Closed closed;
-  bool is_served = false;                   // by the peer, as it is asked to
-  std::unique_ptr<ServedOperation> served;  // while it is
+  bool is_served = false;  // by the peer, as it is asked to
   std::unique_ptr<paths::ucx::Transfer> transfer;
   std::shared_ptr<paths::host::Copy> copy;
   std::shared_ptr<paths::cuda::DeviceCopy> gpu_copy;
@@ -56,6 +54,8 @@ struct Running {
   // Exposing side.
   std::shared_ptr<const paths::local::Exposure> exposure;
   core::LeaseId lease = 0;
+  std::shared_ptr<const void>
+      away;  // StreamWaits::keep_away(), once this process serves
   std::shared_ptr<const GivenKeys> given_keys;  // once a peer has asked for them
   bool is_lease_checked = false;
   const GpuUcx* by_gpu_ucx = nullptr;  // of `transfer`; null: of memory of the host

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Operations of this Connector whose bytes their peers move (wire::Serve), in parts of
-// which a peer has not more under way than it takes. For each part an operation that no
-// user sees, its exposure, exposes memory of the host to the peer; when that ends, the
-// peer is done with the part. Memory of the host is exposed itself, and makes one part.
-// That of a GPU is not: the bytes go through slots of the host's memory, from or to
-// which the GPU copies them. Used by whoever has the turn.
+// Operations of this Connector whose bytes their peers move (wire::Serve), in parts.
+// For each part an operation that no user sees, its exposure, exposes memory of the
+// host to the peer, until that is done with it. If the operation's memory is a GPU's,
+// that is a slot, and a copy between slot and GPU follows or, of a write, goes before.
+// Parts for which the peer has no room wait. Used by whoever has the turn.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,66 +37,75 @@ using Slot = std::shared_ptr<base::ExportedMemory>;
 
 // What has begun of an operation.
 struct ServedPart {
+  enum class Step { kAskPeer, kCopy };
+
   core::OperationId operation = 0;
   core::PeerId peer = 0;
+  std::vector<Step> steps;  // that are left, the next one last
   std::uint64_t bytes = 0;
   std::vector<wire::ServedRange> ranges;  // for the peer
-  Slot slot;                              // null: none is needed
+  Slot slot;                              // null: the operation's memory is exposed
   std::size_t slot_bytes = 0;             // of it
-  // Between the slot (source, of a read) and the GPU.
-  paths::cuda::KeptPages copied;
+  paths::cuda::KeptPages copied;          // between slot and GPU
   std::shared_ptr<paths::cuda::DeviceCopy> copy;  // while it is under way
-  std::shared_ptr<const std::string> why_not;     // null: the peer has not refused it
+  // Another way is to be tried, for that reason.
+  std::shared_ptr<const std::string> why_not;
 };
 
-// How far one has come.
+// How far one has come. A value.
 class ServedOperation {
  public:
   // `ranges`: none of no bytes.
-  ServedOperation(OperationKind kind, paths::host::Ranges ranges, bool takes_slots)
-      : kind_(kind), ranges_(std::move(ranges)), takes_slots_(takes_slots) {}
+  ServedOperation(OperationKind kind, core::PeerId peer, paths::host::Ranges ranges,
+                  bool takes_slots);
 
+  core::PeerId peer() const noexcept { return peer_; }
   bool takes_slots() const noexcept { return takes_slots_; }
-  // Another part is to begin, if the peer has room for so many ranges.
+  unsigned under_way() const noexcept { return under_way_; }
+
+  // Nothing has ended it yet.
+  bool goes_on() const noexcept { return !is_stopped_ && !failure_ && !why_not_; }
+  // Another part is to begin.
   bool has_more() const noexcept {
-    return next_ < ranges_.size() && !is_stopped_ && !failure_ && !why_not_ &&
-           under_way_ < kPartsAtOnce;
+    return goes_on() && next_ < ranges_.size() && under_way_ < kPartsAtOnce;
   }
+  // Of the next part.
   std::size_t most_ranges() const noexcept;
   ServedPart next_part(Slot slot);
-  // With the bytes that it has moved.
-  void end_part(const ServedPart& part) noexcept {
+  void end_part(std::uint64_t moved) noexcept {
     --under_way_;
-    moved_ += part.bytes;
+    moved_ += moved;
   }
-  // Further parts do not begin.
+
+  // The first of these counts.
+  void stop() noexcept { is_stopped_ = goes_on() || is_stopped_; }
   void fail(core::Failure failure) {
-    if (!failure_) failure_ = std::move(failure);
+    if (goes_on()) failure_ = std::move(failure);
   }
-  void refuse(std::shared_ptr<const std::string> why) { why_not_ = std::move(why); }
+  void refuse(std::shared_ptr<const std::string> why) {
+    if (goes_on()) why_not_ = std::move(why);
+  }
 
-  void stop() noexcept { is_stopped_ = true; }
   bool is_over() const noexcept { return under_way_ == 0 && !has_more(); }
-
-  // Since the end. It may be tried another way: the peer does not serve, and nothing
-  // else has ended it.
-  bool is_refused() const noexcept { return why_not_ && !is_stopped_ && moved_ == 0; }
+  std::uint64_t moved() const noexcept { return moved_; }
+  // Since the end: it is to be tried another way, from the beginning; null if not.
   const std::shared_ptr<const std::string>& why_not() const noexcept {
     return why_not_;
   }
-  std::uint64_t moved() const noexcept { return moved_; }
   // None: all is moved.
   std::optional<core::Failure> failure() const;
 
- private:
-  // One is on its way to or from the slot while the GPU has the other.
+  // So that the peer and the own GPU have one each.
   static constexpr unsigned kPartsAtOnce = 2;
 
-  void add_range(const paths::host::Range& range, ServedPart& part) const;
+ private:
+  bool add_range(ServedPart& part);
 
-  const OperationKind kind_;
-  const paths::host::Ranges ranges_;
-  const bool takes_slots_;
+  OperationKind kind_;
+  core::PeerId peer_;
+  paths::host::Ranges ranges_;
+  bool takes_slots_;
+  std::uint64_t bytes_ = 0;   // of all
   std::size_t next_ = 0;      // of ranges_
   std::uint64_t offset_ = 0;  // in that
   unsigned under_way_ = 0;
@@ -106,55 +115,63 @@ class ServedOperation {
   std::shared_ptr<const std::string> why_not_;
 };
 
-class ServedParts {
+class ServedOperations {
  public:
+  struct Handlers {
+    // Begin a step of a part, whose end step_ended() tells; throw Error if it cannot
+    // be.
+    std::function<void(core::OperationId number, ServedPart&)> ask_peer;
+    std::function<void(core::OperationId number, ServedPart&)> copy;
+    // The step is to end soon.
+    std::function<void(core::OperationId number, ServedPart&)> cancel;
+    std::function<void(core::OperationId operation, std::uint64_t bytes)> moved;
+    // Nothing of it is under way.
+    std::function<void(core::OperationId operation, const ServedOperation&)> ended;
+  };
+
+  explicit ServedOperations(Handlers handlers) : handlers_(std::move(handlers)) {}
+
   // A part's number is that of its exposure, and of the copy between slot and GPU.
   static constexpr bool is_mine(core::OperationId number) noexcept {
     return (number & kMark) != 0;
   }
 
-  // Whether the peer is to be asked for another one, of so many ranges.
-  bool has_room(core::PeerId peer, std::size_t ranges) const noexcept;
-  // Until take_held(): the operation has parts to begin for which there is no room.
-  void hold(core::OperationId operation, core::PeerId peer, std::size_t ranges);
-  void drop(core::OperationId operation) noexcept {
-    std::erase_if(
-        held_, [operation](const Held& each) { return each.operation == operation; });
+  void begin(core::OperationId operation, ServedOperation served);
+  bool has(core::OperationId operation) const {
+    return operations_.contains(operation);
   }
-  // The first one that waits, if the peer has room for it now.
-  std::optional<core::OperationId> take_held(core::PeerId peer);
+  // A GPU of this process copies for it.
+  bool is_copying(core::OperationId operation) const;
+  void stop(core::OperationId operation);
 
-  core::OperationId begin(ServedPart part) {
-    parts_.emplace(++last_, std::move(part));
-    return last_;
-  }
-  ServedPart& at(core::OperationId number) { return parts_.at(number); }
-  ServedPart* find(core::OperationId number, core::PeerId peer) {
-    const auto found = parts_.find(number);
-    return found == parts_.end() || found->second.peer != peer ? nullptr
-                                                               : &found->second;
-  }
-  std::vector<core::OperationId> of(core::OperationId operation) const;
-  ServedPart end(core::OperationId number) { return parts_.extract(number).mapped(); }
+  ServedPart& part(core::OperationId number) { return parts_.at(number); }
+  // False if no such part has begun with that peer. Its step is still to end.
+  bool refuse(core::OperationId number, core::PeerId peer, const std::string& why);
+  void step_ended(core::OperationId number, std::optional<core::Failure> failure);
 
-  // Throws Error(kNoResources).
-  Slot take_slot();
-  void give_back(Slot slot);
+  // It has left: nobody has its slots any more.
+  void forget(core::PeerId peer) { free_slots_.erase(peer); }
 
  private:
   // Numbers of users' operations never get there; servings.h has another mark.
   static constexpr core::OperationId kMark = core::OperationId{1} << 62;
 
-  struct Held {
-    core::OperationId operation;
-    core::PeerId peer;
-    std::size_t ranges;
-  };
+  void begin_parts(core::OperationId operation);
+  bool begin_part(core::OperationId operation, ServedOperation& served);
+  void go_on(core::OperationId number, std::optional<core::Failure> failure);
+  void begin_held(core::PeerId peer);
+  bool has_room(core::PeerId peer, std::size_t ranges) const noexcept;
+  void drop(core::OperationId operation) noexcept;
+  Slot take_slot(core::PeerId peer);
+  void give_back(core::PeerId peer, Slot slot);
 
+  const Handlers handlers_;
   core::OperationId last_ = kMark;
-  std::unordered_map<core::OperationId, ServedPart> parts_;
-  std::deque<Held> held_;
-  std::vector<Slot> free_slots_;
+  std::unordered_map<core::OperationId, ServedOperation> operations_;
+  std::map<core::OperationId, ServedPart> parts_;
+  std::deque<core::OperationId> held_;  // that have more, for which there was no room
+  // Each peer may keep its own mapped.
+  std::unordered_map<core::PeerId, std::vector<Slot>> free_slots_;
 };
 
 }  // namespace nixl_connect::runtime

@@ -25,7 +25,7 @@ namespace nixl_connect::runtime {
 class OperationMemory;
 class RemoteAgent;
 
-// What is exposed for reading is written from there, and the other way round.
+// What the initiating side of a read exposes is to be written, and the other way round.
 constexpr OperationKind opposite_of(OperationKind kind) {
   return kind == OperationKind::kRead ? OperationKind::kWrite : OperationKind::kRead;
 }
@@ -44,9 +44,8 @@ class Servings {
 
   struct Serving {
     core::PeerId peer = 0;
-    core::OperationId asked_as = 0;              // the peer's number
-    core::LeaseId lease = 0;                     // whose memory it uses
-    std::shared_ptr<const void> away = nullptr;  // StreamWaits::keep_away()
+    core::OperationId asked_as = 0;  // the peer's number
+    core::LeaseId lease = 0;         // whose memory it uses
   };
   // For the operation that serves.
   core::OperationId next_number() noexcept { return ++last_; }

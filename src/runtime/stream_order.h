@@ -51,8 +51,8 @@ class StreamWaits {
   // Whether add() does not wait.
   bool are_allowed();
 
-  // As long as what it gives lives, no further stream gets a wait: this process does a
-  // copy after all, for whose needs none may wait. Null if one has a wait already.
+  // As long as what it gives lives, no further stream gets a wait: this process copies
+  // after all, for whose needs none may wait. Null if one has a wait already.
   static std::shared_ptr<const void> keep_away(const std::shared_ptr<StreamWaits>& all);
 
   // Returns when the stream has the wait, not before allow(), unless end() comes first;

@@ -190,11 +190,11 @@ struct NotServed {
   bool operator==(const NotServed&) const = default;
 };
 
-// Of one operation; what has more is not served.
+// Of one Serve, whatever its messages.
 constexpr std::uint64_t kMaxServedRanges = std::uint64_t{1} << 16;
 // These and the metadata stay below kMaxControlBytes.
 constexpr std::size_t kMaxServedRangesInMessage = 1024;
-// What an initiating side asks for at once. The exposing side has no more operations
+// What an initiating side has open at once. The exposing side has no more operations
 // under way for it, but takes some more that wait.
 constexpr std::size_t kMaxServedOperations = 8;
 constexpr std::uint64_t kMaxServedRangesAtOnce = 2 * kMaxServedRanges;

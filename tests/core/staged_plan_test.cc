@@ -252,6 +252,9 @@ const std::vector<Case> kSlotCases{
     {"memory that could not be opened",
      [](Facts& facts) { facts.gpus.is_open_refused = true; },
      {kGpuMemory, kGpuMemory, kGpuMemory, kOpenRefused, kNone, kUnknownToUcx}},
+    {"lease words out of sight",
+     [](Facts& facts) { facts.are_leases_seen = false; },
+     {kGpuMemory, kGpuMemory, kGpuMemory, kLeasesHidden, kNone, kUnknownToUcx}},
     {"memory that can be opened",
      [](Facts&) {},
      {kGpuMemory, kGpuMemory, kGpuMemory, kNone, kGpuMemory, kUnknownToUcx}},
@@ -271,16 +274,20 @@ TEST(StagedPlan, TakesSlotsOfBothBetweenGpusThatDoNotReachEachOther) {
   facts.gpus.has_driver = true;
   facts.local_memory = Memory::kGpu;
   expect_obstacles(facts, kSlotCases);
-  facts.gpus.are_in_reach = false;
-  EXPECT_TRUE(choose({}, facts, {}, {}).is_served);
+  facts.gpus.exported = Exported::kNone;
+  facts.gpus.why_not_exported = std::make_shared<const std::string>("of a pool");
+  const Choice choice = choose({}, facts, {}, {});
+  EXPECT_TRUE(choice.is_served);
+  for (const PathEstimate& each : to_plan(choice, {}).paths)
+    EXPECT_EQ(each.is_usable(), each.path == "cuda.staged") << each.obstacle;
 }
 
 TEST(StagedPlan, SaysWhyThePeerDoesNotMoveTheBytes) {
   Facts facts = with_servant();
   facts.gpus.why_not_served = std::make_shared<const std::string>("it is tired");
   const std::string text = why_none(to_plan(choose({}, facts, {}, {}), {}));
-  EXPECT_NE(text.find("cuda.staged: no CUDA driver; and the peer does not move the "
-                      "bytes itself: it is tired"),
+  EXPECT_NE(text.find("cuda.staged: no CUDA driver; nor with the peer's help: "
+                      "it is tired"),
             std::string::npos)
       << text;
 }

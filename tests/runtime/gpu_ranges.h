@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ranges of memory for operations between the host and a GPU of the stand-in, which the
-// program has.
+// Ranges of memory of the host and of GPUs of the stand-in, which the program has.
 #pragma once
 
 #include <algorithm>
@@ -40,9 +39,8 @@ struct Layout {
   std::size_t count;
   std::size_t largest;
 };
-// Few; many small ones; some that are large enough for the copy engine; and more than
-// one message holds; and more
-// than one slot.
+// Few; many small ones; some that are large enough for the copy engine; more than one
+// message holds; and more than one slot holds.
 constexpr Layout kLayouts[] = {
     {2, 900}, {300, 1001}, {20, 300'000}, {2500, 67}, {25, 800'000}};
 
@@ -97,7 +95,7 @@ class Ranges {
   }
   // In another order and elsewhere on the other side.
   std::size_t offset_of(std::size_t i) const {
-    if (!is_of_gpu()) return i * stride() + i % 8;
+    if (on_ != On::kGpu) return i * stride() + i % 8;
     return (layout_.count - 1 - i) * stride() + i * 3 % 8;
   }
   std::byte* data() const {

@@ -25,8 +25,10 @@ class Serving : public ::testing::Test {
     return RdmaMetadata::from_json(order(text));
   }
   // Which the owner's GPU has been given, and does when it is told "release".
-  ReadOperation begin_held_read(const Ranges& local, On remote = On::kGpu) {
-    const RdmaMetadata metadata = ask("read " + name_of(remote) + " 1");
+  ReadOperation begin_held_read(const Ranges& local, On remote = On::kGpu,
+                                int layout = 1) {
+    const RdmaMetadata metadata =
+        ask("read " + name_of(remote) + " " + std::to_string(layout));
     order("hold");
     auto read = connector_.begin_read(metadata, local.descriptors());
     EXPECT_EQ(order("wait"), "given");

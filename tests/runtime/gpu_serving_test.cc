@@ -199,7 +199,7 @@ TEST_F(Serving, IsRefusedByThePeersOptions) {
   auto read = connector_.begin_read(metadata, target.descriptors());
   const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
   expect_named(text, "cuda.staged: no CUDA driver");
-  expect_named(text, "the peer does not move the bytes itself");
+  expect_named(text, "nor with the peer's help: ");
   expect_named(text, "the options forbid it");
 }
 

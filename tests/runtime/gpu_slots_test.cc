@@ -7,7 +7,10 @@
 
 #include <chrono>
 #include <csignal>
+#include <deque>
+#include <future>
 #include <string>
+#include <vector>
 
 #include "nixl_connect/connector.h"
 #include "paths/cuda/stand_in/control.h"
@@ -15,6 +18,8 @@
 #include "runtime/gpu_ranges.h"
 #include "runtime/gpu_servant.h"
 #include "runtime/gpu_serving.h"
+#include "support/child.h"
+#include "wire/control.h"
 
 namespace nixl_connect::testing {
 namespace {
@@ -31,8 +36,8 @@ class Slots : public Serving {
 // By how the memory lies.
 class SlotsOf : public Slots, public ::testing::WithParamInterface<int> {
  protected:
-  Ranges ranges(On on = On::kGpu) const {
-    return {on, kLayouts[static_cast<std::size_t>(GetParam())]};
+  Ranges ranges(On on = On::kGpu, int device = 0) const {
+    return {on, kLayouts[static_cast<std::size_t>(GetParam())], device};
   }
   std::string number() const { return std::to_string(GetParam()); }
 };
@@ -67,7 +72,7 @@ TEST_P(SlotsOf, AWriteTakesTheBytesThere) {
 
 TEST_P(SlotsOf, GpusNeedNotReachEachOther) {
   stand_in::set_peers(false);
-  const Ranges target(On::kGpu, kLayouts[static_cast<std::size_t>(GetParam())], 1);
+  const Ranges target = ranges(On::kPool, 1);
   auto read = connector_.begin_read(ask("read gpu " + number()), target.descriptors());
   EXPECT_EQ(finish(read), OperationStatus::kComplete);
   EXPECT_EQ(read.path(), "cuda.staged");
@@ -93,20 +98,45 @@ TEST_F(Slots, LeaveACancelledReadQuietWhenThePeersGpuIsDone) {
 
 TEST_F(Slots, LeaveACancelledOperationQuietWhenTheOwnGpuIsDone) {
   const Ranges memory(On::kGpu, kLayouts[4]);
-  for (const char* const verb : {"read pool 4", "write pool 4"}) {
-    const RdmaMetadata metadata = ask(verb);
+  const auto cancel_in_the_middle = [&](const auto& begin) {
     const unsigned calls = stand_in::calls("cuStreamWriteValue32");
     stand_in::hold_streams();
-    Operation operation = *verb == 'r'
-                              ? static_cast<Operation>(connector_.begin_read(
-                                    metadata, memory.descriptors()))
-                              : connector_.begin_write(memory.descriptors(), metadata);
+    auto operation = begin();
     stand_in::wait_for_calls("cuStreamWriteValue32", calls + 1);
     operation.cancel();
     EXPECT_FALSE(operation.wait_for(milliseconds(50)));
     stand_in::release_streams();
     EXPECT_EQ(finish(operation), OperationStatus::kCancelled);
-  }
+  };
+  const RdmaMetadata readable = ask("read pool 4");
+  cancel_in_the_middle(
+      [&] { return connector_.begin_read(readable, memory.descriptors()); });
+  const RdmaMetadata writable = ask("write pool 4");
+  cancel_in_the_middle(
+      [&] { return connector_.begin_write(memory.descriptors(), writable); });
+}
+
+TEST_F(Slots, AskThePeerForNothingBehindACancel) {
+  const Ranges source(On::kGpu, kLayouts[1]);
+  const RdmaMetadata metadata = ask("write pool 1");
+  const unsigned calls = stand_in::calls("cuStreamWriteValue32");
+  stand_in::hold_streams();
+  auto write = connector_.begin_write(source.descriptors(), metadata);
+  stand_in::wait_for_calls("cuStreamWriteValue32", calls + 1);
+  owner_.stop();
+  write.cancel();
+  stand_in::release_streams();
+  EXPECT_EQ(finish(write), OperationStatus::kCancelled);
+  owner_.signal(SIGCONT);
+}
+
+TEST_F(Slots, EndWithTheConnector) {
+  const Ranges memory(On::kGpu, kLayouts[4]);
+  auto read = begin_held_read(memory, On::kPool, 4);
+  auto closed = std::async(std::launch::async, [&] { connector_.close(); });
+  order("release");
+  closed.get();
+  EXPECT_EQ(read.status(), OperationStatus::kCancelled);
 }
 
 TEST_F(Slots, EndWithThePeer) {
@@ -116,15 +146,21 @@ TEST_F(Slots, EndWithThePeer) {
   EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
 }
 
-TEST_F(Slots, EndWithTheFailureOfTheOwnGpu) {
-  const Ranges target(On::kGpu, kLayouts[1], 1);
+TEST_F(Slots, AreNotTakenWhereTheyCannotBePinned) {
+  const Ranges target(On::kGpu, kLayouts[1]);
+  {  // that the stream has its word, and the kernel its lists
+    auto first = connector_.begin_read(ask("read gpu 1"), target.descriptors());
+    EXPECT_EQ(finish(first), OperationStatus::kComplete);
+  }
+  const RdmaMetadata metadata = ask("read pool 1");
   stand_in::fail("cuMemHostRegister", paths::cuda::kCuOutOfMemory);
-  auto read = connector_.begin_read(ask("read pool 1"), target.descriptors());
-  expect_named(text_of([&] { (void)read.wait_for(kSoon); }), "cuda.staged: ");
-  EXPECT_NE(order("end"), "nothing");
+  auto read = connector_.begin_read(metadata, target.descriptors());
+  const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
+  expect_named(text, "nor with the peer's help: pinning ");
+  expect_named(text, "ucx: ");
 }
 
-// In the middle, and for all readers.
+// While its GPU has the first parts.
 TEST_F(Slots, EndWithTheOperationOfThePeer) {
   const Ranges target(On::kGpu, kLayouts[4]);
   const RdmaMetadata metadata = ask("read pool 4");
@@ -138,12 +174,12 @@ TEST_F(Slots, EndWithTheOperationOfThePeer) {
 }
 
 TEST_F(Slots, AreSharedByManyOperations) {
-  constexpr std::size_t kMany = 2 * wire::kMaxServedOperations;
-  const RdmaMetadata metadata = ask("read pool 1 " + std::to_string(kMany));
+  constexpr std::size_t kMany = wire::kMaxServedOperations / 2 + 2;
+  const RdmaMetadata metadata = ask("read pool 4 " + std::to_string(kMany));
   std::deque<Ranges> targets;
   std::vector<ReadOperation> reads;
   for (std::size_t i = 0; i < kMany; ++i) {
-    targets.emplace_back(On::kGpu, kLayouts[1]);
+    targets.emplace_back(On::kGpu, kLayouts[4]);
     reads.push_back(connector_.begin_read(metadata, targets.back().descriptors()));
   }
   for (std::size_t i = 0; i < kMany; ++i) {
@@ -160,7 +196,7 @@ TEST_F(Slots, AreNotTakenIfThePeerRefuses) {
   auto read = connector_.begin_read(metadata, target.descriptors());
   const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
   expect_named(text, "cuda.peer: the peer's memory cannot be opened");
-  expect_named(text, "the peer does not move the bytes itself");
+  expect_named(text, "nor with the peer's help: ");
   expect_named(text, "the options forbid it");
 }
 

@@ -34,6 +34,13 @@ struct PageSums {
 };
 PageSums sum_up(std::span<const Page> pages);
 
+// A range lies in a slot of the host's memory as far from a multiple of this as on the
+// GPU, whose kernel then moves whole lines.
+constexpr std::uint64_t kLine = 128;
+constexpr std::uint64_t place_in_slot(std::uint64_t from, std::uint64_t on_gpu) {
+  return from + (on_gpu - from) % kLine;
+}
+
 // Most bytes can go so.
 constexpr bool are_for_bulk(const PageSums& sums) {
   return sums.bulk_bytes > sums.bytes / 2;

@@ -3,12 +3,10 @@
 
 #include <algorithm>
 
+#include "paths/cuda/page_shares.h"
+
 namespace nixl_connect::paths::cuda {
 namespace {
-
-// A range lies in its slot as far from a multiple of this as on the GPU, whose kernel
-// then moves whole lines.
-constexpr std::uint64_t kLine = 128;
 
 // Less would cost more by its calls than the GPU gains by beginning earlier.
 constexpr std::uint64_t kLeastLoad = 128 << 10;
@@ -41,7 +39,7 @@ bool SlotLoads::next(std::uintptr_t slot, SlotLoad& load) {
     const host::Range& range = piece_[next_];
     const std::uint64_t gpu = (is_gpu_local_ ? range.local : range.remote) + offset_;
     const std::uint64_t host = (is_gpu_local_ ? range.remote : range.local) + offset_;
-    at += (gpu - at) % kLine;
+    at = place_in_slot(at, gpu);
     if (at >= slot_bytes_) break;
     const std::uint64_t size =
         std::min({range.size - offset_, load_bytes_ - load.bytes, slot_bytes_ - at});
