@@ -52,8 +52,8 @@ class Servings {
   static constexpr bool is_mine(core::OperationId operation) noexcept {
     return (operation & kMark) != 0;
   }
-  void begin(core::OperationId operation, Serving serving) {
-    begun_.emplace(operation, std::move(serving));
+  void begin(core::OperationId operation, const Serving& serving) {
+    begun_.emplace(operation, serving);
   }
   core::PeerId peer_of(core::OperationId operation) const {
     return begun_.at(operation).peer;
