@@ -146,7 +146,8 @@ class GpuFiles : public ::testing::Test {
   }
   // What a read that goes wrong says.
   std::string refusal(const RdmaMetadata& remote, std::vector<Descriptor> targets) {
-    auto read = connector_.begin_read(remote, targets);
+    // Or the owner would be asked to move the bytes itself.
+    auto read = connector_.begin_read(remote, targets, {.forbid = {"cuda.staged"}});
     try {
       EXPECT_TRUE(read.wait_for(kSoon));
     } catch (const Error& error) {
