@@ -84,6 +84,8 @@ std::optional<wire::Keys> Dispatcher::keys_for(const wire::AskKeys& asked) {
   Running* const exposed = find_exposed(asked.lease, asked.token);
   if (exposed == nullptr) return refusal(asked, "its operation has ended");
   try {
+    // What is exposed to be served by the peer has no keys.
+    if (exposed->registrations.is_empty()) return refusal(asked, "it has none");
     if (!is_ready(*exposed)) return std::nullopt;
   } catch (const Error& error) {
     return refusal(asked, error.what());

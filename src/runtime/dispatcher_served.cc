@@ -48,7 +48,8 @@ ServedOperations::Handlers Dispatcher::served_handlers() {
           },
           [this](core::OperationId operation, const ServedOperation& served) {
             served_ended(operation, served);
-          }};
+          },
+          [this](core::PeerId peer) { return peers_.find(peer) != nullptr; }};
 }
 
 void Dispatcher::start_served(core::OperationId operation, const Running& running) {

@@ -78,9 +78,10 @@ void Dispatcher::serve(const Peer& peer, const wire::Serve& asked) {
   request.after = exposed->after;
   request.walls = resources_.gpus.check(memory.whole());
   request.remote = std::move(ranges.there);
-  if (const auto& waits = state.stream_waits(); waits && !exposed->away) {
-    exposed->away = StreamWaits::keep_away(waits);
-    if (!exposed->away)
+  std::shared_ptr<const void> away = exposed->away;
+  if (const auto& waits = state.stream_waits(); waits && !away) {
+    away = StreamWaits::keep_away(waits);
+    if (!away)
       throw Error(ErrorKind::kUnsupported,
                   "a stream waits for the end of its operation, for which what the "
                   "copy needs might have to wait");
@@ -94,6 +95,7 @@ void Dispatcher::serve(const Peer& peer, const wire::Serve& asked) {
   request.agent = std::move(agent);
   servings_.begin(operation, {peer.id, asked.operation, asked.lease});
   handle(request);
+  if (running_.contains(operation)) exposed->away = std::move(away);
 }
 
 void Dispatcher::answer(core::PeerId peer, const wire::NotServed& message) {

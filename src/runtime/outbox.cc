@@ -28,7 +28,12 @@ void Outbox::add(core::PeerId peer, const wire::ControlBody& body, core::Time no
   std::vector<base::Bytes>& payloads = mail_to(peer, now).control;
   if (payloads.empty() || payloads.back().size() >= kFullBytes)
     payloads.emplace_back().reserve(kUsualBytes);
-  wire::append_to_payload(payloads.back(), {instance_, body});
+  try {
+    wire::append_to_payload(payloads.back(), {instance_, body});
+  } catch (...) {
+    if (payloads.back().empty()) payloads.pop_back();
+    throw;
+  }
 }
 
 void Outbox::add_notification(core::PeerId peer, base::Bytes payload, core::Time now) {

@@ -128,7 +128,7 @@ void ServedOperations::begin_parts(core::OperationId operation) {
     if (!begin_part(operation, served)) return;
   }
   if (!served.is_over()) return;
-  const ServedOperation ended = operations_.extract(operation).mapped();
+  const ServedOperation ended = std::move(operations_.extract(operation).mapped());
   handlers_.ended(operation, ended);
 }
 
@@ -165,7 +165,7 @@ void ServedOperations::go_on(core::OperationId number,
   } catch (const Error& error) {
     failure = {error.kind(), error.what()};
   }
-  ServedPart ended = parts_.extract(number).mapped();
+  ServedPart ended = std::move(parts_.extract(number).mapped());
   const bool is_moved = !failure && ended.steps.empty();
   served.end_part(is_moved ? ended.bytes : 0);
   if (ended.why_not)
@@ -201,16 +201,18 @@ void ServedOperations::drop(core::OperationId operation) noexcept {
 }
 
 Slot ServedOperations::take_slot(core::PeerId peer) {
-  std::vector<Slot>& free = free_slots_[peer];
-  if (free.empty()) return base::ExportedMemory::make(kSlotBytes, false);
-  Slot slot = std::move(free.back());
-  free.pop_back();
+  const auto free = free_slots_.find(peer);
+  if (free == free_slots_.end() || free->second.empty())
+    return base::ExportedMemory::make(kSlotBytes, false);
+  Slot slot = std::move(free->second.back());
+  free->second.pop_back();
   return slot;
 }
 
 void ServedOperations::give_back(core::PeerId peer, Slot slot) {
+  if (slot == nullptr || !handlers_.is_here(peer)) return;
   std::vector<Slot>& free = free_slots_[peer];
-  if (slot != nullptr && free.size() < kMostFreeSlots) free.push_back(std::move(slot));
+  if (free.size() < kMostFreeSlots) free.push_back(std::move(slot));
 }
 
 }  // namespace nixl_connect::runtime

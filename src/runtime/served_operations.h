@@ -77,8 +77,11 @@ class ServedOperation {
     moved_ += moved;
   }
 
-  // The first of these counts.
-  void stop() noexcept { is_stopped_ = goes_on() || is_stopped_; }
+  // The first of these counts, but that a stopped one is tried no other way.
+  void stop() noexcept {
+    is_stopped_ = true;
+    why_not_.reset();
+  }
   void fail(core::Failure failure) {
     if (goes_on()) failure_ = std::move(failure);
   }
@@ -127,6 +130,8 @@ class ServedOperations {
     std::function<void(core::OperationId operation, std::uint64_t bytes)> moved;
     // Nothing of it is under way.
     std::function<void(core::OperationId operation, const ServedOperation&)> ended;
+    // It is not lost.
+    std::function<bool(core::PeerId)> is_here;
   };
 
   explicit ServedOperations(Handlers handlers) : handlers_(std::move(handlers)) {}

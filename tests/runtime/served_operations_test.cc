@@ -70,7 +70,8 @@ class ServedOperationsTest : public ::testing::Test {
                                            served.why_not() ? *served.why_not() : ""})
                  .second;
          EXPECT_TRUE(is_new) << "it has ended twice";
-       }}};
+       },
+       [](core::PeerId) { return true; }}};
 };
 
 TEST_F(ServedOperationsTest, OfTheHostAskForAllOfIt) {
@@ -187,6 +188,16 @@ TEST_F(ServedOperationsTest, AreToBeTriedAnotherWayIfRefused) {
   EXPECT_TRUE(ended_.empty());
   end();
   EXPECT_EQ(ended_.at(1).why_not, "no");
+}
+
+TEST_F(ServedOperationsTest, AreNotTriedAnotherWayBehindAStop) {
+  begin_read(1, 64 * kMiB);
+  EXPECT_TRUE(served_.refuse(asked_[0], kPeer, "no"));
+  end({{ErrorKind::kCancelled, "cancelled for that"}});
+  served_.stop(1);
+  end({{ErrorKind::kCancelled, "cut off"}});
+  EXPECT_EQ(ended_.at(1).why_not, "");
+  EXPECT_EQ(ended_.at(1).failure->message, "stopped");
 }
 
 }  // namespace
