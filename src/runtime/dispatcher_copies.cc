@@ -26,10 +26,7 @@ core::Failure failure_of(const Copy& copy, const std::string& path) {
       return {ErrorKind::kDisconnected,
               "the peer's process is gone; ask for new metadata"};
     case Fault::kLocalMemory:
-      return {ErrorKind::kInvalidArgument,
-              path +
-                  ": memory of this process is not mapped, or read-only though it "
-                  "is the target"};
+      return {ErrorKind::kInvalidArgument, path + ": " + kOwnMemoryFault};
     case Fault::kRemoteMemory:
       return {ErrorKind::kDisconnected,
               path +
@@ -56,17 +53,22 @@ Movement Dispatcher::movement_of(const Running& running) {
 // ended.
 bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
   OperationState& state = *request.state;
-  const core::Choice choice = host_paths_.choose(
-      {state.identity().kind, state.memory(), *request.agent, request.remote}, peer,
-      request.rules, {});
+  const Movement movement{state.identity().kind, state.memory(), *request.agent,
+                          request.remote};
+  const core::Choice choice = host_paths_.choose(movement, peer, request.rules, {});
   settle(state, peer, choice, request.rules);
   if (choice.path) {
     request.path = *choice.path;
     request.is_served = choice.is_served;
     return true;
   }
-  refuse(request, {ErrorKind::kUnsupported,
-                   state.description() + ": " + core::why_none(state.explain())});
+  if (HostPaths::is_gone(movement, peer))
+    refuse(request,
+           {ErrorKind::kDisconnected,
+            state.description() + ": the peer is gone; ask it for new metadata"});
+  else
+    refuse(request, {ErrorKind::kUnsupported,
+                     state.description() + ": " + core::why_none(state.explain())});
   return false;
 }
 

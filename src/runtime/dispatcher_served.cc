@@ -9,6 +9,7 @@
 #include "nixl_connect/error.h"
 #include "paths/cuda/copy_thread.h"
 #include "paths/cuda/device_copy.h"
+#include "paths/host/process_memory.h"
 #include "runtime/dispatcher.h"
 #include "runtime/exports.h"
 #include "runtime/operation_state.h"
@@ -28,6 +29,12 @@ wire::Region region_of(const std::vector<wire::ServedRange>& ranges) {
   }
   region.size = end - region.address;
   return region;
+}
+
+// Which the peer could not know from its own. Memory of a GPU is a driver's matter.
+bool is_own_memory_at_fault(const Movement& movement) {
+  return movement.local.device().kind() != DeviceKind::kCuda &&
+         !paths::host::are_accessible(movement.kind, ranges_of(movement));
 }
 
 }  // namespace
@@ -134,8 +141,12 @@ void Dispatcher::send_serve(core::OperationId number, const ServedPart& part,
 }
 
 void Dispatcher::not_served(core::PeerId peer, const wire::NotServed& answer) {
-  if (served_.refuse(answer.operation, peer, answer.reason))
-    core_.cancel(answer.operation, time_);
+  if (!served_.refuse(answer.operation, peer, answer.reason)) return;
+  if (answer.is_over)
+    core_.message_arrived(
+        peer, wire::Revoke{served_.part(answer.operation).operation, answer.reason},
+        time_);
+  core_.cancel(answer.operation, time_);
 }
 
 // The peer is done with the part's memory, and does not touch it any more.
@@ -190,6 +201,8 @@ void Dispatcher::served_ended(core::OperationId operation,
   running.is_lease_checked = !failure;
   std::string path(core::name_of(core::Path::kCudaStaged));
   running.state->set_path(path);
+  if (failure && is_own_memory_at_fault(movement_of(running)))
+    failure = {ErrorKind::kInvalidArgument, kOwnMemoryFault};
   if (failure) failure->message = path + ": " + failure->message;
   core_.transfer_ended(operation, std::move(failure), served.moved(), std::move(path),
                        time_);

@@ -45,7 +45,8 @@ void Dispatcher::serve_or_refuse(const Peer& peer, const wire::Serve& asked) {
   try {
     serve(peer, asked);
   } catch (const Error& error) {
-    answer(peer.id, wire::NotServed{asked.operation, error.what()});
+    answer(peer.id, wire::NotServed{asked.operation, error.what(),
+                                    error.kind() == ErrorKind::kCancelled});
   }
 }
 

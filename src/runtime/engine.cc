@@ -144,7 +144,9 @@ std::shared_ptr<OperationState> Engine::expose(OperationKind kind,
   if (descriptors[0].device().kind() == DeviceKind::kCuda) {
     describe_gpu_memory(resources_->gpus, hold, *agent.extension);
     agent.extension->gives_keys = resources_->gpu_ucx.worker() != nullptr;
-    agent.extension->serves = !resources_->is_host_forbidden;
+    agent.extension->serves =
+        !resources_->is_host_forbidden &&
+        !resources_->path_rules.forbidden.has(core::Path::kCudaStaged);
   }
   if (is_of_gpu_worker) agent.extension->connection = resources_->worker_address;
   agent.extension->allows_early_writes = kind == OperationKind::kWrite;

@@ -131,6 +131,16 @@ std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
   return LeaseWord{*pid, extension->lease.word_address, extension->lease.token};
 }
 
+bool HostPaths::is_gone(const Movement& movement, const Peer& peer) {
+  const auto& extension = movement.agent.extension();
+  if (!extension || !extension->serves || !extension->place || peer.channel != nullptr)
+    return false;
+  Facts facts;
+  compare_places(*extension->place, facts);
+  return facts.where == Facts::Where::kThisHost && facts.is_same_user &&
+         facts.is_same_network;
+}
+
 core::Choice HostPaths::choose(const Movement& movement, Peer& peer,
                                const core::PathRules& rules,
                                const Closed& closed) const {

@@ -44,6 +44,10 @@ struct Movement {
 // Those that have bytes, on both sides; `shift` is added to the remote addresses.
 paths::host::Ranges ranges_of(const Movement& movement, std::uint64_t shift = 0);
 
+// What is told of a fault that the path itself would not explain.
+constexpr const char* kOwnMemoryFault =
+    "memory of this process is not mapped, or read-only though it is the target";
+
 // What was found closed for a movement.
 struct Closed {
   core::PathSet paths;
@@ -69,6 +73,10 @@ class HostPaths {
   HostPaths(const Settings& settings, const core::Costs& costs, const Fetches& fetches,
             const GpuPaths& gpu_paths)
       : settings_(settings), costs_(costs), fetches_(fetches), gpu_paths_(gpu_paths) {}
+
+  // Whether a peer that moves bytes of its GPUs for others, from this host, has no
+  // local channel any more.
+  static bool is_gone(const Movement& movement, const Peer& peer);
 
   // Among all paths, of this movement. May ask the kernel once for each peer.
   core::Choice choose(const Movement& movement, Peer& peer,

@@ -56,7 +56,8 @@ constexpr std::tuple kMembers<Serve>{
     &Serve::count,      &Serve::exposed,    &Serve::ranges,
     &Serve::may_use_sm, &Serve::max_blocks, &Serve::first};
 template <>
-constexpr std::tuple kMembers<NotServed>{&NotServed::operation, &NotServed::reason};
+constexpr std::tuple kMembers<NotServed>{&NotServed::operation, &NotServed::reason,
+                                         &NotServed::is_over};
 
 // 8 is of no kind.
 template <typename Body>

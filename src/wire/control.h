@@ -186,6 +186,7 @@ struct Serve {
 struct NotServed {
   std::uint64_t operation = 0;  // as in Serve
   std::string reason;           // for people
+  bool is_over = false;         // the lease, as Revoke says; so no other way helps
 
   bool operator==(const NotServed&) const = default;
 };

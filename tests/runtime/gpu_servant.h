@@ -60,6 +60,11 @@ class Servant {
     if (verb == "end") return text_of([&] { finish(*exposed_); });
     if (verb == "hold") return hold();
     if (verb == "wait") return wait();
+    if (verb == "stream") {  // one that waits for the end
+      stream_ = std::make_unique<Session>(0);
+      exposed_->wait_on({stream_->stream()});
+      return "waits";
+    }
     if (verb == "release") {
       stand_in::release_streams();
       return "released";
@@ -152,6 +157,7 @@ class Servant {
 
   const ConnectorOptions options_;
   unsigned ends_before_ = 0;
+  std::unique_ptr<Session> stream_;
   std::unique_ptr<Ranges> ranges_;
   std::unique_ptr<Connector> connector_;
   std::unique_ptr<PassiveOperation> exposed_;

@@ -190,14 +190,13 @@ TEST_F(Slots, AreSharedByManyOperations) {
 }
 
 TEST_F(Slots, AreNotTakenIfThePeerRefuses) {
-  const Child refuser("refuser");
   const Ranges target(On::kGpu, kLayouts[0]);
-  const auto metadata = RdmaMetadata::from_json(order(refuser, "read pool 0"));
+  const RdmaMetadata metadata = ask("read pool 0");
+  EXPECT_EQ(order("stream"), "waits");
   auto read = connector_.begin_read(metadata, target.descriptors());
   const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
   expect_named(text, "cuda.peer: the peer's memory cannot be opened");
-  expect_named(text, "nor with the peer's help: ");
-  expect_named(text, "the options forbid it");
+  expect_named(text, "nor with the peer's help: a stream waits for the end");
 }
 
 // Until then the copies need what the driver may make wait for that stream.

@@ -76,7 +76,8 @@ TEST(Control, HasTheBytesThatItsHeaderDescribes) {
             "010c"
             "73737373737373737373737373737373"
             "0100080000000400000000000000"
-            "0200020000006e6f");
+            "0200020000006e6f"
+            "03000100000000");
 }
 
 TEST(Control, TakesNoHalfRangesAndNotTooMany) {

@@ -158,7 +158,7 @@ ControlMessage Samples::control() {
       break;
     }
     case 9:
-      message.body = NotServed{number(), text(60)};
+      message.body = NotServed{number(), text(60), number(1) == 1};
       break;
     default:
       message.body = Revoke{number(), text(60)};

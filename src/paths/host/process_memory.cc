@@ -23,7 +23,29 @@ ssize_t read(std::uint32_t pid, void* to, std::uint64_t address,
   return ::process_vm_readv(static_cast<pid_t>(pid), &local, 1, &remote, 1, 0);
 }
 
+bool is_accessible(OperationKind kind, std::uint64_t address) noexcept {
+  const auto own = static_cast<std::uint32_t>(::getpid());
+  char byte = 0;
+  if (read(own, &byte, address, 1) != 1) return false;
+  if (kind != OperationKind::kRead) return true;
+  const iovec from{&byte, 1};
+  const iovec to = part(address, 1);
+  return ::process_vm_writev(static_cast<pid_t>(own), &from, 1, &to, 1, 0) == 1;
+}
+
 }  // namespace
+
+bool are_accessible(OperationKind kind, std::span<const Range> ranges) noexcept {
+  constexpr std::uint64_t kPage = 4096;
+  int tries = 4096;
+  for (const Range& range : ranges) {
+    const std::uint64_t end = range.local + range.size;
+    for (std::uint64_t at = range.local; at < end && tries > 0;
+         at = (at / kPage + 1) * kPage, --tries)
+      if (!is_accessible(kind, at)) return false;
+  }
+  return true;
+}
 
 Fault look(const LeaseWord& lease) noexcept {
   std::uint64_t word = 0;

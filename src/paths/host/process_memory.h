@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "nixl_connect/metadata.h"
 #include "paths/host/copy.h"
@@ -58,5 +59,10 @@ class Batch {
   Side remote_;
   std::uint64_t bytes_ = 0;
 };
+
+// Whether the local bytes of the ranges are mapped, and can be written if they are the
+// target of a read, as far as that is found out soon: tries one of each page, of at
+// most 4,096 pages. That of a target is read and put back.
+bool are_accessible(OperationKind kind, std::span<const Range> ranges) noexcept;
 
 }  // namespace nixl_connect::paths::host
