@@ -184,6 +184,7 @@ class Dispatcher {
   void finish_what_was_held();
   void start_transfer(core::OperationId operation, Running& running);
   bool plan(BeginRequest& request, Peer& peer);
+  bool is_gone(const Movement& movement, const Peer& peer) const;
   void choose_again(Running& running);
   void settle(OperationState& state, Peer& peer, const core::Choice& choice,
               const core::PathRules& rules) const;

@@ -62,7 +62,7 @@ bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
     request.is_served = choice.is_served;
     return true;
   }
-  if (HostPaths::is_gone(movement, peer))
+  if (is_gone(movement, peer))
     refuse(request,
            {ErrorKind::kDisconnected,
             state.description() + ": the peer is gone; ask it for new metadata"});
@@ -70,6 +70,16 @@ bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
     refuse(request, {ErrorKind::kUnsupported,
                      state.description() + ": " + core::why_none(state.explain())});
   return false;
+}
+
+// A peer that moves bytes of its GPUs for others, from this host, has a local channel,
+// unless this Connector wants none, or has been closed out.
+bool Dispatcher::is_gone(const Movement& movement, const Peer& peer) const {
+  const auto& extension = movement.agent.extension();
+  return channels_ && peer.channel == nullptr && extension && extension->serves &&
+         extension->place && is_within_reach(*extension->place) &&
+         std::count(closed_to_us_.begin(), closed_to_us_.end(), extension->instance) ==
+             0;
 }
 
 // A slow path that nobody asked for is not to be silent, of each peer.

@@ -5,7 +5,6 @@
 #include <optional>
 #include <utility>
 
-#include "base/place.h"
 #include "paths/host/cma_copy.h"
 #include "paths/host/mapped_copy.h"
 #include "paths/local/exposures.h"
@@ -131,12 +130,9 @@ std::optional<paths::host::LeaseWord> lease_in_reach(const Peer& peer,
   return LeaseWord{*pid, extension->lease.word_address, extension->lease.token};
 }
 
-bool HostPaths::is_gone(const Movement& movement, const Peer& peer) {
-  const auto& extension = movement.agent.extension();
-  if (!extension || !extension->serves || !extension->place || peer.channel != nullptr)
-    return false;
+bool is_within_reach(const base::Place& place) {
   Facts facts;
-  compare_places(*extension->place, facts);
+  compare_places(place, facts);
   return facts.where == Facts::Where::kThisHost && facts.is_same_user &&
          facts.is_same_network;
 }

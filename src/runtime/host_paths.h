@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "base/place.h"
 #include "core/plan.h"
 #include "nixl_connect/metadata.h"
 #include "paths/host/copy.h"
@@ -48,6 +49,9 @@ paths::host::Ranges ranges_of(const Movement& movement, std::uint64_t shift = 0)
 constexpr const char* kOwnMemoryFault =
     "memory of this process is not mapped, or read-only though it is the target";
 
+// Whether local channels lead there, if its metadata is true.
+bool is_within_reach(const base::Place& place);
+
 // What was found closed for a movement.
 struct Closed {
   core::PathSet paths;
@@ -73,10 +77,6 @@ class HostPaths {
   HostPaths(const Settings& settings, const core::Costs& costs, const Fetches& fetches,
             const GpuPaths& gpu_paths)
       : settings_(settings), costs_(costs), fetches_(fetches), gpu_paths_(gpu_paths) {}
-
-  // Whether a peer that moves bytes of its GPUs for others, from this host, has no
-  // local channel any more.
-  static bool is_gone(const Movement& movement, const Peer& peer);
 
   // Among all paths, of this movement. May ask the kernel once for each peer.
   core::Choice choose(const Movement& movement, Peer& peer,
