@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import weakref
 from base64 import b64decode
+from collections import deque
 from typing import TYPE_CHECKING
 from zlib import decompress
 
@@ -34,6 +35,7 @@ class Connection(InProcess):
     __slots__ = (
         "__weakref__",
         "_connector",
+        "_dropped",
         "_lock",
         "_name",
         "_native",
@@ -55,6 +57,7 @@ class Connection(InProcess):
         self._name = f"{connector.name}-{number}"
         self._lock = threading.Lock()
         self._remote_refs: dict[str, int] = {}
+        self._dropped: deque[str] = deque()  # names that are still to be released
         self._registered: weakref.WeakSet[Descriptor] = weakref.WeakSet()
         self._self_exposed: _native.Operation | None = None
         self._native = open_connector(connector.name, connector._options)
@@ -90,18 +93,38 @@ class Connection(InProcess):
     def acquire_remote_ref(self, name: str) -> None:
         """Counts one more user of the peer `name`."""
         with self._lock:
+            self._release_dropped()
             self._remote_refs[name] = self._remote_refs.get(name, 0) + 1
 
     def release_remote_ref(self, name: str) -> bool:
         """Counts one less; True if that was the last, False if not, and for a name that
         is not counted. The way to a peer is kept either way, for the next operation."""
         with self._lock:
-            left = self._remote_refs.get(name, 0) - 1
-            if left > 0:
-                self._remote_refs[name] = left
-            elif left == 0:
-                del self._remote_refs[name]
-            return left == 0
+            self._release_dropped()
+            return self._release(name)
+
+    def _drop_remote_ref(self, name: str) -> None:
+        """As release_remote_ref(), for finalizers: they may run in the middle of one of
+        these, on its thread. Then, or if another thread is there, it is done with the
+        next one."""
+        self._dropped.append(name)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._release_dropped()
+            finally:
+                self._lock.release()
+
+    def _release_dropped(self) -> None:
+        while self._dropped:
+            self._release(self._dropped.popleft())
+
+    def _release(self, name: str) -> bool:
+        left = self._remote_refs.get(name, 0) - 1
+        if left > 0:
+            self._remote_refs[name] = left
+        elif left == 0:
+            del self._remote_refs[name]
+        return left == 0
 
     def close(self) -> None:
         """Cancels what is running, waits until its memory is quiet, and ends the

@@ -91,7 +91,8 @@ class Remote(Closing):
 
     def __del__(self) -> None:
         if getattr(self, "_is_released", True) is False:
-            self._release()
+            self._is_released = True
+            self._connection._drop_remote_ref(self._name)
 
     def __str__(self) -> str:
         return self._name

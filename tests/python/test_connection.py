@@ -5,6 +5,7 @@ import asyncio
 import base64
 import binascii
 import gc
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import nixl_connect as nc
 import pytest
 from nixl_connect import Connection, Connector, Remote
-from sides import memory, sent
+from sides import SECONDS, memory, sent
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +167,23 @@ def test_remote_is_left_while_its_operation_runs(
     with read.remote as remote:
         assert remote.name.startswith(peer.name)
     assert read.wait(30)
+
+
+def test_remote_is_dropped_while_its_connection_counts(
+    connection: Connection, peer: Connector
+) -> None:
+    remotes = [Remote(connection, peer.metadata)]
+    name = remotes[0].name
+
+    def collect_in_the_middle() -> None:
+        with connection._lock:
+            remotes.clear()
+            gc.collect()
+
+    thread = threading.Thread(target=collect_in_the_middle, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    connection.acquire_remote_ref("another")
+    assert connection.release_remote_ref("another")
+    assert name not in connection._remote_refs
