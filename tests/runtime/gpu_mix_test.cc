@@ -20,10 +20,6 @@
 
 namespace nixl_connect {
 
-const paths::cuda::Driver& paths::cuda::testing::driver_under_test() {
-  return *open_driver(stand_in::file()).driver;
-}
-
 namespace {
 
 namespace stand_in = paths::cuda::stand_in;

@@ -192,8 +192,11 @@ class WithServant : public ::testing::Test {
     kill_noticed(owner_, connector_, held_, local.descriptors());
   }
 
+  explicit WithServant(const ConnectorOptions& options = with_gpus())
+      : connector_(options) {}
+
   Child owner_{"owner"};
-  Connector connector_{with_gpus()};
+  Connector connector_;
 
  private:
   RdmaMetadata held_;

@@ -26,10 +26,6 @@
 
 namespace nixl_connect {
 
-const paths::cuda::Driver& paths::cuda::testing::driver_under_test() {
-  return *open_driver(stand_in::file()).driver;
-}
-
 namespace {
 
 using std::chrono::milliseconds;
@@ -96,6 +92,7 @@ TEST_P(ServingOf, AWriteTakesThemThere) {
 class ManyServed : public Serving {
  protected:
   void SetUp() override {
+    Serving::SetUp();
     const RdmaMetadata metadata = ask("read gpu 1 " + std::to_string(kMany));
     order("hold");
     for (std::size_t i = 0; i < kMany; ++i) {

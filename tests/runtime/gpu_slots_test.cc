@@ -29,8 +29,6 @@ using std::chrono::milliseconds;
 class Slots : public Serving {
  protected:
   Slots() : Serving(with_gpus()) {}
-  void SetUp() override { stand_in::reset(); }
-  void TearDown() override { stand_in::reset(); }
 };
 
 // By how the memory lies.

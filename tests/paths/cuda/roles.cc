@@ -22,8 +22,4 @@ int run_role(std::string_view role, const Channel& test) {
 
 }  // namespace testing
 
-const paths::cuda::Driver& paths::cuda::testing::driver_under_test() {
-  return *open_driver(stand_in::file()).driver;
-}
-
 }  // namespace nixl_connect
