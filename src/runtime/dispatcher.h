@@ -185,6 +185,7 @@ class Dispatcher {
   void start_transfer(core::OperationId operation, Running& running);
   bool plan(BeginRequest& request, Peer& peer);
   bool is_gone(const Movement& movement, const Peer& peer) const;
+  bool has_closed_to_us(const wire::InstanceId& instance) const;
   void choose_again(Running& running);
   void settle(OperationState& state, Peer& peer, const core::Choice& choice,
               const core::PathRules& rules) const;

@@ -78,8 +78,7 @@ bool Dispatcher::is_gone(const Movement& movement, const Peer& peer) const {
   const auto& extension = movement.agent.extension();
   return channels_ && peer.channel == nullptr && extension && extension->serves &&
          extension->place && is_within_reach(*extension->place) &&
-         std::count(closed_to_us_.begin(), closed_to_us_.end(), extension->instance) ==
-             0;
+         !has_closed_to_us(extension->instance);
 }
 
 // A slow path that nobody asked for is not to be silent, of each peer.

@@ -170,6 +170,10 @@ void Dispatcher::channel_ended(LocalChannel& channel) {
   peers_.see_if_left(channel.peer);
 }
 
+bool Dispatcher::has_closed_to_us(const wire::InstanceId& instance) const {
+  return std::count(closed_to_us_.begin(), closed_to_us_.end(), instance) > 0;
+}
+
 bool Dispatcher::listen_to_local_peers() {
   // A look is a system call, and turns come one after the other.
   constexpr core::Time kBetweenLooks = std::chrono::microseconds(5);
@@ -201,8 +205,7 @@ void Dispatcher::greet(Peer& peer, const wire::Extension& extension) {
   if (peer.knows_us) return;
   peer.knows_us = true;
   peer.leases.open(extension);
-  if (channels_ && peer.channel == nullptr &&
-      std::count(closed_to_us_.begin(), closed_to_us_.end(), extension.instance) == 0) {
+  if (channels_ && peer.channel == nullptr && !has_closed_to_us(extension.instance)) {
     peer.channel = channels_->connect(extension.instance);
     if (peer.channel != nullptr) peer.channel->peer = peer.id;
   }

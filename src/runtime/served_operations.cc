@@ -119,7 +119,7 @@ void ServedOperations::step_ended(core::OperationId number,
 // As many as the peer has room for; ends the operation if that was all.
 void ServedOperations::begin_parts(core::OperationId operation) {
   ServedOperation& served = operations_.at(operation);
-  drop(operation);
+  std::erase(held_, operation);
   while (served.has_more()) {
     if (!has_room(served.peer(), served.most_ranges())) {
       held_.push_back(operation);
@@ -194,10 +194,6 @@ bool ServedOperations::has_room(core::PeerId peer, std::size_t ranges) const noe
     ranges += each.ranges.size();
   }
   return count < wire::kMaxServedOperations && ranges <= wire::kMaxServedRangesAtOnce;
-}
-
-void ServedOperations::drop(core::OperationId operation) noexcept {
-  std::erase(held_, operation);
 }
 
 Slot ServedOperations::take_slot(core::PeerId peer) {

@@ -166,7 +166,6 @@ class ServedOperations {
   void go_on(core::OperationId number, std::optional<core::Failure> failure);
   void begin_held(core::PeerId peer);
   bool has_room(core::PeerId peer, std::size_t ranges) const noexcept;
-  void drop(core::OperationId operation) noexcept;
   Slot take_slot(core::PeerId peer);
   void give_back(core::PeerId peer, Slot slot);
 
