@@ -4,6 +4,8 @@
 // Thread-safe.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 
 namespace nixl_connect::base {
@@ -11,5 +13,8 @@ namespace nixl_connect::base {
 // A number that differs in a forked child from what it was in the parent. As cheap as a
 // load, unlike getpid().
 std::uint64_t fork_generation() noexcept;
+
+// This process's, as cheaply.
+pid_t process_id() noexcept;
 
 }  // namespace nixl_connect::base

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/peers.h"
 
-#include <unistd.h>
-
 #include <utility>
 #include <vector>
 
+#include "base/fork.h"
 #include "base/log.h"
 
 namespace nixl_connect::runtime {
@@ -26,7 +25,7 @@ bool has_instance_of(const Peer& peer, const RemoteAgent& agent) {
 }  // namespace
 
 bool Peer::is_in_this_process() const noexcept {
-  return pid() == static_cast<std::uint32_t>(::getpid());
+  return pid() == static_cast<std::uint32_t>(base::process_id());
 }
 
 void Peer::set_cma_refused() {

@@ -20,5 +20,16 @@ TEST(ForkGeneration, DiffersInTheChildOnly) {
   EXPECT_EQ(fork_generation(), before);
 }
 
+TEST(ProcessId, IsTheChildsInTheChild) {
+  EXPECT_EQ(process_id(), ::getpid());
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) ::_exit(process_id() == ::getpid() ? 0 : 1);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 }  // namespace
 }  // namespace nixl_connect::base
