@@ -28,6 +28,15 @@ class OperationState;
 struct View;
 }  // namespace runtime
 
+// On which thread a callback is called.
+enum class CallOn {
+  kProgressThread,  // the library's own
+  // Whichever sees the end, of the library or of the user's, even inside a call, and
+  // under locks of the library: a thread's wake-up sooner. So the callback calls
+  // nothing of the library; it writes to an eventfd, say, or sets a flag.
+  kAnyThread,
+};
+
 // Movable, not copyable. Destroying an operation that is not terminal cancels it and
 // returns at once; the library keeps the descriptors' owners until the memory is quiet.
 class Operation {
@@ -57,8 +66,10 @@ class Operation {
   // thread; soon if it is terminal already. Never runs under a lock or inside this
   // call. The callback must not block; an exception it throws is logged and dropped.
   // Throws Error(kInvalidArgument) for a terminal operation of a closed Connector,
-  // which has no thread any more.
-  void on_complete(std::function<void(OperationStatus)> callback);
+  // which has no thread any more. With kAnyThread it is called inside this call if the
+  // operation is terminal already.
+  void on_complete(std::function<void(OperationStatus)> callback,
+                   CallOn thread = CallOn::kProgressThread);
 
   // Whether nothing can touch the memory any more. The same as terminal, but for a
   // readable that stays open (OperationOptions) and for a view. on_quiet() is to it

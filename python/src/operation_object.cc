@@ -105,7 +105,7 @@ bool notify(OperationObject& self, const SharedQueue& shared, std::uint64_t toke
   auto push = [queue = shared.queue, token](OperationStatus) { queue->push(token); };
   try {
     if (when == When::kTerminal)
-      self.operation().on_complete(std::move(push));
+      self.operation().on_complete(std::move(push), CallOn::kAnyThread);
     else if (when == When::kQuiet)
       self.operation().on_quiet(std::move(push));
     else

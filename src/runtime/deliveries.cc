@@ -9,11 +9,11 @@
 #include "runtime/operation_state.h"
 
 namespace nixl_connect::runtime {
-namespace {
 
-void run_callbacks(const Delivery& delivery) noexcept {
-  for (const auto& callback : delivery.callbacks) try {
-      callback(delivery.status);
+void run_callbacks(std::span<const std::function<void(OperationStatus)>> callbacks,
+                   OperationStatus status) noexcept {
+  for (const auto& callback : callbacks) try {
+      callback(status);
     } catch (const std::exception& error) {
       base::log_error(std::string("a completion callback threw, which is ignored: ") +
                       error.what());
@@ -21,8 +21,6 @@ void run_callbacks(const Delivery& delivery) noexcept {
       base::log_error("a completion callback threw, which is ignored");
     }
 }
-
-}  // namespace
 
 bool Deliveries::add(Delivery&& delivery) {
   const std::lock_guard lock(mutex_);
@@ -41,7 +39,8 @@ void Deliveries::run() noexcept {
     is_due_.store(false);
     is_urgent_.store(false);
   }
-  for (const Delivery& delivery : running_) run_callbacks(delivery);
+  for (const Delivery& delivery : running_)
+    run_callbacks(delivery.callbacks, delivery.status);
   running_.clear();
 }
 

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "nixl_connect/status.h"
@@ -24,6 +25,10 @@ struct Delivery {
   OperationStatus status = OperationStatus::kComplete;
 };
 
+// What a callback throws is logged and dropped.
+void run_callbacks(std::span<const std::function<void(OperationStatus)>> callbacks,
+                   OperationStatus status) noexcept;
+
 class Deliveries {
  public:
   // False, with nothing taken, after shut().
@@ -33,8 +38,7 @@ class Deliveries {
   // Callbacks are due, for which somebody waits.
   bool is_urgent() const noexcept { return is_urgent_.load(); }
 
-  // For the progress thread. Runs what was due at the call; what a callback throws is
-  // logged and dropped.
+  // For the progress thread. Runs what was due at the call.
   void run() noexcept;
   // From here on add() is refused. Runs what was added before.
   void shut() noexcept;

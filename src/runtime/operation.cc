@@ -42,8 +42,12 @@ bool Operation::wait_for(std::chrono::nanoseconds duration) {
   return state_->wait_for(duration);
 }
 
-void Operation::on_complete(std::function<void(OperationStatus)> callback) {
-  state_->on_complete(std::move(callback));
+void Operation::on_complete(std::function<void(OperationStatus)> callback,
+                            CallOn thread) {
+  if (thread == CallOn::kAnyThread)
+    state_->on_complete_at_once(std::move(callback));
+  else
+    state_->on_complete(std::move(callback));
 }
 
 bool Operation::is_quiet() const noexcept { return state_->is_quiet(); }

@@ -4,10 +4,21 @@
 #include <algorithm>
 #include <iterator>
 
+#include "runtime/deliveries.h"
 #include "runtime/driver.h"
 #include "runtime/stream_order.h"
 
 namespace nixl_connect::runtime {
+
+namespace {
+
+void check_is_callable(const OperationState::Callback& callback) {
+  if (!callback)
+    throw Error(ErrorKind::kInvalidArgument,
+                "on_complete(), on_quiet() and on_revoked() need a callback");
+}
+
+}  // namespace
 
 OperationState::OperationState(Identity identity,
                                std::span<const Descriptor> descriptors,
@@ -98,6 +109,19 @@ void OperationState::on_complete(Callback callback) {
   call_when([this] { return is_terminal(status()); }, callbacks_, std::move(callback));
 }
 
+void OperationState::on_complete_at_once(Callback callback) {
+  check_is_callable(callback);
+  if (!is_terminal(status())) driver_->mailbox().check_process();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_terminal(status())) {
+      prompt_callbacks_.push_back(std::move(callback));
+      return;
+    }
+  }
+  run_callbacks({&callback, 1}, status());
+}
+
 void OperationState::on_quiet(Callback callback) {
   call_when([this] { return is_quiet(); }, quiet_callbacks_, std::move(callback));
 }
@@ -109,9 +133,7 @@ void OperationState::on_revoked(Callback callback) {
 
 void OperationState::call_when(const std::function<bool()>& is_due,
                                std::vector<Callback>& waiting, Callback callback) {
-  if (!callback)
-    throw Error(ErrorKind::kInvalidArgument,
-                "on_complete(), on_quiet() and on_revoked() need a callback");
+  check_is_callable(callback);
   driver_->mailbox().check_process();
   {
     const std::lock_guard lock(mutex_);
@@ -180,15 +202,22 @@ Plan OperationState::explain() const {
   return plan;
 }
 
+void OperationState::tell_end(std::span<const Callback> prompt) noexcept {
+  finished_.notify_all();
+  driver_->ended(*this);
+  run_callbacks(prompt, status());
+}
+
 std::vector<OperationState::Callback> OperationState::succeed() {
+  std::vector<Callback> prompt;
   std::vector<Callback> due;
   {
     const std::lock_guard lock(mutex_);
+    prompt.swap(prompt_callbacks_);
     due.swap(callbacks_);
     status_.store(OperationStatus::kComplete, std::memory_order_release);
   }
-  finished_.notify_all();
-  driver_->ended(*this);
+  tell_end(prompt);
   return due;
 }
 
@@ -200,9 +229,11 @@ std::vector<OperationState::Callback> OperationState::revoke() {
 
 std::vector<OperationState::Callback> OperationState::finish(
     const core::Outcome& outcome) {
+  std::vector<Callback> prompt;
   std::vector<Callback> due;
   {
     const std::lock_guard lock(mutex_);
+    prompt.swap(prompt_callbacks_);
     due.swap(callbacks_);
     due.insert(due.end(), std::make_move_iterator(quiet_callbacks_.begin()),
                std::make_move_iterator(quiet_callbacks_.end()));
@@ -217,8 +248,7 @@ std::vector<OperationState::Callback> OperationState::finish(
       status_.store(outcome.status, std::memory_order_release);
     }
   }
-  finished_.notify_all();
-  driver_->ended(*this);
+  tell_end(prompt);
   release_streams();
   return due;
 }

@@ -203,6 +203,30 @@ TEST_F(Lifecycle, ThrowingCallbackHurtsNobody) {
   second.get_future().get();
 }
 
+TEST_F(Lifecycle, CallbackOnAnyThreadIsCalledAtOnceAndOnce) {
+  auto readable = exposer_->create_readable(source_.descriptor());
+  std::atomic<int> calls{0};
+  std::promise<OperationStatus> end;
+  readable.on_complete([](OperationStatus) { throw std::runtime_error("on purpose"); },
+                       CallOn::kAnyThread);
+  readable.on_complete(
+      [&](OperationStatus status) {
+        ++calls;
+        end.set_value(status);
+      },
+      CallOn::kAnyThread);
+  auto read = initiator_.begin_read(readable.metadata(), target_.descriptor());
+  EXPECT_EQ(end.get_future().get(), OperationStatus::kComplete);
+  EXPECT_EQ(calls, 1);
+  exposer_->close();
+  std::thread::id thread;
+  readable.on_complete([&](OperationStatus) { thread = std::this_thread::get_id(); },
+                       CallOn::kAnyThread);
+  EXPECT_EQ(thread, std::this_thread::get_id()) << "terminal already";
+  EXPECT_EQ(kind_of([&] { readable.on_complete(nullptr, CallOn::kAnyThread); }),
+            ErrorKind::kInvalidArgument);
+}
+
 TEST_F(Lifecycle, WaitInsideACallbackIsRefused) {
   auto readable = exposer_->create_readable(source_.descriptor());
   auto other = exposer_->create_readable(source_.descriptor());
