@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_contestants import Field, gpu_of, sample_of
+from gpu_contestants import Field, place_of, sample_of
 from gpu_pair import Pair
 from layout import Work
 from row import Contestant, Role, Sample
@@ -29,11 +29,11 @@ def raw(
     def turn(check: bool) -> Sample:
         def action(pair: Pair) -> Any:
             if not is_pinned:
-                pair.expose(work, gpu_of(field.there))
+                pair.expose(work, place_of(field.there))
             return pair.ask(
                 "measure",
                 work,
-                gpu_of(field.here),
+                place_of(field.here),
                 means=means,
                 blocks=blocks,
                 operations=operations,

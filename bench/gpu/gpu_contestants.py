@@ -123,11 +123,11 @@ def ours_in_cpp(
 
     def turn(check: bool) -> Sample:
         def action(pair: Pair) -> Any:
-            pair.expose(work, gpu_of(field.there))
+            pair.expose(work, place_of(field.there))
             return pair.ask(
                 "measure",
                 work,
-                gpu_of(field.here),
+                place_of(field.here),
                 operations=operations,
                 spins=spins,
                 window=window,
@@ -135,7 +135,10 @@ def ours_in_cpp(
             )
 
         answer = field.pairs.use(
-            f"C++ {field.there}", [program, "exposing"], [program, "measuring"], action
+            f"C++ {field.there} {field.here}",
+            [program, "exposing"],
+            [program, "measuring"],
+            action,
         )
         check_path(answer, field.path)
         return sample_of(answer, window)
@@ -144,8 +147,11 @@ def ours_in_cpp(
     return Contestant(name, role, turn, missing)
 
 
-def gpu_of(place: str) -> dict[str, Any]:
+def place_of(place: str) -> dict[str, Any]:
+    """As a program in C++ is told it."""
     kind, _, ordinal = place.partition(":")
-    if kind != "gpu":
-        raise ValueError(f"a program in C++ has no memory of the kind {place!r}")
-    return {"gpu": int(ordinal)}
+    if kind == "gpu":
+        return {"gpu": int(ordinal)}
+    if place == "arena":
+        return {}
+    raise ValueError(f"a program in C++ has no memory of the kind {place!r}")

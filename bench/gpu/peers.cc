@@ -21,22 +21,24 @@ using tools::Json;
 
 constexpr unsigned kWritersAtMost = 1U << 30;
 
-// A GPU and a pool of it, and a Connector; made when they are first needed.
+// A Connector and a pool, of a GPU or of Connector::allocate(), as the first command
+// says; made when they are first needed.
 class Side {
  public:
   void prepare(const Json& command) {
-    if (!gpu_) gpu_.emplace(command.at("gpu").get<int>());
+    if (!gpu_ && command.contains("gpu")) gpu_.emplace(command.at("gpu").get<int>());
     if (!connector_) connector_.emplace();
-    const Work work = work_of(command);
-    if (pool_ == nullptr || pool_->size() != work.pool_bytes)
-      pool_ = std::make_shared<Pool>(*gpu_, work.pool_bytes);
+    const std::size_t size = work_of(command).pool_bytes;
+    if (pool_ != nullptr && pool_->size() == size) return;
+    pool_ = gpu_ ? std::make_shared<Pool>(*gpu_, size)
+                 : std::make_shared<Pool>(Connector::allocate(size));
   }
   Connector& connector() { return connector_.value(); }
   Pool& pool() { return *pool_; }
   Descriptor whole() const {
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return {reinterpret_cast<void*>(pool_->start()), pool_->size(),
-            Device(DeviceKind::kCuda, gpu_->facts.device), pool_};
+            gpu_ ? Device(DeviceKind::kCuda, gpu_->facts.device) : Device(), pool_};
   }
 
  private:

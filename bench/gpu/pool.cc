@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "nixl_connect/options.h"
@@ -63,28 +65,61 @@ void Gpu::finish() const {
 }
 
 Pool::Pool(const Gpu& gpu, std::size_t size)
-    : gpu_(gpu),
-      size_(size),
-      memory_(allocate(gpu.driver, (size + kBlock - 1) / kBlock * kBlock)) {
+    : size_(size),
+      gpu_(&gpu),
+      of_gpu_(allocate(gpu.driver, (size + kBlock - 1) / kBlock * kBlock)) {
   clear();
+}
+
+Pool::Pool(nixl_connect::Allocation memory)
+    : size_(memory.size()), of_host_(std::move(memory)) {
+  clear();
+}
+
+std::uintptr_t Pool::start() const {
+  return of_host_ ? reinterpret_cast<std::uintptr_t>(of_host_->data()) : of_gpu_.get();
+}
+
+void Pool::put(std::size_t at, std::span<const std::uint64_t> words) {
+  const std::size_t size = words.size_bytes();
+  if (of_host_) {
+    std::memcpy(of_host_->data() + at, words.data(), size);
+    return;
+  }
+  gpu_->driver.check(
+      gpu_->functions.memcpy_htod_async(start() + at, words.data(), size, gpu_->stream),
+      "filling GPU memory");
+  gpu_->finish();
+}
+
+void Pool::get(std::size_t at, std::span<std::uint64_t> words) const {
+  const std::size_t size = words.size_bytes();
+  if (of_host_) {
+    std::memcpy(words.data(), of_host_->data() + at, size);
+    return;
+  }
+  gpu_->driver.check(
+      gpu_->functions.memcpy_dtoh_async(words.data(), start() + at, size, gpu_->stream),
+      "reading GPU memory");
+  gpu_->finish();
 }
 
 void Pool::number() {
   for (std::size_t at = 0; at < size_; at += kPart) {
     Words words(std::min(kPart, size_ - at) / kWord);
     std::iota(words.begin(), words.end(), at / kWord + 1);
-    gpu_.driver.check(
-        gpu_.functions.memcpy_htod_async(start() + at, words.data(),
-                                         words.size() * kWord, gpu_.stream),
-        "filling GPU memory");
-    gpu_.finish();
+    put(at, words);
   }
 }
 
 void Pool::clear() {
-  gpu_.driver.check(gpu_.functions.memset_async(start(), 0, size_, gpu_.stream),
-                    "clearing GPU memory");
-  gpu_.finish();
+  if (of_host_) {
+    std::memset(of_host_->data(), 0, size_);
+    return;
+  }
+  gpu_->driver.check(gpu_->functions.memset_async(start(), 0, size_, gpu_->stream),
+                     "clearing GPU memory");
+  gpu_->finish();
 }
 
 void Pool::check(const Work& work) const {
@@ -92,11 +127,7 @@ void Pool::check(const Work& work) const {
   const std::size_t page_words = work.page_bytes / kWord;
   Words page(page_words);
   for (std::size_t index = 0; (index + 1) * work.page_bytes <= size_; ++index) {
-    gpu_.driver.check(
-        gpu_.functions.memcpy_dtoh_async(page.data(), start() + index * work.page_bytes,
-                                         work.page_bytes, gpu_.stream),
-        "reading GPU memory");
-    gpu_.finish();
+    get(index * work.page_bytes, page);
     const auto from = origin.find(index);
     for (std::size_t word = 0; word < page_words; ++word) {
       const std::uint64_t expected =

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory of a GPU that is moved, below the API: the library's own table of the CUDA
-// driver's functions. All on the thread that made the Gpu, where its context is
-// current; all throw as Driver::check().
+// Memory that is moved: that of a GPU below the API, by the library's own table of the
+// CUDA driver's functions, or memory of the host. All on the thread that made the Gpu,
+// where its context is current; all throw as Driver::check().
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 
 #include "gpu/work.h"
+#include "nixl_connect/descriptor.h"
 #include "paths/cuda/devices.h"
 #include "paths/cuda/handles.h"
 
@@ -36,13 +40,13 @@ class Gpu {
   const paths::cuda::CuStream stream;
 };
 
-// Memory with an allocation of its own, so that an IPC handle of it begins where it
-// does.
 class Pool {
  public:
+  // With an allocation of its own, so that an IPC handle of it begins where it does.
   Pool(const Gpu& gpu, std::size_t size);
+  explicit Pool(Allocation memory);
 
-  paths::cuda::CuDevicePointer start() const { return memory_.get(); }
+  std::uintptr_t start() const;
   std::size_t size() const { return size_; }
 
   // Gives each word of 8 bytes its own number, from 1 on.
@@ -53,9 +57,14 @@ class Pool {
   void check(const Work& work) const;
 
  private:
-  const Gpu& gpu_;
+  void put(std::size_t at, std::span<const std::uint64_t> words);
+  void get(std::size_t at, std::span<std::uint64_t> words) const;
+
   const std::size_t size_;
-  const paths::cuda::DeviceMemory memory_;
+  // Of the one, or of the other.
+  const Gpu* const gpu_ = nullptr;
+  const paths::cuda::DeviceMemory of_gpu_;
+  const std::optional<Allocation> of_host_;
 };
 
 }  // namespace nixl_connect::bench

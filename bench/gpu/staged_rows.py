@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpu_ceilings import raw
-from gpu_contestants import Field, ours, refusal_of
+from gpu_contestants import Field, ours, ours_in_cpp, refusal_of
 from gpu_goals import at_least_gbps
 from gpu_peers import nixl
 from gpu_setup import HERE
@@ -34,8 +34,8 @@ def staged_row(
     return Row(
         f"{size_text(size)}, {way}",
         [
-            one_of_ours(with_gpu, kind, size, "begun by the GPU's process"),
-            one_of_ours(with_host, other, size, "begun by the host memory's process"),
+            *of_ours(with_gpu, kind, size, "begun by the GPU's process"),
+            *of_ours(with_host, other, size, "begun by the host memory's process"),
             raw(with_gpu, work, "pinned memory of one process", "pinned"),
             nixl(with_gpu, work, 1, once=True),
         ],
@@ -44,6 +44,12 @@ def staged_row(
     )
 
 
-def one_of_ours(field: Field, kind: str, size: int, name: str) -> Contestant:
+def of_ours(field: Field, kind: str, size: int, name: str) -> list[Contestant]:
     work = whole(kind, size)
-    return ours(field, work, f"ours, {name}", refusal=refusal_of(field, work))
+    refusal = refusal_of(field, work)
+    # That of empty() is what C++ programs allocate; other memory is any.
+    has_cpp = not refusal and "plain" not in (field.there, field.here)
+    return [
+        ours(field, work, f"ours, {name}", "wait", refusal=refusal),
+        *([ours_in_cpp(field, work, f"ours, C++, {name}", False)] if has_cpp else []),
+    ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpu_ceilings import raw
-from gpu_contestants import Field, ours
+from gpu_contestants import Field, ours, ours_in_cpp
 from gpu_goals import at_least_gbps
 from gpu_peers import nccl, nixl
 from host_goals import share_of
@@ -36,6 +36,8 @@ def row_of(field: Field, kind: str, size: int) -> Row:
         [
             ours(field, work, "ours, spinning", "spin"),
             ours(field, work, "ours, in wait()", "wait"),
+            ours_in_cpp(field, work, "ours, C++, spinning"),
+            ours_in_cpp(field, work, "ours, C++, in wait()", spins=False),
             raw(field, work, "copy engine, spinning on a word", "engine-word"),
             raw(field, work, "copy engine, spinning on an event", "engine-event"),
             nixl(field, work, NIXL_OPERATIONS),
