@@ -67,8 +67,9 @@ void CopyBatches::take_for_engine() {
   parts_.clear();
   while (next_ < for_engine_) {
     const Page& range = ranges_[next_];
-    const std::uint64_t size =
-        std::min(range.size - offset_, (kBatchWeight - kEngineRangeWeight) / slowness_);
+    const std::uint64_t left = range.size - offset_;
+    const std::uint64_t most = (kBatchWeight - kEngineRangeWeight) / slowness_;
+    const std::uint64_t size = left > most + most / kLastShare ? most : left;
     const std::uint64_t weight = size * slowness_ + kEngineRangeWeight;
     if (!parts_.empty() && batch_.weight + weight > kBatchWeight) break;
     parts_.push_back({range.source + offset_, range.target + offset_, size});

@@ -82,11 +82,17 @@ TEST(CopyBatches, GiveLargeRangesToTheCopyEngineFirst) {
 }
 
 TEST(CopyBatches, CutALargeRange) {
-  const auto batches = all_of({{{10, 20, 800 * kMiB}}, 32});
+  const auto batches = all_of({{{10, 20, 900 * kMiB}}, 32});
   ASSERT_EQ(batches.size(), 4U);
   EXPECT_EQ(batches[1].ranges[0].source, 10 + 255 * kMiB);
   EXPECT_EQ(batches[1].ranges[0].target, 20 + 255 * kMiB);
-  EXPECT_EQ(batches[3].bytes, 800 * kMiB - 3 * 255 * kMiB);
+  EXPECT_EQ(batches[3].bytes, 900 * kMiB - 3 * 255 * kMiB);
+}
+
+TEST(CopyBatches, LeaveNoSmallRestOfALargeRange) {
+  const auto batches = all_of({{{10, 1 << 30, 1024 * kMiB}}, 32});
+  ASSERT_EQ(batches.size(), 4U);
+  EXPECT_EQ(batches[3].bytes, 1024 * kMiB - 3 * 255 * kMiB);
 }
 
 TEST(CopyBatches, AreSmallerWithFewBlocks) {
