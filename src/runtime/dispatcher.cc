@@ -68,7 +68,7 @@ std::unique_ptr<LocalChannels> open_channels(const Resources& resources,
 }  // namespace
 
 Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries,
-                       std::function<void()> wake)
+                       Calls calls)
     : resources_(resources),
       mailbox_(mailbox),
       deliveries_(deliveries),
@@ -122,12 +122,12 @@ Dispatcher::Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliv
                  gpu_files_, resources.costs.engine_bytes),
       host_paths_({resources.is_host_forbidden, copy_threads(resources.options)},
                   resources.costs, fetches_, gpu_paths_),
-      wake_(std::move(wake)),
+      calls_(std::move(calls)),
       // Besides the one that has the turn.
-      copies_(copy_threads(resources.options) - 1, wake_),
+      copies_(copy_threads(resources.options) - 1, calls_.wake),
       staged_copies_(resources.gpus,
                      {copy_threads(resources.options), resources.costs.streaming_bytes},
-                     wake_),
+                     calls_.wake),
       served_(served_handlers()) {
   worker_.on_message(wire::kNotificationMessageId, [this](base::BytesView payload) {
     notification_arrived(payload);
@@ -159,8 +159,16 @@ bool Dispatcher::turn() {
   bool is_worth_spinning = is_active;
   finish_what_was_held();
   carry_out_all();
-  const bool did_help = help_copies();
-  if (take_ended_gpu_copies() || did_help) is_active = is_worth_spinning = true;
+  if (help_copies()) is_active = is_worth_spinning = true;
+  if (take_ended_gpu_copies()) {
+    is_active = is_worth_spinning = true;
+    // Who waits for one of them is to have it before all else; the next turn is whole.
+    is_cut_short_ = !is_cut_short_;
+    if (is_cut_short_) {
+      last_activity_ = time_ = now();
+      return true;
+    }
+  }
   heard_message_ = false;
   const bool did_hear_locally = listen_to_local_peers();
   const bool did_progress_gpus = progress_gpu_workers();
@@ -174,7 +182,7 @@ bool Dispatcher::turn() {
     take_leave();
     is_active = true;
   }
-  time_ = now();
+  if (is_active) time_ = now();
   if (next_deadline() <= time_) {
     is_active = true;
     if (time_ >= close_deadline_) give_up();

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -50,9 +52,17 @@ constexpr std::uint64_t kInlineBytes = 256 << 10;
 
 class Dispatcher {
  public:
-  // `wake` is called by other threads when a turn has become due.
+  // Called by other threads.
+  struct Calls {
+    // A turn has become due.
+    std::function<void()> wake;
+    // As CopyThread has them, on the CUDA thread.
+    std::function<void(const std::atomic<bool>& are_left)> gpu_copies_ended;
+    std::function<void(std::chrono::steady_clock::time_point)> gpu_copy_nears_end;
+  };
+
   Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries,
-             std::function<void()> wake);
+             Calls calls);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -60,6 +70,9 @@ class Dispatcher {
   // Takes the mail, progresses UCX and carries out what follows. True if anything
   // happened.
   bool turn();
+
+  // When the last turn() was over, or found nothing to do.
+  core::Time time() const noexcept { return time_; }
 
   // When turn() last found something to do that is likely to be followed by more.
   core::Time last_activity() const noexcept { return last_activity_; }
@@ -83,10 +96,15 @@ class Dispatcher {
   // Messages that cost little to hand out now.
   void finish_before_leaving() { outbox_.send_local(); }
 
+  // Another thread has brought a copy to its end, which a turn will find.
+  bool have_copies_ended() const noexcept {
+    return copies_.has_ended() || have_gpu_copies_ended();
+  }
+
   // Nothing is left to do, and UCX's event, a local one or `wake` will tell of more.
   bool arm() {
-    return !copies_.has_ended() && !have_gpu_copies_ended() &&
-           !(channels_ && channels_->is_due()) && worker_.arm() && arm_gpu_workers();
+    return !have_copies_ended() && !(channels_ && channels_->is_due()) &&
+           worker_.arm() && arm_gpu_workers();
   }
 
   // The same, but for what threads of GPUs do by themselves.
@@ -273,7 +291,7 @@ class Dispatcher {
   AskedKeys asked_keys_;
   GpuPaths gpu_paths_;
   const HostPaths host_paths_;
-  const std::function<void()> wake_;
+  const Calls calls_;
   paths::host::CopyPool copies_;
   // Those that were told to stop, the oldest first, and until when they may go on
   // before streams are let go that wait for them.
@@ -292,6 +310,7 @@ class Dispatcher {
   core::Time last_look_{0};                    // at the local channels
   std::deque<wire::InstanceId> closed_to_us_;  // the latest whose channels were
   bool heard_message_ = false;                 // in this turn
+  bool is_cut_short_ = false;                  // the last turn that could be
   std::size_t initiating_ = 0;                 // of running_, but for open views
   std::size_t by_gpu_threads_ = 0;             // of these
   std::vector<core::Command> commands_;        // empty between turns; keeps its storage

@@ -98,8 +98,10 @@ bool Dispatcher::try_stage(core::OperationId operation, Running& running,
 
 paths::cuda::CopyThread& Dispatcher::gpu_thread() {
   if (!gpu_copies_)
-    gpu_copies_ =
-        std::make_unique<paths::cuda::CopyThread>(*resources_.gpus.driver(), wake_);
+    gpu_copies_ = std::make_unique<paths::cuda::CopyThread>(
+        *resources_.gpus.driver(),
+        paths::cuda::CopyThread::Calls{calls_.gpu_copies_ended,
+                                       calls_.gpu_copy_nears_end});
   return *gpu_copies_;
 }
 

@@ -26,7 +26,7 @@ constexpr core::Time kPatience = microseconds(3);
 // or does something else.
 constexpr core::Time kBetweenHelps = microseconds(5);
 
-// Operations that begin within this time of each other.
+// An operation that begins so soon after the end of the one before.
 constexpr core::Time kBurst = microseconds(20);
 
 // How long to nap while others have the turn: twice as long each time, if that goes on.
@@ -70,8 +70,14 @@ bool may_end_at_once(const BeginRequest& request) {
 
 Driver::Driver(Resources& resources)
     : spin_(spin_time(resources.options)),
-      dispatcher_(std::make_unique<Dispatcher>(resources, mailbox_, deliveries_,
-                                               [this] { wake(); })),
+      dispatcher_(std::make_unique<Dispatcher>(
+          resources, mailbox_, deliveries_,
+          Dispatcher::Calls{
+              [this] { wake(); },
+              [this](const std::atomic<bool>& are_left) { gpu_copies_ended(are_left); },
+              [this](std::chrono::steady_clock::time_point before) {
+                gpu_copy_nears_end(before.time_since_epoch());
+              }})),
       sleeper_(bell_.fd(), resources.worker->event_fd(), dispatcher_->local_fd()),
       watch_(resources.worker->event_fd(), dispatcher_->local_fd()) {}
 
@@ -81,6 +87,8 @@ void Driver::destroy_dispatcher() noexcept { dispatcher_.reset(); }
 
 void Driver::begin(BeginRequest request) {
   const std::shared_ptr<OperationState> state = request.state;
+  is_burst_.store(now() - last_help_.load(std::memory_order_relaxed) < kBurst,
+                  std::memory_order_relaxed);
   const bool is_gpus = is_for_gpu(request);
   const bool is_short = is_gpus || may_end_at_once(request);
   mailbox_.post(std::move(request));
@@ -96,7 +104,8 @@ void Driver::begin(BeginRequest request) {
 void Driver::serve(const OperationState& begun) noexcept {
   for (int turns = 0; turns < kTurnsOfABegin; ++turns)
     if (!dispatcher_->turn() || is_terminal(begun.status())) break;
-  leave_turn(begun, !is_terminal(begun.status()) && dispatcher_->is_moving_by_turns());
+  const bool is_served = is_terminal(begun.status());
+  leave_turn(is_served, !is_served && dispatcher_->is_moving_by_turns());
 }
 
 void Driver::cancel(core::OperationId operation) noexcept {
@@ -113,7 +122,8 @@ void Driver::help(const OperationState& awaited, core::Time end) noexcept {
   while (!take_turns(awaited, end) && !watch_.is_on())
     if (watch(awaited, end) && !take_turn_soon()) return bell_.ring();
   // This thread goes to sleep, perhaps.
-  leave_turn(awaited, !is_terminal(awaited.status()));
+  const bool is_served = is_terminal(awaited.status());
+  leave_turn(is_served, !is_served);
 }
 
 bool Driver::take_turns(const OperationState& awaited, core::Time end) noexcept {
@@ -122,13 +132,23 @@ bool Driver::take_turns(const OperationState& awaited, core::Time end) noexcept 
   core::Time idle_since = now();
   while (!is_terminal(awaited.status()) && !dispatcher_->is_closing()) {
     const bool is_active = dispatcher_->turn();
+    if (!is_active) look_for_ends();
     if (deliveries_.is_urgent()) bell_.ring();
-    const core::Time current = now();
+    const core::Time current = dispatcher_->time();
     if (is_active) idle_since = current;
     if (current >= end) return true;
-    if (!is_active && current - idle_since >= spin) return false;
+    if (!is_active && current - idle_since >= spin &&
+        current >= end_is_near_until_.load(std::memory_order_relaxed))
+      return false;
   }
   return true;
+}
+
+// A turn looks at much else, and takes longer.
+void Driver::look_for_ends() const noexcept {
+  constexpr int kLooks = 16;
+  for (int look = 0; look < kLooks; ++look)
+    if (dispatcher_->have_copies_ended() || mailbox_.has_mail()) return;
 }
 
 bool Driver::watch(const OperationState& awaited, core::Time end) noexcept {
@@ -154,6 +174,26 @@ void Driver::wake() noexcept {
     bell_.ring();
 }
 
+// Without the turn the dispatcher is not to be touched: it may be going.
+void Driver::gpu_copies_ended(const std::atomic<bool>& are_left) noexcept {
+  if (watch_.is_on()) return watch_.wake();
+  const core::Time end = now() + kPatience;
+  while (are_left.load()) {
+    if (try_take_turn()) {
+      // Copies by turns would keep the GPU waiting.
+      if (!dispatcher_->is_moving_by_turns()) dispatcher_->turn();
+      return leave_turn(false, false);
+    }
+    if (now() >= end) return bell_.ring();
+    relax_cpu();
+  }
+}
+
+void Driver::gpu_copy_nears_end(core::Time before) noexcept {
+  end_is_near_until_.store(before);
+  if (watch_.is_on()) watch_.wake();
+}
+
 void Driver::deliver(Delivery delivery) {
   if (!deliveries_.add(std::move(delivery)))
     throw Error(ErrorKind::kInvalidArgument, "the Connector is closed");
@@ -170,12 +210,11 @@ bool Driver::take_turn_soon() noexcept {
   return is_mine;
 }
 
-void Driver::leave_turn(const OperationState& served, bool is_urgent) noexcept {
-  const bool is_served = is_terminal(served.status());
-  const core::Time current = now();
-  // Where operations follow each other closely, their messages leave together.
-  if (current - last_help_.load(std::memory_order_relaxed) > kBurst)
-    dispatcher_->finish_before_leaving();
+void Driver::leave_turn(bool is_served, bool is_urgent) noexcept {
+  const core::Time current = dispatcher_->time();
+  // Where operations follow each other closely, their messages leave together, or while
+  // the next one is waited for.
+  if (!is_burst_.load(std::memory_order_relaxed)) dispatcher_->finish_before_leaving();
   if (is_served) last_help_.store(current, std::memory_order_relaxed);
   if (are_sources_left_ && !watch_.is_on() && is_armed_.load()) {
     are_sources_left_ = false;

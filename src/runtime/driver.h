@@ -70,6 +70,11 @@ class Driver {
   // From a thread that has work for whoever has the turn next.
   void wake() noexcept;
 
+  // For the CUDA thread (CopyThread::Calls): it carries out the ends of its copies if
+  // nobody has the turn, or sleeps to take it.
+  void gpu_copies_ended(const std::atomic<bool>& are_left) noexcept;
+  void gpu_copy_nears_end(core::Time before) noexcept;
+
   // For the progress thread.
 
   // Returns when a CloseRequest has been carried out, with the turn, which nobody gets
@@ -87,12 +92,13 @@ class Driver {
   // True if that is over: the operation is terminal, `end` has come, or the Connector
   // is closing. Else there is nothing to do just now.
   bool take_turns(const OperationState& awaited, core::Time end) noexcept;
+  void look_for_ends() const noexcept;
   // False, with the turn, if there is something to do after all.
   bool watch(const OperationState& awaited, core::Time end) noexcept;
   void serve(const OperationState& begun) noexcept;
   // Tells the progress thread of what is left to do, unless it watches for it already:
-  // if it naps, only what is urgent.
-  void leave_turn(const OperationState& served, bool is_urgent) noexcept;
+  // if it naps, only what is urgent. `is_served`: the thread has got what it wanted.
+  void leave_turn(bool is_served, bool is_urgent) noexcept;
 
   bool is_helped() const noexcept;
   void give_way() const noexcept;
@@ -112,6 +118,9 @@ class Driver {
 
   std::atomic<int> waiting_{0};  // users' threads that would like the turn
   std::atomic<core::Time> last_help_{core::Time(0)};
+  std::atomic<bool> is_burst_{false};  // the latest operation followed another closely
+  // A copy of a GPU is likely to end before: who waits stays awake.
+  std::atomic<core::Time> end_is_near_until_{core::Time(0)};
   // The progress thread naps, and will look for work soon.
   std::atomic<bool> is_napping_{false};
   // It sleeps, until UCX has an event or that time has come, or leaves that to watch_.

@@ -2,9 +2,12 @@
 //
 // Operations on memory of GPUs, by the stand-in for CUDA's driver.
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,6 +44,12 @@ ConnectorOptions with_gpus() {
 
 Descriptor on_gpu(int device, paths::cuda::CuDevicePointer address, std::size_t size) {
   return {reinterpret_cast<void*>(address), size, Device(DeviceKind::kCuda, device)};
+}
+
+std::string name_of_this_thread() {
+  std::array<char, 16> name{};
+  ::pthread_getname_np(::pthread_self(), name.data(), name.size());
+  return name.data();
 }
 
 // Memory of one GPU, whose pages do not touch each other.
@@ -200,6 +209,21 @@ TEST_F(GpuMemory, IsQuietWhenACancelledOperationHasEnded) {
   EXPECT_FALSE(read.wait_for(milliseconds(100))) << "the GPU still has it";
   stand_in::release_streams();
   EXPECT_EQ(finish(read), OperationStatus::kCancelled);
+}
+
+// If nobody waits, and else has the turn just then.
+TEST_F(GpuMemory, HasTheEndOfItsCopySeenByTheCudaThread) {
+  std::string thread;
+  for (int i = 0; i < 50 && thread != "nixl_cuda"; ++i) {
+    auto read = begin_held_read();
+    std::promise<std::string> seen;
+    read.on_complete([&](OperationStatus) { seen.set_value(name_of_this_thread()); },
+                     CallOn::kAnyThread);
+    stand_in::release_streams();
+    thread = seen.get_future().get();
+    EXPECT_EQ(finish(read), OperationStatus::kComplete);
+  }
+  EXPECT_EQ(thread, "nixl_cuda");
 }
 
 TEST_F(GpuMemory, OfAProcessThatDiesEndsWhatIsReadOfIt) {

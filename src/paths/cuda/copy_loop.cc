@@ -65,6 +65,11 @@ bool CopyLoop::look_closely() {
   return has_changed;
 }
 
+bool CopyLoop::is_any_done() const noexcept {
+  return std::any_of(copies_.begin(), copies_.end(),
+                     [](const auto& each) { return each.second->is_any_done(); });
+}
+
 void CopyLoop::drop(const Instance& owner) {
   for (const auto& [device, copies] : copies_) copies->drop(owner);
   pinned_maps_.drop(owner);
@@ -75,6 +80,13 @@ std::chrono::steady_clock::time_point CopyLoop::next_end() const noexcept {
   for (const auto& [device, copies] : copies_)
     next = std::min(next, copies->next_end());
   return next;
+}
+
+bool CopyLoop::nears_end() {
+  bool is_any = false;
+  for (const auto& [device, copies] : copies_)
+    if (copies->nears_end()) is_any = true;
+  return is_any;
 }
 
 bool CopyLoop::has_copies() const noexcept {

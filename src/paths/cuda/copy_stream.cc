@@ -28,19 +28,16 @@ StartedCopy* CopyStream::next() {
 CuResult CopyStream::submitted(StartedCopy& copy, std::uint64_t bytes,
                                std::uint64_t weight) {
   if (under_way_.empty()) oldest_since_ = Clock::now();
-  under_way_.push_back({&copy, ++last_number_, bytes, weight});
+  under_way_.push_back({&copy, ++last_number_, bytes, weight, copy.batches.is_empty()});
   weight_under_way_ += weight;
   ++copy.under_way;
   return word_.write(stream_.get(), last_number_);
 }
 
 bool CopyStream::look() {
-  bool is_any_done = false;
-  while (!under_way_.empty() && word_.has(under_way_.front().number)) {
-    oldest_is_done();
-    is_any_done = true;
-  }
-  return is_any_done;
+  const bool was_any_done = is_any_done();
+  while (is_any_done()) oldest_is_done();
+  return was_any_done;
 }
 
 CuResult CopyStream::look_closely() {
@@ -63,6 +60,15 @@ void CopyStream::oldest_is_done() {
 CopyStream::Clock::time_point CopyStream::next_end() const noexcept {
   if (under_way_.empty()) return Clock::time_point::max();
   return oldest_since_ + pace_.time_for(under_way_.front().weight);
+}
+
+bool CopyStream::nears_end() {
+  if (under_way_.empty()) return false;
+  const Batch& oldest = under_way_.front();
+  if (!oldest.is_last || oldest.number == last_near_) return false;
+  if (Clock::now() < next_end() - kWakingTakes) return false;
+  last_near_ = oldest.number;
+  return true;
 }
 
 std::vector<std::unique_ptr<StartedCopy>> CopyStream::take_ended() {

@@ -63,6 +63,9 @@ class CopyStream {
 
   // Takes note of the batches that are done. True if there were any. Needs no context.
   bool look();
+  bool is_any_done() const noexcept {
+    return !under_way_.empty() && word_.has(under_way_.front().number);
+  }
   // By asking the driver, who also tells what went wrong. Not kCuSuccess or
   // kCuNotReady: nothing is under way any more, nor will it ever be.
   CuResult look_closely();
@@ -75,6 +78,8 @@ class CopyStream {
   using Clock = std::chrono::steady_clock;
   // When the oldest batch is likely to be done; Clock::time_point::max() without one.
   Clock::time_point next_end() const noexcept;
+  // Whether that is soon and the end of a copy. Of each that is said once.
+  bool nears_end();
 
   bool is_idle() const noexcept { return under_way_.empty(); }
   bool has_copies() const noexcept { return !copies_.empty(); }
@@ -85,6 +90,7 @@ class CopyStream {
     std::uint32_t number = 0;
     std::uint64_t bytes = 0;
     std::uint64_t weight = 0;
+    bool is_last = false;  // of its copy
   };
 
   void oldest_is_done();
@@ -98,6 +104,7 @@ class CopyStream {
   Pace pace_;
   std::uint64_t weight_under_way_ = 0;
   std::uint32_t last_number_ = 0;
+  std::uint32_t last_near_ = 0;  // of what nears_end() has said
   unsigned picks_ = 0;
 };
 

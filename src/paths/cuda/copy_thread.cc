@@ -24,9 +24,9 @@ struct CopyThread::Shared {
     std::shared_ptr<DeviceCopy> copy;
   };
 
-  explicit Shared(std::function<void()> ended_call) : ended(std::move(ended_call)) {}
+  explicit Shared(Calls called) : calls(std::move(called)) {}
 
-  const std::function<void()> ended;
+  const Calls calls;
   std::atomic<bool> has_ended{false};
   std::atomic<bool> has_news{false};  // for the thread
   std::mutex mutex;
@@ -51,7 +51,10 @@ using std::chrono::microseconds;
 // and long after, it naps, and asks the driver before each nap: after an error no word
 // is written. What comes later than was thought is noticed an eighth of the wait later
 // at most.
-constexpr microseconds kWakingTakes{60};
+// A thread that looks all the time does so often between two looks at the clock, which
+// cost more.
+constexpr int kLooks = 16;
+
 // While a copy waits for a stream of a user's, which nothing else tells of.
 constexpr microseconds kMostNapForStreams{100};
 
@@ -153,14 +156,15 @@ class CopyThread::Run {
       shared_.ended_tags.insert(shared_.ended_tags.end(), ended_.begin(), ended_.end());
       shared_.has_ended.store(true);
     }
-    shared_.ended();
+    shared_.calls.ended(shared_.has_ended);
   }
 
   // To be woken takes several times as long as to start a small copy, and one that has
   // ended is often followed by the next.
   void sleep() {
     while (may_spin_ && Clock::now() - last_change_ < kSpin) {
-      if (shared_.has_news.load()) return;
+      for (int look = 0; look < kLooks; ++look)
+        if (shared_.has_news.load()) return;
       std::this_thread::yield();
     }
     std::unique_lock lock(shared_.mutex);
@@ -182,7 +186,12 @@ class CopyThread::Run {
 
   void await_change() {
     const microseconds nap = quiet_time();
-    if (nap == microseconds(0)) return std::this_thread::yield();
+    if (nap == microseconds(0)) {
+      if (loop_.nears_end()) shared_.calls.nears_end(Clock::now() + 2 * kWakingTakes);
+      for (int look = 0; look < kLooks; ++look)
+        if (loop_.is_any_done() || shared_.has_news.load()) return;
+      return std::this_thread::yield();
+    }
     if (loop_.look_closely()) {
       last_change_ = Clock::now();
       return;
@@ -207,11 +216,10 @@ class CopyThread::Run {
   Clock::time_point last_change_ = Clock::now();
 };
 
-CopyThread::CopyThread(const Driver& driver, std::function<void()> ended,
-                       const void* kernel_image)
+CopyThread::CopyThread(const Driver& driver, Calls calls, const void* kernel_image)
     : driver_(driver),
       kernel_image_(kernel_image),
-      shared_(std::make_unique<Shared>(std::move(ended))),
+      shared_(std::make_unique<Shared>(std::move(calls))),
       watch_([this](std::uint64_t id) { host_memory_goes(id); }) {
   CPU_ZERO(&cores_);
   ::sched_getaffinity(0, sizeof cores_, &cores_);

@@ -7,6 +7,8 @@
 
 #include <sched.h>
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -20,9 +22,18 @@ namespace nixl_connect::paths::cuda {
 
 class CopyThread {
  public:
-  // It calls `ended` when has_ended(), and runs on the cores that the calling thread
-  // may use. `kernel_image`: none, if the copy engines are to do it all.
-  CopyThread(const Driver& driver, std::function<void()> ended,
+  // What it calls, on itself and under no lock.
+  struct Calls {
+    // has_ended(); `are_left` says whether that is still so.
+    std::function<void(const std::atomic<bool>& are_left)> ended;
+    // A copy is likely to end before that time, and a thread that is woken now to be
+    // awake by then.
+    std::function<void(std::chrono::steady_clock::time_point)> nears_end;
+  };
+
+  // It runs on the cores that the calling thread may use. `kernel_image`: none, if the
+  // copy engines are to do it all.
+  CopyThread(const Driver& driver, Calls calls,
              const void* kernel_image = page_kernel_image());
   // Waits for what the GPUs were given, and leaves the rest; no end is told any more.
   ~CopyThread();

@@ -118,9 +118,10 @@ AwaitedPoints DeviceCopies::awaited_by(CopyWork& work) {
 // Lets copies begin whose points have come. To ask takes the driver's locks, so not all
 // the time.
 bool DeviceCopies::admit() {
+  if (waiting_.empty()) return false;
   constexpr std::chrono::microseconds kBetween{20};
   const auto now = std::chrono::steady_clock::now();
-  if (waiting_.empty() || now - last_admission_ < kBetween) return false;
+  if (now - last_admission_ < kBetween) return false;
   last_admission_ = now;
   bool has_changed = false;
   for (Waiting& each : std::exchange(waiting_, {})) {
@@ -239,6 +240,12 @@ bool DeviceCopies::look() {
   for (const auto& stream : streams_)
     if (stream != nullptr && stream->look()) has_changed = true;
   return has_changed;
+}
+
+bool DeviceCopies::is_any_done() const noexcept {
+  return std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) {
+    return stream != nullptr && stream->is_any_done();
+  });
 }
 
 bool DeviceCopies::look_closely() {
@@ -367,6 +374,13 @@ std::chrono::steady_clock::time_point DeviceCopies::next_end() const noexcept {
   for (const auto& stream : streams_)
     if (stream != nullptr) next = std::min(next, stream->next_end());
   return next;
+}
+
+bool DeviceCopies::nears_end() {
+  bool is_any = false;
+  for (const auto& stream : streams_)
+    if (stream != nullptr && stream->nears_end()) is_any = true;
+  return is_any;
 }
 
 bool DeviceCopies::has_copies() const noexcept {

@@ -44,6 +44,8 @@ class DeviceCopies {
   bool advance();
   // As advance(), but gives the streams nothing.
   bool look();
+  // Whether look() would find something.
+  bool is_any_done() const noexcept;
   // As look(), by asking the driver, who takes microseconds and locks for that; it
   // alone tells of errors.
   bool look_closely();
@@ -53,6 +55,8 @@ class DeviceCopies {
 
   // When a batch is likely to be done; time_point::max() if none is under way.
   std::chrono::steady_clock::time_point next_end() const noexcept;
+  // Whether a copy is likely to end soon. Of each that is said once.
+  bool nears_end();
   bool has_copies() const noexcept;
   bool is_anything_under_way() const noexcept;
   // Copies are kept back until streams have come by what they wait for.

@@ -15,6 +15,9 @@ constexpr std::chrono::microseconds kSpin{50};
 constexpr std::chrono::microseconds kLeastNap{20};
 constexpr std::chrono::microseconds kMostNap{500};
 
+// A thread that sleeps is awake so long after it was woken, as a rule.
+constexpr std::chrono::microseconds kWakingTakes{60};
+
 class Pace {
  public:
   using Duration = std::chrono::nanoseconds;

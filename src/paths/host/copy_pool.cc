@@ -35,6 +35,7 @@ void CopyPool::add(Tag tag, std::shared_ptr<Copy> copy) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back({tag, std::move(copy)});
+    has_jobs_.store(true);
   }
   // One system call for all is far cheaper than one for each.
   if (helpers == threads_.size()) return wake_.notify_all();
@@ -57,6 +58,7 @@ void CopyPool::start_threads() {
 }
 
 bool CopyPool::help() {
+  if (!has_jobs_.load()) return false;
   while (const auto job = next_job())
     if (move_piece(*job)) return true;
   return false;
@@ -107,6 +109,7 @@ bool CopyPool::move_piece(const Job& job) {
 void CopyPool::remove(const Job& job) {
   const std::lock_guard lock(mutex_);
   std::erase_if(jobs_, [&](const Job& each) { return each.copy == job.copy; });
+  has_jobs_.store(!jobs_.empty());
 }
 
 void CopyPool::take_ended(std::vector<Tag>& tags) {

@@ -68,6 +68,7 @@ class CopyPool {
   std::vector<std::thread> threads_;
 
   std::atomic<bool> has_ended_{false};
+  std::atomic<bool> has_jobs_{false};  // written under mutex_
   std::mutex mutex_;
   std::condition_variable wake_;
   // Guarded by mutex_.

@@ -29,7 +29,9 @@ class Owner {
  public:
   explicit Owner(const void* kernel_image = &kKernelImage)
       : thread_(std::make_unique<CopyThread>(
-            driver_under_test(), [this] { ring(); }, kernel_image)) {}
+            driver_under_test(),
+            CopyThread::Calls{[this](const auto&) { ring(); }, [](auto) {}},
+            kernel_image)) {}
 
   CopyThread& thread() const { return *thread_; }
   void destroy_thread() { thread_ = nullptr; }

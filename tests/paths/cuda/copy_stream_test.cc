@@ -14,7 +14,9 @@ class CopyStreams : public StandInTest {
   StartedCopy* add(CopyTag tag, std::uint64_t size) {
     auto started = std::make_unique<StartedCopy>();
     started->tag = tag;
-    started->copy = std::make_shared<DeviceCopy>(CopyWork{}, progress_);
+    CopyWork work;
+    work.ranges = {{1, 2, size}};
+    started->copy = std::make_shared<DeviceCopy>(std::move(work), progress_);
     started->batches = {{{1, 2, size}}, 0};
     StartedCopy* const copy = started.get();
     stream_.add(std::move(started));
@@ -50,6 +52,27 @@ TEST_F(CopyStreams, TakeOneBatchBehindAFullOne) {
   EXPECT_TRUE(stream_.look());
   EXPECT_EQ(progress_, 20U);
   EXPECT_EQ(stream_.next(), copy);
+}
+
+TEST_F(CopyStreams, SayOnceOfACopyThatItsEndIsNear) {
+  StartedCopy* const copy = add(1, 100 + 255 * 1024 * 1024);
+  // As light as if it took no time.
+  const auto submit = [&] {
+    return stream_.submitted(*copy, copy->batches.next().bytes, 0);
+  };
+  stand_in::hold_streams();
+  EXPECT_FALSE(stream_.nears_end());
+  EXPECT_EQ(submit(), kCuSuccess);
+  ASSERT_TRUE(copy->batches.is_empty());
+  EXPECT_TRUE(stream_.nears_end());
+  EXPECT_FALSE(stream_.nears_end()) << "again";
+}
+
+TEST_F(CopyStreams, DoNotTakeTheEndOfABatchForThatOfItsCopy) {
+  StartedCopy* const copy = add(1, 1024ULL * 1024 * 1024);
+  stand_in::hold_streams();
+  EXPECT_EQ(stream_.submitted(*copy, copy->batches.next().bytes, 0), kCuSuccess);
+  EXPECT_FALSE(stream_.nears_end());
 }
 
 TEST_F(CopyStreams, PassOverWhatWasStopped) {
