@@ -31,7 +31,11 @@ CuResult CopyStream::submitted(StartedCopy& copy, std::uint64_t bytes,
   under_way_.push_back({&copy, ++last_number_, bytes, weight, copy.batches.is_empty()});
   weight_under_way_ += weight;
   ++copy.under_way;
-  return word_.write(stream_.get(), last_number_);
+  const CuResult result = word_.write(stream_.get(), last_number_);
+  if (result == kCuSuccess && bytes == copy.copy->bytes() &&
+      !copy.copy->holds_exposure())
+    copy.copy->set_last(word_, last_number_);
+  return result;
 }
 
 bool CopyStream::look() {
