@@ -21,6 +21,9 @@ constexpr int kTurnsOfABegin = 8;
 
 // How long a user's thread tries for the turn: an idle turn takes less.
 constexpr core::Time kPatience = microseconds(3);
+// With memory of a GPU: the CUDA thread may have the turn, and a message to hand out,
+// for the operation before.
+constexpr core::Time kPatienceWithGpus = microseconds(20);
 
 // A thread that has had the turn comes back for the next operation within this time,
 // or does something else.
@@ -93,7 +96,8 @@ void Driver::begin(BeginRequest request) {
   const bool is_short = is_gpus || may_end_at_once(request);
   mailbox_.post(std::move(request));
   if (is_progress_thread()) return;
-  if (!is_short || !take_turn_soon()) return ring();
+  if (!is_short || !take_turn_soon(is_gpus ? kPatienceWithGpus : kPatience))
+    return ring();
   if (!is_gpus && dispatcher_->is_moving()) {
     give_turn();
     return ring();
@@ -118,9 +122,9 @@ void Driver::cancel(core::OperationId operation) noexcept {
 }
 
 void Driver::help(const OperationState& awaited, core::Time end) noexcept {
-  if (is_terminal(awaited.status()) || !take_turn_soon()) return;
+  if (is_terminal(awaited.status()) || !take_turn_soon(kPatience)) return;
   while (!take_turns(awaited, end) && !watch_.is_on())
-    if (watch(awaited, end) && !take_turn_soon()) return bell_.ring();
+    if (watch(awaited, end) && !take_turn_soon(kPatience)) return bell_.ring();
   // This thread goes to sleep, perhaps.
   const bool is_served = is_terminal(awaited.status());
   leave_turn(is_served, !is_served);
@@ -200,10 +204,10 @@ void Driver::deliver(Delivery delivery) {
   bell_.ring();
 }
 
-bool Driver::take_turn_soon() noexcept {
+bool Driver::take_turn_soon(core::Time patience) noexcept {
   if (try_take_turn()) return true;
   waiting_.fetch_add(1);
-  const core::Time end = now() + kPatience;
+  const core::Time end = now() + patience;
   bool is_mine = false;
   while (!(is_mine = try_take_turn()) && now() < end) relax_cpu();
   waiting_.fetch_sub(1);

@@ -88,7 +88,7 @@ class Driver {
     return !is_taken_.load(std::memory_order_relaxed) && !is_taken_.exchange(true);
   }
   void give_turn() noexcept { is_taken_.store(false); }
-  bool take_turn_soon() noexcept;
+  bool take_turn_soon(core::Time patience) noexcept;
   // True if that is over: the operation is terminal, `end` has come, or the Connector
   // is closing. Else there is nothing to do just now.
   bool take_turns(const OperationState& awaited, core::Time end) noexcept;

@@ -27,11 +27,12 @@ StartedCopy* CopyStream::next() {
 
 CuResult CopyStream::submitted(StartedCopy& copy, std::uint64_t bytes,
                                std::uint64_t weight) {
-  if (under_way_.empty()) oldest_since_ = Clock::now();
+  const bool was_idle = under_way_.empty();
   under_way_.push_back({&copy, ++last_number_, bytes, weight, copy.batches.is_empty()});
   weight_under_way_ += weight;
   ++copy.under_way;
   const CuResult result = word_.write(stream_.get(), last_number_);
+  if (was_idle) oldest_since_ = Clock::now();
   if (result == kCuSuccess && bytes == copy.copy->bytes() &&
       !copy.copy->holds_exposure())
     copy.copy->set_last(word_, last_number_);

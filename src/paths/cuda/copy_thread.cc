@@ -122,8 +122,8 @@ class CopyThread::Run {
   // Unless it may deadlock with others. Those behind it wait too.
   void start_held() {
     if (held_.copy == nullptr) return;
-    if (!held_.copy->was_stopped() && Clock::now() < held_until_ &&
-        loop_.may_deadlock_with(*held_.copy))
+    if (!held_.copy->was_stopped() && loop_.may_deadlock_with(*held_.copy) &&
+        Clock::now() < held_until_)
       return;
     loop_.start(held_.tag, std::exchange(held_.copy, nullptr));
     const std::lock_guard lock(shared_.mutex);

@@ -52,10 +52,10 @@ DeviceCopies::~DeviceCopies() {
   if (is_current) functions.context_pop(&context);
 }
 
-void DeviceCopies::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
+void DeviceCopies::start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy) {
   auto started = std::make_unique<StartedCopy>();
   started->tag = tag;
-  started->copy = std::move(copy);
+  started->copy = copy;
   if (poison_) {
     started->copy->fail(*poison_);
     return end(std::move(started));
@@ -68,17 +68,18 @@ void DeviceCopies::start(CopyTag tag, std::shared_ptr<DeviceCopy> copy) {
     CopyStream& stream = stream_of(work);
     AwaitedPoints points = awaited_by(work);
     prepare(*started, std::move(work));
-    started->copy->tell_prepared();
-    if (!points.have_come()) {
+    if (points.have_come()) {
+      stream.add(std::move(started));
+      submit_all(stream, stream.next());  // while the context is current
+    } else {
       waiting_.push_back({std::move(started), &stream, std::move(points)});
-      return;
     }
-    stream.add(std::move(started));
-    submit_all(stream, stream.next());  // while the context is current
   } catch (...) {
-    started->copy->fail(failure());
-    end(std::move(started));
+    copy->fail(failure());
+    return end(std::move(started));
   }
+  // The GPU is at it already.
+  copy->tell_prepared();
 }
 
 // All that copies of this GPU need and that is not of one copy: later on, streams of

@@ -34,7 +34,7 @@ class DeviceCopies {
 
   // Opens what the copy needs, which can take milliseconds. If that fails, the copy
   // ends at once.
-  void start(CopyTag tag, std::shared_ptr<DeviceCopy> copy);
+  void start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy);
 
   // Whether start() has everything that the copy needs.
   bool has_all_for(const CopyWork& work) const;
