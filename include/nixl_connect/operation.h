@@ -32,8 +32,9 @@ struct View;
 enum class CallOn {
   kProgressThread,  // the library's own
   // Whichever sees the end, of the library or of the user's, even inside a call, and
-  // under locks of the library: a thread's wake-up sooner. So the callback calls
-  // nothing of the library; it writes to an eventfd, say, or sets a flag.
+  // under locks of the library: a thread's wake-up sooner. So the callback, and what it
+  // holds when it goes, calls nothing of the library and waits for nothing; it writes
+  // to an eventfd, say, or sets a flag.
   kAnyThread,
 };
 

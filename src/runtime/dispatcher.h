@@ -71,6 +71,9 @@ class Dispatcher {
   // happened.
   bool turn();
 
+  // Carries out the ends of copies by GPUs, and nothing else that a turn does.
+  void end_gpu_copies();
+
   // When the last turn() was over, or found nothing to do.
   core::Time time() const noexcept { return time_; }
 

@@ -129,6 +129,12 @@ bool Dispatcher::have_gpu_copies_ended() const noexcept {
          (gpu_copies_ && gpu_copies_->has_ended());
 }
 
+void Dispatcher::end_gpu_copies() {
+  const GpuUcx::Current current(opened_gpu_ucx());
+  time_ = now();
+  if (take_ended_gpu_copies()) last_activity_ = time_;
+}
+
 bool Dispatcher::take_ended_gpu_copies() {
   if (!have_gpu_copies_ended()) return false;
   latest_gpu_copy_ended();
@@ -195,6 +201,7 @@ void Dispatcher::gpu_transfer_ended(core::OperationId operation, const DeviceCop
                                     std::optional<core::Failure> failure) {
   Running& running = running_.at(operation);
   peers_.see_if_left(running.peer);
+  running.state->bytes().store(bytes, std::memory_order_relaxed);
   std::string path(core::name_of(running.path));
   running.state->set_path(path);
   running.is_lease_checked = copy.holds_exposure();

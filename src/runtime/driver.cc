@@ -29,8 +29,10 @@ constexpr core::Time kPatienceWithGpus = microseconds(20);
 // or does something else.
 constexpr core::Time kBetweenHelps = microseconds(5);
 
-// An operation that begins so soon after the end of the one before.
+// An operation that begins so soon after the end of the one before, and takes no longer
+// than that.
 constexpr core::Time kBurst = microseconds(20);
+constexpr core::Time kLongestOfBurst = microseconds(250);
 
 // How long to nap while others have the turn: twice as long each time, if that goes on.
 // To spin instead, or to wake often, would slow down the thread that has it, where two
@@ -141,9 +143,10 @@ bool Driver::take_turns(const OperationState& awaited, core::Time end) noexcept 
     const core::Time current = dispatcher_->time();
     if (is_active) idle_since = current;
     if (current >= end) return true;
-    if (!is_active && current - idle_since >= spin &&
-        current >= end_is_near_until_.load(std::memory_order_relaxed))
-      return false;
+    const bool is_end_near =
+        spin > core::Time(0) &&
+        current < end_is_near_until_.load(std::memory_order_relaxed);
+    if (!is_active && current - idle_since >= spin && !is_end_near) return false;
   }
   return true;
 }
@@ -184,9 +187,9 @@ void Driver::gpu_copies_ended(const std::atomic<bool>& are_left) noexcept {
   const core::Time end = now() + kPatience;
   while (are_left.load()) {
     if (try_take_turn()) {
-      // Copies by turns would keep the GPU waiting.
-      if (!dispatcher_->is_moving_by_turns()) dispatcher_->turn();
-      return leave_turn(false, false);
+      dispatcher_->end_gpu_copies();
+      return leave_turn(false,
+                        dispatcher_->is_moving_by_turns() || mailbox_.has_mail());
     }
     if (now() >= end) return bell_.ring();
     relax_cpu();
@@ -218,7 +221,10 @@ void Driver::leave_turn(bool is_served, bool is_urgent) noexcept {
   const core::Time current = dispatcher_->time();
   // Where operations follow each other closely, their messages leave together, or while
   // the next one is waited for.
-  if (!is_burst_.load(std::memory_order_relaxed)) dispatcher_->finish_before_leaving();
+  const bool is_burst =
+      is_burst_.load(std::memory_order_relaxed) &&
+      current - last_help_.load(std::memory_order_relaxed) < kLongestOfBurst;
+  if (!is_burst) dispatcher_->finish_before_leaving();
   if (is_served) last_help_.store(current, std::memory_order_relaxed);
   if (are_sources_left_ && !watch_.is_on() && is_armed_.load()) {
     are_sources_left_ = false;

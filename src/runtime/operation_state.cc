@@ -111,7 +111,8 @@ void OperationState::on_complete(Callback callback) {
 
 void OperationState::on_complete_at_once(Callback callback) {
   check_is_callable(callback);
-  if (!is_terminal(status())) driver_->mailbox().check_process();
+  if (is_terminal(status())) return run_callbacks({&callback, 1}, status());
+  driver_->mailbox().check_process();
   {
     const std::lock_guard lock(mutex_);
     if (!is_terminal(status())) {
@@ -248,8 +249,8 @@ std::vector<OperationState::Callback> OperationState::finish(
       status_.store(outcome.status, std::memory_order_release);
     }
   }
-  tell_end(prompt);
   release_streams();
+  tell_end(prompt);
   return due;
 }
 

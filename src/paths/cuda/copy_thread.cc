@@ -86,6 +86,7 @@ class CopyThread::Run {
     while (loop_.is_anything_under_way()) {
       if (loop_.look()) last_change_ = Clock::now();
       await_change();
+      std::this_thread::yield();  // there is news for ever: that this is to end
     }
   }
 
