@@ -225,12 +225,7 @@ class Dispatcher {
   void stage_prepared(core::OperationId operation,
                       paths::cuda::DeviceCopy::Prepared prepared);
   bool take_ended_gpu_copies();
-  std::shared_ptr<paths::cuda::DeviceCopy> take_gpu_copy(Running& running);
   void gpu_copy_ended(core::OperationId operation);
-  void latest_gpu_copy_ended();
-  void gpu_transfer_ended(core::OperationId operation,
-                          const paths::cuda::DeviceCopy& copy, std::uint64_t bytes,
-                          std::optional<core::Failure> failure);
   void stop_gpu_copy(core::OperationId operation, const Running& running);
   void release_streams_of_stuck();
   void gpu_file_opened(core::OperationId tag);
@@ -294,12 +289,6 @@ class Dispatcher {
   Peers peers_;
   Outbox outbox_;
   std::unique_ptr<paths::cuda::CopyThread> gpu_copies_;  // null until the first
-  // The copy that it was given last, whose end is looked for here as well, since the
-  // way of that from thread to thread takes a microsecond; or none.
-  struct {
-    core::OperationId operation = 0;
-    std::shared_ptr<paths::cuda::DeviceCopy> copy;
-  } latest_gpu_copy_;
   GpuFiles gpu_files_;
   Fetches fetches_;
   AskedKeys asked_keys_;

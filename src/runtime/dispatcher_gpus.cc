@@ -76,7 +76,6 @@ void Dispatcher::add_gpu_copy(core::OperationId operation, Running& running) {
     throw;
   }
   ++by_gpu_threads_;
-  latest_gpu_copy_ = {operation, running.gpu_copy};
 }
 
 // False if the peer's memory is out of reach.
@@ -124,9 +123,7 @@ void Dispatcher::stage_prepared(core::OperationId operation,
 }
 
 bool Dispatcher::have_gpu_copies_ended() const noexcept {
-  const auto& latest = latest_gpu_copy_.copy;
-  return (latest && latest->has_moved_all()) || staged_copies_.has_ended() ||
-         (gpu_copies_ && gpu_copies_->has_ended());
+  return staged_copies_.has_ended() || (gpu_copies_ && gpu_copies_->has_ended());
 }
 
 void Dispatcher::end_gpu_copies() {
@@ -137,7 +134,6 @@ void Dispatcher::end_gpu_copies() {
 
 bool Dispatcher::take_ended_gpu_copies() {
   if (!have_gpu_copies_ended()) return false;
-  latest_gpu_copy_ended();
   if (gpu_copies_) {
     gpu_copies_->take_ended(ended_copies_);
     for (const core::OperationId tag : ended_copies_) {
@@ -155,57 +151,32 @@ bool Dispatcher::take_ended_gpu_copies() {
   return true;
 }
 
-std::shared_ptr<DeviceCopy> Dispatcher::take_gpu_copy(Running& running) {
-  if (running.gpu_copy == latest_gpu_copy_.copy) latest_gpu_copy_ = {};
-  --by_gpu_threads_;
-  return std::exchange(running.gpu_copy, nullptr);
-}
-
-// As the CUDA thread tells.
 void Dispatcher::gpu_copy_ended(core::OperationId operation) {
   Running& running = running_.at(operation);
-  const auto copy = take_gpu_copy(running);
+  const auto copy = std::move(running.gpu_copy);
+  --by_gpu_threads_;
   if (copy->only_prepares() && !copy->failure() && !copy->was_stopped())
     return running.path == core::Path::kUcx
                ? start(operation)
                : stage_prepared(operation, copy->take_prepared());
+  peers_.see_if_left(running.peer);
   if (copy->failure() && copy->failure()->cause == CopyFailure::Cause::kNotPinned &&
       !copy->was_stopped()) {
-    peers_.see_if_left(running.peer);
     running.closed.why_not_staged =
         std::make_shared<const std::string>(copy->failure()->message);
     return start_over(operation);
   }
-  std::optional<core::Failure> failure;
-  if (copy->failure())
-    failure = {copy->failure()->kind, std::string(core::name_of(running.path)) + ": " +
-                                          copy->failure()->message};
-  else if (!copy->is_complete())
-    failure = {ErrorKind::kCancelled, "stopped"};
-  gpu_transfer_ended(operation, *copy, copy->bytes_moved(), std::move(failure));
-}
-
-// As a look at memory tells. Of the copy the CUDA thread still has what is not
-// constant.
-void Dispatcher::latest_gpu_copy_ended() {
-  const auto latest = latest_gpu_copy_;
-  if (!latest.copy || !latest.copy->has_moved_all()) return;
-  latest_gpu_copy_ = {};
-  if (!latest.copy->claim_end()) return;
-  take_gpu_copy(running_.at(latest.operation));
-  gpu_transfer_ended(latest.operation, *latest.copy, latest.copy->bytes(), {});
-}
-
-void Dispatcher::gpu_transfer_ended(core::OperationId operation, const DeviceCopy& copy,
-                                    std::uint64_t bytes,
-                                    std::optional<core::Failure> failure) {
-  Running& running = running_.at(operation);
-  peers_.see_if_left(running.peer);
-  running.state->bytes().store(bytes, std::memory_order_relaxed);
+  running.state->bytes().store(copy->bytes_moved(), std::memory_order_relaxed);
   std::string path(core::name_of(running.path));
   running.state->set_path(path);
-  running.is_lease_checked = copy.holds_exposure();
-  core_.transfer_ended(operation, std::move(failure), bytes, std::move(path), time_);
+  running.is_lease_checked = copy->holds_exposure();
+  std::optional<core::Failure> failure;
+  if (copy->failure())
+    failure = {copy->failure()->kind, path + ": " + copy->failure()->message};
+  else if (!copy->is_complete())
+    failure = {ErrorKind::kCancelled, "stopped"};
+  core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(),
+                       std::move(path), time_);
 }
 
 void Dispatcher::stop_gpu_copy(core::OperationId operation, const Running& running) {

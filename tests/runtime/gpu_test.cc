@@ -226,21 +226,6 @@ TEST_F(GpuMemory, HasTheEndOfItsCopySeenByTheCudaThread) {
   EXPECT_EQ(thread, "nixl_cuda");
 }
 
-// By the thread that waits, which looks where the GPU writes that it is done.
-TEST_F(GpuMemory, HasTheEndOfItsCopySeenThoughTheDriverKeepsTheCudaThread) {
-  stand_in::hold_calls("cuStreamQuery");
-  auto read = begin_held_read();
-  stand_in::wait_for_calls("cuStreamQuery", 1);
-  stand_in::release_streams();
-  stand_in::wait_for_streams();
-  EXPECT_EQ(finish(read), OperationStatus::kComplete);
-  EXPECT_EQ(read.bytes_transferred(), Scattered::kCount * Scattered::kPage);
-  pages_.expect(7, 1);
-  stand_in::release_calls();
-  auto next = connector_.begin_read(ask("read"), pages_.descriptors());
-  EXPECT_EQ(finish(next), OperationStatus::kComplete);
-}
-
 TEST_F(GpuMemory, OfAProcessThatDiesEndsWhatIsReadOfIt) {
   auto read = begin_held_read();
   testing::kill_noticed(owner_, connector_, held_, pages_.descriptors());

@@ -33,9 +33,6 @@ CuResult CopyStream::submitted(StartedCopy& copy, std::uint64_t bytes,
   ++copy.under_way;
   const CuResult result = word_.write(stream_.get(), last_number_);
   if (was_idle) oldest_since_ = Clock::now();
-  if (result == kCuSuccess && bytes == copy.copy->bytes() &&
-      !copy.copy->holds_exposure())
-    copy.copy->set_last(word_, last_number_);
   return result;
 }
 

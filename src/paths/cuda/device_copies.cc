@@ -362,7 +362,7 @@ void DeviceCopies::end(std::unique_ptr<StartedCopy> copy) {
   if (!copy->batches.is_empty() && copy->exposure.is_over() &&
       !copy->copy->was_stopped())
     copy->copy->fail(lease_over());
-  if (copy->copy->claim_end()) ended_.push_back(copy->tag);
+  ended_.push_back(copy->tag);
 }
 
 void DeviceCopies::take_ended(std::vector<CopyTag>& tags) {

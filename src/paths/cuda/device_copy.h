@@ -15,7 +15,6 @@
 
 #include "base/unique_fd.h"
 #include "nixl_connect/error.h"
-#include "paths/cuda/completion_word.h"
 #include "paths/cuda/engine_sizes.h"
 #include "paths/cuda/host_map.h"
 #include "paths/cuda/imported_memory.h"
@@ -152,15 +151,6 @@ class DeviceCopy {
   const std::optional<CopyFailure>& failure() const noexcept { return failure_; }
   std::uint64_t bytes_moved() const noexcept { return bytes_moved_; }
 
-  // Whether all bytes have been moved, as far as a look at memory tells, by any thread:
-  // sooner than the end, up to which the CUDA thread goes on with what it holds.
-  bool has_moved_all() const noexcept {
-    const CompletionWord* const word = last_word_.load(std::memory_order_acquire);
-    return word != nullptr && word->has(last_number_);
-  }
-  // The end is told once: to whom this is true first. Any thread.
-  bool claim_end() noexcept { return !is_end_claimed_.exchange(true); }
-
   // What a copy without ranges has opened, in the order of CopyWork::foreign.
   using Opened = std::vector<std::shared_ptr<const ForeignMapping>>;
   const Opened& opened() const noexcept { return opened_; }
@@ -190,11 +180,6 @@ class DeviceCopy {
   const CopyWork& work() const noexcept { return work_; }
   CopyWork take_work() noexcept { return std::move(work_); }
   void add_moved(std::uint64_t bytes) noexcept;
-  // The GPU has it all, in one batch, behind which it writes that number.
-  void set_last(const CompletionWord& word, std::uint32_t number) noexcept {
-    last_number_ = number;
-    last_word_.store(&word, std::memory_order_release);
-  }
   void fail(CopyFailure failure);
   void tell_prepared() {
     if (const auto call = std::exchange(prepared_call_, nullptr)) call();
@@ -211,9 +196,6 @@ class DeviceCopy {
   const bool pins_host_memory_;
   std::atomic<std::uint64_t>& progress_;
   std::atomic<bool> was_stopped_{false};
-  std::atomic<bool> is_end_claimed_{false};
-  std::atomic<const CompletionWord*> last_word_{nullptr};
-  std::uint32_t last_number_ = 0;  // written before last_word_
   std::uint64_t bytes_moved_ = 0;
   std::optional<CopyFailure> failure_;
   std::function<void()> prepared_call_;

@@ -46,8 +46,6 @@ void poison(CuDevice device, CuResult result);
 // Until release(), streams take work but do none.
 void hold_streams();
 void release_streams();
-// Returns when they have done all they were given.
-void wait_for_streams();
 
 // Whether one device reaches the other, by kernels and what is imported; the copy
 // engine does anyhow. They do, unless told otherwise.

@@ -21,6 +21,9 @@ CuResult enqueue(CuStream stream, Work work);
 // None if there is no such stream.
 CuContext context_of(CuStream stream);
 
+// Returns when none has any work.
+void wait_for_streams();
+
 // What a stream waits for, until the last copy of this goes.
 std::shared_ptr<const void> begin_stream_wait();
 // Returns when no stream waits.
