@@ -47,9 +47,10 @@ def staged_row(
 def of_ours(field: Field, kind: str, size: int, name: str) -> list[Contestant]:
     work = whole(kind, size)
     refusal = refusal_of(field, work)
-    # That of empty() is what C++ programs allocate; other memory is any.
-    has_cpp = not refusal and "plain" not in (field.there, field.here)
-    return [
-        ours(field, work, f"ours, {name}", "wait", refusal=refusal),
-        *([ours_in_cpp(field, work, f"ours, C++, {name}", False)] if has_cpp else []),
-    ]
+    found = [ours(field, work, f"ours, in wait(), {name}", "wait", refusal=refusal)]
+    # That of empty() is what C++ programs allocate; plain memory is any.
+    if not refusal and "plain" not in (field.there, field.here):
+        found.append(
+            ours_in_cpp(field, work, f"ours, C++, in wait(), {name}", spins=False)
+        )
+    return found

@@ -28,13 +28,13 @@ class OperationState;
 struct View;
 }  // namespace runtime
 
-// On which thread a callback is called.
+// The thread that calls a callback.
 enum class CallOn {
-  kProgressThread,  // the library's own
-  // Whichever sees the end, of the library or of the user's, even inside a call, and
-  // under locks of the library: a thread's wake-up sooner. So the callback, and what it
-  // holds when it goes, calls nothing of the library and waits for nothing; it writes
-  // to an eventfd, say, or sets a flag.
+  kProgressThread,  // the Connector's own
+  // Whichever sees the end: one of the library's, or one of yours inside any call to
+  // the library, on_complete() too. That saves a thread's wake-up. The callback, and
+  // the destructors of what it captured, must not call the library, block, or take a
+  // lock that you hold while you call it: set a flag, or write to an eventfd.
   kAnyThread,
 };
 
@@ -63,12 +63,11 @@ class Operation {
   // The same for at most `duration`. False: not terminal yet, and still running.
   [[nodiscard]] bool wait_for(std::chrono::nanoseconds duration);
 
-  // Calls `callback` once, when the operation is terminal, on the library's progress
-  // thread; soon if it is terminal already. Never runs under a lock or inside this
-  // call. The callback must not block; an exception it throws is logged and dropped.
-  // Throws Error(kInvalidArgument) for a terminal operation of a closed Connector,
-  // which has no thread any more. With kAnyThread it is called inside this call if the
-  // operation is terminal already.
+  // Calls `callback` once, when the operation is terminal; what it throws is logged and
+  // dropped. On the progress thread it must not block, and runs under no lock and never
+  // inside this call; soon if the operation is terminal already, but for a closed
+  // Connector, which has no thread any more: then this throws Error(kInvalidArgument).
+  // With kAnyThread (see there) a terminal operation's is called inside this call.
   void on_complete(std::function<void(OperationStatus)> callback,
                    CallOn thread = CallOn::kProgressThread);
 

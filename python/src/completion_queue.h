@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the ends of operations reach Python: the library's threads push tokens without
-// the GIL, and an eventfd tells one consumer (an event loop's reader, or a thread in
+// How the ends of operations reach Python: any thread pushes tokens, without the GIL,
+// and an eventfd tells one consumer (an event loop's reader, or a thread in
 // wait()) to take them. The descriptor is written once for all that lies untaken.
 #pragma once
 

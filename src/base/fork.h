@@ -14,7 +14,7 @@ namespace nixl_connect::base {
 // load, unlike getpid().
 std::uint64_t fork_generation() noexcept;
 
-// This process's, as cheaply.
+// getpid() of this process, as cheaply.
 pid_t process_id() noexcept;
 
 }  // namespace nixl_connect::base

@@ -161,13 +161,14 @@ bool Dispatcher::turn() {
   carry_out_all();
   if (help_copies()) is_active = is_worth_spinning = true;
   if (take_ended_gpu_copies()) {
-    is_active = is_worth_spinning = true;
-    // Who waits for one of them is to have it before all else; the next turn is whole.
-    is_cut_short_ = !is_cut_short_;
-    if (is_cut_short_) {
+    // Who waits for one of them is to have it before all else; the next such turn is
+    // whole.
+    was_cut_short_ = !was_cut_short_;
+    if (was_cut_short_) {
       last_activity_ = time_ = now();
       return true;
     }
+    is_active = is_worth_spinning = true;
   }
   heard_message_ = false;
   const bool did_hear_locally = listen_to_local_peers();

@@ -7,8 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -19,6 +17,7 @@
 #include <vector>
 
 #include "core/engine.h"
+#include "paths/cuda/copy_thread.h"
 #include "paths/host/copy_pool.h"
 #include "paths/ucx/worker.h"
 #include "runtime/asked_keys.h"
@@ -40,10 +39,6 @@
 #include "runtime/staged_copies.h"
 #include "runtime/tracing_permission.h"
 
-namespace nixl_connect::paths::cuda {
-class CopyThread;
-}
-
 namespace nixl_connect::runtime {
 
 // A transfer within one host of at most so many bytes is carried out by the thread that
@@ -54,11 +49,8 @@ class Dispatcher {
  public:
   // Called by other threads.
   struct Calls {
-    // A turn has become due.
-    std::function<void()> wake;
-    // As CopyThread has them, on the CUDA thread.
-    std::function<void(const std::atomic<bool>& are_left)> gpu_copies_ended;
-    std::function<void(std::chrono::steady_clock::time_point)> gpu_copy_nears_end;
+    std::function<void()> wake;  // a turn has become due
+    paths::cuda::CopyThread::Calls gpus;
   };
 
   Dispatcher(Resources& resources, Mailbox& mailbox, Deliveries& deliveries,
@@ -74,7 +66,7 @@ class Dispatcher {
   // Carries out the ends of copies by GPUs, and nothing else that a turn does.
   void end_gpu_copies();
 
-  // When the last turn() was over, or found nothing to do.
+  // The clock, as it was last read in a turn. With the turn.
   core::Time time() const noexcept { return time_; }
 
   // When turn() last found something to do that is likely to be followed by more.
@@ -313,7 +305,7 @@ class Dispatcher {
   core::Time last_look_{0};                    // at the local channels
   std::deque<wire::InstanceId> closed_to_us_;  // the latest whose channels were
   bool heard_message_ = false;                 // in this turn
-  bool is_cut_short_ = false;                  // the last turn that could be
+  bool was_cut_short_ = false;                 // the last turn that found such ends
   std::size_t initiating_ = 0;                 // of running_, but for open views
   std::size_t by_gpu_threads_ = 0;             // of these
   std::vector<core::Command> commands_;        // empty between turns; keeps its storage

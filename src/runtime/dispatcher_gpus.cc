@@ -98,10 +98,8 @@ bool Dispatcher::try_stage(core::OperationId operation, Running& running,
 
 paths::cuda::CopyThread& Dispatcher::gpu_thread() {
   if (!gpu_copies_)
-    gpu_copies_ = std::make_unique<paths::cuda::CopyThread>(
-        *resources_.gpus.driver(),
-        paths::cuda::CopyThread::Calls{calls_.gpu_copies_ended,
-                                       calls_.gpu_copy_nears_end});
+    gpu_copies_ = std::make_unique<paths::cuda::CopyThread>(*resources_.gpus.driver(),
+                                                            calls_.gpus);
   return *gpu_copies_;
 }
 
@@ -166,7 +164,6 @@ void Dispatcher::gpu_copy_ended(core::OperationId operation) {
         std::make_shared<const std::string>(copy->failure()->message);
     return start_over(operation);
   }
-  running.state->bytes().store(copy->bytes_moved(), std::memory_order_relaxed);
   std::string path(core::name_of(running.path));
   running.state->set_path(path);
   running.is_lease_checked = copy->holds_exposure();

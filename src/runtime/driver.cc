@@ -29,10 +29,13 @@ constexpr core::Time kPatienceWithGpus = microseconds(20);
 // or does something else.
 constexpr core::Time kBetweenHelps = microseconds(5);
 
-// An operation that begins so soon after the end of the one before, and takes no longer
-// than that.
+// In a burst each operation begins so soon after the end of the one before; messages
+// are held for so long after that end.
 constexpr core::Time kBurst = microseconds(20);
-constexpr core::Time kLongestOfBurst = microseconds(250);
+constexpr core::Time kHoldInBurst = microseconds(250);
+
+// For how long a thread that waits stays awake, if a copy of a GPU is about to end.
+constexpr core::Time kAwakeForEnd = microseconds(120);
 
 // How long to nap while others have the turn: twice as long each time, if that goes on.
 // To spin instead, or to wake often, would slow down the thread that has it, where two
@@ -79,10 +82,8 @@ Driver::Driver(Resources& resources)
           resources, mailbox_, deliveries_,
           Dispatcher::Calls{
               [this] { wake(); },
-              [this](const std::atomic<bool>& are_left) { gpu_copies_ended(are_left); },
-              [this](std::chrono::steady_clock::time_point before) {
-                gpu_copy_nears_end(before.time_since_epoch());
-              }})),
+              {[this](const auto& are_left) { gpu_copies_ended(are_left); },
+               [this] { gpu_copy_nears_end(); }}})),
       sleeper_(bell_.fd(), resources.worker->event_fd(), dispatcher_->local_fd()),
       watch_(resources.worker->event_fd(), dispatcher_->local_fd()) {}
 
@@ -92,8 +93,9 @@ void Driver::destroy_dispatcher() noexcept { dispatcher_.reset(); }
 
 void Driver::begin(BeginRequest request) {
   const std::shared_ptr<OperationState> state = request.state;
-  is_burst_.store(now() - last_help_.load(std::memory_order_relaxed) < kBurst,
-                  std::memory_order_relaxed);
+  const core::Time last = last_help_.load(std::memory_order_relaxed);
+  may_hold_until_.store(now() - last < kBurst ? last + kHoldInBurst : core::Time(0),
+                        std::memory_order_relaxed);
   const bool is_gpus = is_for_gpu(request);
   const bool is_short = is_gpus || may_end_at_once(request);
   mailbox_.post(std::move(request));
@@ -196,8 +198,8 @@ void Driver::gpu_copies_ended(const std::atomic<bool>& are_left) noexcept {
   }
 }
 
-void Driver::gpu_copy_nears_end(core::Time before) noexcept {
-  end_is_near_until_.store(before);
+void Driver::gpu_copy_nears_end() noexcept {
+  end_is_near_until_.store(now() + kAwakeForEnd);
   if (watch_.is_on()) watch_.wake();
 }
 
@@ -221,10 +223,8 @@ void Driver::leave_turn(bool is_served, bool is_urgent) noexcept {
   const core::Time current = dispatcher_->time();
   // Where operations follow each other closely, their messages leave together, or while
   // the next one is waited for.
-  const bool is_burst =
-      is_burst_.load(std::memory_order_relaxed) &&
-      current - last_help_.load(std::memory_order_relaxed) < kLongestOfBurst;
-  if (!is_burst) dispatcher_->finish_before_leaving();
+  if (current >= may_hold_until_.load(std::memory_order_relaxed))
+    dispatcher_->finish_before_leaving();
   if (is_served) last_help_.store(current, std::memory_order_relaxed);
   if (are_sources_left_ && !watch_.is_on() && is_armed_.load()) {
     are_sources_left_ = false;

@@ -73,7 +73,7 @@ class Driver {
   // For the CUDA thread (CopyThread::Calls): it carries out the ends of its copies if
   // nobody has the turn, or sleeps to take it.
   void gpu_copies_ended(const std::atomic<bool>& are_left) noexcept;
-  void gpu_copy_nears_end(core::Time before) noexcept;
+  void gpu_copy_nears_end() noexcept;
 
   // For the progress thread.
 
@@ -118,9 +118,11 @@ class Driver {
 
   std::atomic<int> waiting_{0};  // users' threads that would like the turn
   std::atomic<core::Time> last_help_{core::Time(0)};
-  std::atomic<bool> is_burst_{false};  // the latest operation followed another closely
   // A copy of a GPU is likely to end before: who waits stays awake.
   std::atomic<core::Time> end_is_near_until_{core::Time(0)};
+  // Until then messages that nobody waits for may be held back. A guess, if several
+  // threads begin operations.
+  std::atomic<core::Time> may_hold_until_{core::Time(0)};
   // The progress thread naps, and will look for work soon.
   std::atomic<bool> is_napping_{false};
   // It sleeps, until UCX has an event or that time has come, or leaves that to watch_.

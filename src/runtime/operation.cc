@@ -45,7 +45,7 @@ bool Operation::wait_for(std::chrono::nanoseconds duration) {
 void Operation::on_complete(std::function<void(OperationStatus)> callback,
                             CallOn thread) {
   if (thread == CallOn::kAnyThread)
-    state_->on_complete_at_once(std::move(callback));
+    state_->on_complete_anywhere(std::move(callback));
   else
     state_->on_complete(std::move(callback));
 }

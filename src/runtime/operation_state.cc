@@ -10,16 +10,6 @@
 
 namespace nixl_connect::runtime {
 
-namespace {
-
-void check_is_callable(const OperationState::Callback& callback) {
-  if (!callback)
-    throw Error(ErrorKind::kInvalidArgument,
-                "on_complete(), on_quiet() and on_revoked() need a callback");
-}
-
-}  // namespace
-
 OperationState::OperationState(Identity identity,
                                std::span<const Descriptor> descriptors,
                                std::shared_ptr<Driver> driver, std::uint64_t view_size)
@@ -109,18 +99,10 @@ void OperationState::on_complete(Callback callback) {
   call_when([this] { return is_terminal(status()); }, callbacks_, std::move(callback));
 }
 
-void OperationState::on_complete_at_once(Callback callback) {
-  check_is_callable(callback);
-  if (is_terminal(status())) return run_callbacks({&callback, 1}, status());
-  driver_->mailbox().check_process();
-  {
-    const std::lock_guard lock(mutex_);
-    if (!is_terminal(status())) {
-      prompt_callbacks_.push_back(std::move(callback));
-      return;
-    }
-  }
-  run_callbacks({&callback, 1}, status());
+void OperationState::on_complete_anywhere(Callback callback) {
+  const auto is_due = [this] { return is_terminal(status()); };
+  if (!keep_until(is_due, any_thread_callbacks_, callback))
+    run_callbacks({&callback, 1}, status());
 }
 
 void OperationState::on_quiet(Callback callback) {
@@ -134,16 +116,21 @@ void OperationState::on_revoked(Callback callback) {
 
 void OperationState::call_when(const std::function<bool()>& is_due,
                                std::vector<Callback>& waiting, Callback callback) {
-  check_is_callable(callback);
+  if (!keep_until(is_due, waiting, callback))
+    driver_->deliver({nullptr, {std::move(callback)}, status()});
+}
+
+// False, with the callback left to the caller, if it is due.
+bool OperationState::keep_until(const std::function<bool()>& is_due,
+                                std::vector<Callback>& waiting, Callback& callback) {
+  if (!callback)
+    throw Error(ErrorKind::kInvalidArgument,
+                "on_complete(), on_quiet() and on_revoked() need a callback");
   driver_->mailbox().check_process();
-  {
-    const std::lock_guard lock(mutex_);
-    if (!is_due()) {
-      waiting.push_back(std::move(callback));
-      return;
-    }
-  }
-  driver_->deliver({nullptr, {std::move(callback)}, status()});
+  const std::lock_guard lock(mutex_);
+  if (is_due()) return false;
+  waiting.push_back(std::move(callback));
+  return true;
 }
 
 void OperationState::wait_on(const CudaStream& stream) {
@@ -203,22 +190,22 @@ Plan OperationState::explain() const {
   return plan;
 }
 
-void OperationState::tell_end(std::span<const Callback> prompt) noexcept {
+void OperationState::tell_end(std::span<const Callback> at_once) noexcept {
   finished_.notify_all();
   driver_->ended(*this);
-  run_callbacks(prompt, status());
+  run_callbacks(at_once, status());
 }
 
 std::vector<OperationState::Callback> OperationState::succeed() {
-  std::vector<Callback> prompt;
+  std::vector<Callback> at_once;
   std::vector<Callback> due;
   {
     const std::lock_guard lock(mutex_);
-    prompt.swap(prompt_callbacks_);
+    at_once.swap(any_thread_callbacks_);
     due.swap(callbacks_);
     status_.store(OperationStatus::kComplete, std::memory_order_release);
   }
-  tell_end(prompt);
+  tell_end(at_once);
   return due;
 }
 
@@ -230,11 +217,11 @@ std::vector<OperationState::Callback> OperationState::revoke() {
 
 std::vector<OperationState::Callback> OperationState::finish(
     const core::Outcome& outcome) {
-  std::vector<Callback> prompt;
+  std::vector<Callback> at_once;
   std::vector<Callback> due;
   {
     const std::lock_guard lock(mutex_);
-    prompt.swap(prompt_callbacks_);
+    at_once.swap(any_thread_callbacks_);
     due.swap(callbacks_);
     due.insert(due.end(), std::make_move_iterator(quiet_callbacks_.begin()),
                std::make_move_iterator(quiet_callbacks_.end()));
@@ -250,7 +237,7 @@ std::vector<OperationState::Callback> OperationState::finish(
     }
   }
   release_streams();
-  tell_end(prompt);
+  tell_end(at_once);
   return due;
 }
 

@@ -72,7 +72,7 @@ class OperationState {
   OperationStatus wait();
   bool wait_for(std::chrono::nanoseconds duration);
   void on_complete(Callback callback);
-  void on_complete_at_once(Callback callback);
+  void on_complete_anywhere(Callback callback);
   void on_quiet(Callback callback);
   bool is_quiet() const noexcept { return is_quiet_.load(std::memory_order_acquire); }
   void wait_on(const CudaStream& stream);
@@ -124,10 +124,12 @@ class OperationState {
   };
 
   void check_may_wait() const;
-  void tell_end(std::span<const Callback> prompt) noexcept;
+  void tell_end(std::span<const Callback> at_once) noexcept;
   void throw_failure() const;  // if there is one; under mutex_
   void call_when(const std::function<bool()>& is_due, std::vector<Callback>& waiting,
                  Callback callback);
+  bool keep_until(const std::function<bool()>& is_due, std::vector<Callback>& waiting,
+                  Callback& callback);
 
   // Constant once shared.
   const Identity identity_;
@@ -153,7 +155,7 @@ class OperationState {
   std::optional<Error> failure_;
   std::string path_;
   std::optional<Planned> planned_;  // initiating side
-  std::vector<Callback> prompt_callbacks_;
+  std::vector<Callback> any_thread_callbacks_;
   std::vector<Callback> callbacks_;
   std::vector<Callback> quiet_callbacks_;
   std::vector<Callback> revoked_callbacks_;

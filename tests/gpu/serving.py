@@ -81,12 +81,14 @@ class Exposing:
 def has_a_context() -> bool:
     """UCX, which looks for GPUs, starts the driver; what costs is a context."""
     driver = ctypes.CDLL("libcuda.so.1")
-    flags, is_active = ctypes.c_uint(), ctypes.c_int()
-    for device in range(8):  # of those that there are
-        driver.cuDevicePrimaryCtxGetState(
+    count, flags, is_active = ctypes.c_int(), ctypes.c_uint(), ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        raise RuntimeError("CUDA's driver does not work here")
+    for device in range(count.value):
+        result = driver.cuDevicePrimaryCtxGetState(
             device, ctypes.byref(flags), ctypes.byref(is_active)
         )
-        if is_active.value:
+        if result or is_active.value:
             return True
     return False
 

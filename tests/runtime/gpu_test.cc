@@ -211,7 +211,7 @@ TEST_F(GpuMemory, IsQuietWhenACancelledOperationHasEnded) {
   EXPECT_EQ(finish(read), OperationStatus::kCancelled);
 }
 
-// If nobody waits, and else has the turn just then.
+// If nobody waits and nobody else has the turn.
 TEST_F(GpuMemory, HasTheEndOfItsCopySeenByTheCudaThread) {
   std::string thread;
   for (int i = 0; i < 50 && thread != "nixl_cuda"; ++i) {

@@ -51,13 +51,6 @@ bool CopyLoop::advance() {
   return has_changed;
 }
 
-bool CopyLoop::look() {
-  bool has_changed = false;
-  for (const auto& [device, copies] : copies_)
-    if (copies->look()) has_changed = true;
-  return has_changed;
-}
-
 bool CopyLoop::look_closely() {
   bool has_changed = false;
   for (const auto& [device, copies] : copies_)
@@ -82,10 +75,10 @@ std::chrono::steady_clock::time_point CopyLoop::next_end() const noexcept {
   return next;
 }
 
-bool CopyLoop::nears_end() {
+bool CopyLoop::take_near_end() {
   bool is_any = false;
   for (const auto& [device, copies] : copies_)
-    if (copies->nears_end()) is_any = true;
+    if (copies->take_near_end()) is_any = true;
   return is_any;
 }
 

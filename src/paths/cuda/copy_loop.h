@@ -31,13 +31,12 @@ class CopyLoop {
   // Whether start() would make or open something then.
   bool may_deadlock_with(const DeviceCopy& copy) const;
   bool advance();
-  bool look();
   bool look_closely();
   bool is_any_done() const noexcept;
   void drop(const Instance& owner);
   void drop_host_memory(std::uint64_t id) { pinned_maps_.drop(id); }
   std::chrono::steady_clock::time_point next_end() const noexcept;
-  bool nears_end();
+  bool take_near_end();
   bool has_copies() const noexcept;
   bool is_anything_under_way() const noexcept;
   bool is_any_waiting() const noexcept;

@@ -32,7 +32,7 @@ CuResult CopyStream::submitted(StartedCopy& copy, std::uint64_t bytes,
   weight_under_way_ += weight;
   ++copy.under_way;
   const CuResult result = word_.write(stream_.get(), last_number_);
-  if (was_idle) oldest_since_ = Clock::now();
+  if (was_idle) oldest_since_ = Clock::now();  // behind what the GPU waits for
   return result;
 }
 
@@ -64,7 +64,7 @@ CopyStream::Clock::time_point CopyStream::next_end() const noexcept {
   return oldest_since_ + pace_.time_for(under_way_.front().weight);
 }
 
-bool CopyStream::nears_end() {
+bool CopyStream::take_near_end() {
   if (under_way_.empty()) return false;
   const Batch& oldest = under_way_.front();
   if (!oldest.is_last || oldest.number == last_near_) return false;

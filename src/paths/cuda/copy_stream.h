@@ -79,7 +79,7 @@ class CopyStream {
   // When the oldest batch is likely to be done; Clock::time_point::max() without one.
   Clock::time_point next_end() const noexcept;
   // Whether that is soon and the end of a copy. Of each that is said once.
-  bool nears_end();
+  bool take_near_end();
 
   bool is_idle() const noexcept { return under_way_.empty(); }
   bool has_copies() const noexcept { return !copies_.empty(); }
@@ -104,7 +104,7 @@ class CopyStream {
   Pace pace_;
   std::uint64_t weight_under_way_ = 0;
   std::uint32_t last_number_ = 0;
-  std::uint32_t last_near_ = 0;  // of what nears_end() has said
+  std::uint32_t last_near_ = 0;  // of what take_near_end() has said
   unsigned picks_ = 0;
 };
 

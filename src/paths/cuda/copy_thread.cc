@@ -45,12 +45,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
-// The end of a batch is awaited without any call that blocks in the driver: it would
-// hold up the copies on other streams, and those that are yet to come. The thread looks
-// at the words all the time around the moment when the end is likely to come. Before,
-// and long after, it naps, and asks the driver before each nap: after an error no word
-// is written. What comes later than was thought is noticed an eighth of the wait later
-// at most.
 // A thread that looks all the time does so often between two looks at the clock, which
 // cost more.
 constexpr int kLooks = 16;
@@ -83,10 +77,10 @@ class CopyThread::Run {
         await_change();
       }
     }
+    // Nothing is told any more, and nobody counts microseconds.
     while (loop_.is_anything_under_way()) {
-      if (loop_.look()) last_change_ = Clock::now();
-      await_change();
-      std::this_thread::yield();  // there is news for ever: that this is to end
+      loop_.look_closely();
+      std::this_thread::sleep_for(kLeastNap);
     }
   }
 
@@ -172,6 +166,13 @@ class CopyThread::Run {
     shared_.wake.wait(lock, [&] { return shared_.has_news.load(); });
   }
 
+  // The end of a batch is awaited without any call that blocks in the driver: it would
+  // hold up the copies on other streams, and those that are yet to come. The thread
+  // looks at the words all the time around the moment when the end is likely to come.
+  // Before, and long after, it naps, and asks the driver before each nap: after an
+  // error no word is written. What comes later than was thought is noticed an eighth of
+  // the wait later at most.
+
   // How long nothing is likely to change; 0 for a moment only.
   microseconds quiet_time() const {
     const auto now = Clock::now();
@@ -188,7 +189,7 @@ class CopyThread::Run {
   void await_change() {
     const microseconds nap = quiet_time();
     if (nap == microseconds(0)) {
-      if (loop_.nears_end()) shared_.calls.nears_end(Clock::now() + 2 * kWakingTakes);
+      if (loop_.take_near_end()) shared_.calls.nears_end();
       for (int look = 0; look < kLooks; ++look)
         if (loop_.is_any_done() || shared_.has_news.load()) return;
       return std::this_thread::yield();
@@ -198,10 +199,6 @@ class CopyThread::Run {
       return;
     }
     std::unique_lock lock(shared_.mutex);
-    if (shared_.is_closing) {
-      lock.unlock();
-      return std::this_thread::sleep_for(kLeastNap);
-    }
     shared_.wake.wait_for(lock, nap, [&] { return shared_.has_news.load(); });
   }
 

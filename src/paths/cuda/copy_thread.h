@@ -8,7 +8,6 @@
 #include <sched.h>
 
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -24,11 +23,11 @@ class CopyThread {
  public:
   // What it calls, on itself and under no lock.
   struct Calls {
-    // has_ended(); `are_left` says whether that is still so.
+    // has_ended(). `are_left`, valid during the call: whether it still has.
     std::function<void(const std::atomic<bool>& are_left)> ended;
-    // A copy is likely to end before that time, and a thread that is woken now to be
-    // awake by then.
-    std::function<void(std::chrono::steady_clock::time_point)> nears_end;
+    // A copy is likely to end in kWakingTakes (pace.h), so that who is woken now is
+    // awake by then. Of each copy once.
+    std::function<void()> nears_end;
   };
 
   // It runs on the cores that the calling thread may use. `kernel_image`: none, if the

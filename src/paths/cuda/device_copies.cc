@@ -78,7 +78,7 @@ void DeviceCopies::start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy) {
     copy->fail(failure());
     return end(std::move(started));
   }
-  // The GPU is at it already.
+  // Last: the GPU is to have the copy first.
   copy->tell_prepared();
 }
 
@@ -236,13 +236,6 @@ bool DeviceCopies::advance() {
   return has_changed || !ended_.empty();
 }
 
-bool DeviceCopies::look() {
-  bool has_changed = false;
-  for (const auto& stream : streams_)
-    if (stream != nullptr && stream->look()) has_changed = true;
-  return has_changed;
-}
-
 bool DeviceCopies::is_any_done() const noexcept {
   return std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) {
     return stream != nullptr && stream->is_any_done();
@@ -377,10 +370,10 @@ std::chrono::steady_clock::time_point DeviceCopies::next_end() const noexcept {
   return next;
 }
 
-bool DeviceCopies::nears_end() {
+bool DeviceCopies::take_near_end() {
   bool is_any = false;
   for (const auto& stream : streams_)
-    if (stream != nullptr && stream->nears_end()) is_any = true;
+    if (stream != nullptr && stream->take_near_end()) is_any = true;
   return is_any;
 }
 

@@ -42,12 +42,10 @@ class DeviceCopies {
   // Sees what is done, as far as a look at memory tells, and gives the streams more.
   // True if something has changed.
   bool advance();
-  // As advance(), but gives the streams nothing.
-  bool look();
-  // Whether look() would find something.
+  // Whether advance() would find a batch done.
   bool is_any_done() const noexcept;
-  // As look(), by asking the driver, who takes microseconds and locks for that; it
-  // alone tells of errors.
+  // Sees what is done by asking the driver, who takes microseconds and locks for that;
+  // it alone tells of errors.
   bool look_closely();
 
   // Puts the tags of copies that have ended behind `tags`.
@@ -56,7 +54,7 @@ class DeviceCopies {
   // When a batch is likely to be done; time_point::max() if none is under way.
   std::chrono::steady_clock::time_point next_end() const noexcept;
   // Whether a copy is likely to end soon. Of each that is said once.
-  bool nears_end();
+  bool take_near_end();
   bool has_copies() const noexcept;
   bool is_anything_under_way() const noexcept;
   // Copies are kept back until streams have come by what they wait for.

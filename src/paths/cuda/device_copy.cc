@@ -36,8 +36,7 @@ DeviceCopy::DeviceCopy(CopyWork work, std::atomic<std::uint64_t>& progress)
 
 void DeviceCopy::add_moved(std::uint64_t bytes) noexcept {
   bytes_moved_ += bytes;
-  // Of all of them the end tells, and to store takes the line from another core.
-  if (bytes_moved_ < bytes_) progress_.store(bytes_moved_, std::memory_order_relaxed);
+  progress_.store(bytes_moved_, std::memory_order_relaxed);
 }
 
 void DeviceCopy::fail(CopyFailure failure) {

@@ -131,8 +131,7 @@ CopyFailure copy_failure(const std::string& attempt);
 
 class DeviceCopy {
  public:
-  // `progress` gets the bytes moved so far, short of all; it and the memory stay until
-  // the end.
+  // `progress` gets the bytes moved so far; it and the memory stay until the end.
   DeviceCopy(CopyWork work, std::atomic<std::uint64_t>& progress);
   DeviceCopy(const DeviceCopy&) = delete;
   DeviceCopy& operator=(const DeviceCopy&) = delete;
@@ -181,8 +180,8 @@ class DeviceCopy {
   CopyWork take_work() noexcept { return std::move(work_); }
   void add_moved(std::uint64_t bytes) noexcept;
   void fail(CopyFailure failure);
-  void tell_prepared() {
-    if (const auto call = std::exchange(prepared_call_, nullptr)) call();
+  void tell_prepared() const {
+    if (prepared_call_) prepared_call_();
   }
   void set_opened(Opened opened) { opened_ = std::move(opened); }
   void set_prepared(Prepared prepared) { prepared_ = std::move(prepared); }

@@ -30,8 +30,7 @@ class Owner {
   explicit Owner(const void* kernel_image = &kKernelImage)
       : thread_(std::make_unique<CopyThread>(
             driver_under_test(),
-            CopyThread::Calls{[this](const auto&) { ring(); }, [](auto) {}},
-            kernel_image)) {}
+            CopyThread::Calls{[this](const auto&) { ring(); }, [] {}}, kernel_image)) {}
 
   CopyThread& thread() const { return *thread_; }
   void destroy_thread() { thread_ = nullptr; }
