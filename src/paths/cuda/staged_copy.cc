@@ -36,6 +36,7 @@ StagedCopy::StagedCopy(std::shared_ptr<Staging> staging, StagedWork work,
                        std::atomic<std::uint64_t>& progress)
     : Copy(ranges, progress, piece_bytes(ranges, threads)),
       staging_(std::move(staging)),
+      held_(std::exchange(work.held, {})),
       work_(std::move(work)) {}
 
 host::Copy::Cause StagedCopy::cause() const {

@@ -62,12 +62,14 @@ class StagedCopy final : public host::Copy {
 
  private:
   host::Moved move(std::span<const host::Range> piece) noexcept override;
+  void let_go() noexcept override { held_.clear(); }
   void move_to_gpu(StagingLane& lane, std::span<const host::Range> piece,
                    host::Moved& moved);
   void move_from_gpu(StagingLane& lane, std::span<const host::Range> piece,
                      host::Moved& moved);
 
   const std::shared_ptr<Staging> staging_;
+  std::vector<std::shared_ptr<const ForeignMapping>> held_;
   const StagedWork work_;
   std::mutex mutex_;
   std::optional<CopyFailure> failure_;  // guarded by mutex_, constant since the end

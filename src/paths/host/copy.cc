@@ -74,6 +74,7 @@ std::uint64_t Copy::most_bytes() const noexcept {
 Copy::Step Copy::ended_if_last() noexcept {
   const bool is_over = under_way_ == 0 && is_all_taken();
   if (!is_over || std::exchange(has_ended_, true)) return Step::kGoesOn;
+  let_go();
   return Step::kEnded;
 }
 

@@ -104,6 +104,9 @@ class Copy {
 
   // Called by several threads at once. No fault: all bytes are where they belong.
   virtual Moved move(std::span<const Range> piece) noexcept = 0;
+  // Called once, at the end, before anybody is told of it: whatever is held for move()
+  // has to be closed by then, however long the copy itself is kept.
+  virtual void let_go() noexcept {}
 
   bool take(Piece& piece) noexcept;
   std::uint64_t most_bytes() const noexcept;

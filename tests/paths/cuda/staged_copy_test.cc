@@ -74,6 +74,19 @@ class StagedCopyTest : public StandInTest {
   std::unique_ptr<StagedCopies> copies_;
 };
 
+// A helper that was too late for a piece may keep the copy for a while. By then the
+// peer may have freed its memory, and have new memory at the same address.
+TEST_F(StagedCopyTest, HoldsNothingOfThePeersAtItsEnd) {
+  const std::vector<Place> places{{0, 0, 1000}};
+  prepare(1000);
+  const auto mapping = std::make_shared<int>();
+  StagedWork held = work(Direction::kToGpu);
+  held.held.emplace_back(mapping, nullptr);
+  const auto copy = copies_->copy(std::move(held), ranges(places));
+  EXPECT_TRUE(copy->is_complete());
+  EXPECT_EQ(mapping.use_count(), 1);
+}
+
 TEST_F(StagedCopyTest, MovesRangesOfAnySizeAndAlignment) {
   constexpr std::size_t kSlot = Staging::kSlotBytes;
   for (const Direction direction : kBothWays)
