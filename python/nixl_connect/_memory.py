@@ -158,7 +158,12 @@ def _of_interface(
 
 
 def _of_dlpack(data: Any) -> tuple[Memory, Device]:
-    address, size, item, kind, number, shape, strides = inspect_dlpack(data)
+    try:
+        inspected = inspect_dlpack(data)
+    except TypeError:
+        data.__dlpack__()  # raises why: torch exports those of its current GPU only
+        raise
+    address, size, item, kind, number, shape, strides = inspected
     if kind not in _DLPACK_KINDS:
         raise ValueError(f"memory of DLPack device type {kind} cannot be moved")
     device = Device((_DLPACK_KINDS[kind], number))

@@ -95,16 +95,17 @@ class Tensors(unittest.TestCase):
         interface = SimpleNamespace(
             __cuda_array_interface__=tensor.__cuda_array_interface__
         )
+        text = f"ptr={tensor.data_ptr():#x}, size=64, device={device}"
         for data in (
             tensor,
             (tensor, device),
-            DLPackOnly(tensor),
             (interface, device),
             (tensor.data_ptr(), 64, Device(device)),
             (tensor.data_ptr(), 64, device, tensor),
         ):
-            text = f"ptr={tensor.data_ptr():#x}, size=64, device={device}"
             self.assertEqual(str(Descriptor(data)), text)
+        with torch.cuda.device(device):  # which alone torch exports
+            self.assertEqual(str(Descriptor(DLPackOnly(tensor))), text)
 
     def test_selections_move_into_and_out_of_contiguous_memory(self) -> None:
         for name, select in SELECTIONS.items():

@@ -156,6 +156,15 @@ def test_descriptor_takes_dlpack() -> None:
         Descriptor((Exporter(whole), "cuda:0"))
 
 
+def test_refusal_of_dlpack_says_why() -> None:
+    class Refusing(Exporter):
+        def __dlpack__(self, **_: Any) -> Any:
+            raise BufferError("on another GPU")
+
+    with pytest.raises(BufferError, match="on another GPU"):
+        Descriptor(Refusing(numpy.zeros(3)))
+
+
 def test_array_of_jax_is_read_only() -> None:
     class Array(Exporter):
         __module__ = "jaxlib.xla_extension"
