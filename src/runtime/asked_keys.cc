@@ -9,28 +9,40 @@
 namespace nixl_connect::runtime {
 namespace {
 
-// Of a key that reaches beyond the last address nothing is used.
-bool covers(const wire::MemoryKey& key, std::uint64_t address) noexcept {
-  return address >= key.address && address - key.address < key.size &&
-         key.size <= UINT64_MAX - key.address;
+// Of one that reaches beyond the last address nothing is used.
+bool is_of_addresses(const wire::MemoryKey& key) noexcept {
+  return key.size > 0 && key.size <= UINT64_MAX - key.address;
+}
+
+std::uint64_t end_of(const wire::MemoryKey& key) noexcept {
+  return key.address + key.size;
+}
+
+// By their addresses, without those that lie within others: then the ends rise, too.
+std::vector<wire::MemoryKey> in_order(std::vector<wire::MemoryKey> keys) {
+  std::erase_if(keys, [](const auto& each) { return !is_of_addresses(each); });
+  std::stable_sort(keys.begin(), keys.end(),
+                   [](const auto& a, const auto& b) { return a.address < b.address; });
+  std::uint64_t end = 0;
+  std::erase_if(keys, [&](const auto& each) {
+    const bool is_within = end_of(each) <= end;
+    end = std::max(end, end_of(each));
+    return is_within;
+  });
+  return keys;
 }
 
 }  // namespace
 
 RemoteKeys::RemoteKeys(base::Bytes connection, std::vector<wire::MemoryKey> keys)
-    : connection_(std::move(connection)), keys_(std::move(keys)) {
-  std::stable_sort(keys_.begin(), keys_.end(),
-                   [](const auto& a, const auto& b) { return a.address < b.address; });
-}
+    : connection_(std::move(connection)), keys_(in_order(std::move(keys))) {}
 
-// The last one that begins there or before is mostly it.
+// The last one that begins there or before, which reaches furthest of these.
 const wire::MemoryKey& RemoteKeys::key_at(std::uint64_t address) const {
-  auto at = std::upper_bound(keys_.begin(), keys_.end(), address,
-                             [](std::uint64_t wanted, const wire::MemoryKey& each) {
-                               return wanted < each.address;
-                             });
-  while (at != keys_.begin())
-    if (covers(*--at, address)) return *at;
+  const auto behind = std::upper_bound(
+      keys_.begin(), keys_.end(), address,
+      [](std::uint64_t wanted, const auto& each) { return wanted < each.address; });
+  if (behind != keys_.begin() && address < end_of(behind[-1])) return behind[-1];
   throw Error(ErrorKind::kInvalidArgument,
               "the peer gave no key of some of the memory; ask it for new metadata");
 }

@@ -46,7 +46,8 @@ class RemoteKeys {
   const wire::MemoryKey& key_at(std::uint64_t address) const;
 
   const base::Bytes connection_;
-  std::vector<wire::MemoryKey> keys_;  // in the order of their addresses
+  // In the order of their addresses and of their ends.
+  const std::vector<wire::MemoryKey> keys_;
 };
 
 // Whether regions of some of the ranges have no key.

@@ -294,6 +294,16 @@ TEST(RemoteKeys, CutRangesWhereKeysMeet) {
         << address;
 }
 
+// As a hostile peer may give them: to look through those before would take a minute.
+TEST(RemoteKeys, AreFoundAtOnceAmongManyThatLieWithinOne) {
+  constexpr std::uint64_t kMany = 300'000;
+  std::vector<wire::MemoryKey> given{{0, 2 * kMany, base::Bytes(7)}};
+  for (std::uint64_t i = 0; i < kMany; ++i) given.push_back({2 * i, 1, {}});
+  const runtime::RemoteKeys keys({}, std::move(given));
+  for (std::uint64_t i = 0; i < kMany; ++i)
+    ASSERT_EQ(parts_of(keys, 2 * kMany - 1 - i, 1), (Parts{{2 * kMany - 1 - i, 1, 7}}));
+}
+
 TEST(GivenKeys, AreAnsweredFromTheNumberThatIsAskedFor) {
   runtime::GivenKeys given;
   for (std::uint64_t i = 0; i < 3; ++i)
