@@ -53,12 +53,17 @@ bool is_utf8(std::string_view text) noexcept {
 }
 
 std::string bounded_utf8(std::string_view text, std::size_t max_bytes) {
+  constexpr std::string_view kCut = "...";
   std::string result;
+  std::size_t beside_cut = 0;  // the bytes of it that leave room for kCut
   while (!text.empty()) {
     const std::size_t size = character_size(text);
     const std::string_view character = size == 0 ? "?" : text.substr(0, size);
-    if (result.size() + character.size() > max_bytes) break;
+    if (result.size() + character.size() > max_bytes)
+      return result.replace(beside_cut, std::string::npos,
+                            kCut.substr(0, max_bytes - beside_cut));
     result += character;
+    if (result.size() + kCut.size() <= max_bytes) beside_cut = result.size();
     text.remove_prefix(size == 0 ? 1 : size);
   }
   return result;

@@ -23,8 +23,10 @@ TEST(Utf8, RefusesOverlongSurrogateCutAndTooLargeForms) {
 
 TEST(Utf8, BoundsTextAtTheEndOfACharacter) {
   EXPECT_EQ(bounded_utf8("a€b", 5), "a€b");
-  EXPECT_EQ(bounded_utf8("a€b", 4), "a€");
-  EXPECT_EQ(bounded_utf8("a€b", 3), "a");
+  EXPECT_EQ(bounded_utf8("a€b", 4), "a...");
+  EXPECT_EQ(bounded_utf8("a€bcd", 6), "a...");
+  EXPECT_EQ(bounded_utf8("a€bcde", 7), "a€...");
+  EXPECT_EQ(bounded_utf8("a€b", 2), "..");
   EXPECT_EQ(bounded_utf8("a€b", 0), "");
   EXPECT_EQ(bounded_utf8("a\xff\xe2\x82", 9), "a???");
 }
