@@ -260,8 +260,12 @@ class AbstractOperation(AsyncClosing, Awaitable, ABC):
 
     def _raise_if_errored(self) -> None:
         error = self.exception()
-        if error is not None:
+        if error is None:
+            return
+        try:
             raise error
+        finally:
+            del error  # its traceback holds this frame, and so the operation
 
     def _peer(self) -> str | None:
         return None

@@ -2,8 +2,10 @@
 """The operations' classes: constructors, members, texts."""
 
 import asyncio
+import gc
 import inspect
 import uuid
+import weakref
 
 import nixl_connect as nc
 import pytest
@@ -195,3 +197,23 @@ def test_showing_an_operation_changes_nothing(silent: SilentPeer) -> None:
         assert str(write) == repr(write)
         assert not write.done()
         assert write.remote.name in repr(write)
+
+
+@pytest.mark.parametrize("end", ["wait", "result"])
+def test_error_that_was_raised_holds_no_operation(
+    connector: nc.Connector, end: str
+) -> None:
+    operation = connector.create_readable(memory(), timeout=0.001)
+    while not operation.done():
+        pass
+    gc.disable()
+    try:
+        try:
+            getattr(operation, end)()
+        except nc.TimedOut:
+            pass
+        left = weakref.ref(operation)
+        del operation
+        assert left() is None
+    finally:
+        gc.enable()
