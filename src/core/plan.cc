@@ -297,6 +297,13 @@ std::optional<Path> best_of(const Choice& choice, const PathRules& rules) {
 
 }  // namespace
 
+bool Choice::is_exposure_over() const {
+  return !path &&
+         std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& each) {
+           return each.obstacle == Obstacle::kNotExposed;
+         });
+}
+
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
               const Costs& costs) {
   Choice choice;

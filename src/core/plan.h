@@ -146,6 +146,9 @@ struct Choice {
   Facts::Gpus::Cause gpu_cause;       // of what stands against paths of GPUs
   Facts::Gpus::Cause ucx_cause;       // and against ucx
   Facts::Gpus::Cause why_not_served;  // as in Facts
+
+  // No path is left because this process, whose memory it was, exposes it no more.
+  bool is_exposure_over() const;
 };
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,

@@ -62,7 +62,10 @@ bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
     request.is_served = choice.is_served;
     return true;
   }
-  if (is_gone(movement, peer))
+  if (choice.is_exposure_over())
+    refuse(request, {ErrorKind::kCancelled,
+                     state.description() + ": " + base::lease_over_text()});
+  else if (is_gone(movement, peer))
     refuse(request,
            {ErrorKind::kDisconnected,
             state.description() + ": the peer is gone; ask it for new metadata"});
