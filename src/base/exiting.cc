@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/exiting.h"
 
+#include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -37,6 +39,10 @@ bool is_exiting(pid_t process) {
     is_any = true;
   }
   return is_any;
+}
+
+bool has_gone(pid_t process) {
+  return (::kill(process, 0) != 0 && errno == ESRCH) || is_exiting(process);
 }
 
 }  // namespace nixl_connect::base

@@ -13,4 +13,7 @@ namespace nixl_connect::base {
 // process that this one's /proc does not show.
 bool is_exiting(pid_t process);
 
+// The same, or none of it is left.
+bool has_gone(pid_t process);
+
 }  // namespace nixl_connect::base

@@ -218,6 +218,7 @@ class Dispatcher {
                       paths::cuda::DeviceCopy::Prepared prepared);
   bool take_ended_gpu_copies();
   void gpu_copy_ended(core::OperationId operation);
+  bool has_process_gone(core::PeerId peer);
   void stop_gpu_copy(core::OperationId operation, const Running& running);
   void release_streams_of_stuck();
   void gpu_file_opened(core::OperationId tag);

@@ -2,6 +2,7 @@
 //
 // Copies between GPUs, or to and from them, which a thread of their own carries out;
 // and what of their memory goes by UCX.
+#include "base/exiting.h"
 #include "nixl_connect/error.h"
 #include "paths/cuda/copy_thread.h"
 #include "paths/cuda/stream_points.h"
@@ -168,12 +169,23 @@ void Dispatcher::gpu_copy_ended(core::OperationId operation) {
   running.state->set_path(path);
   running.is_lease_checked = copy->holds_exposure();
   std::optional<core::Failure> failure;
-  if (copy->failure())
+  if (copy->failure() && copy->failure()->cause == CopyFailure::Cause::kNotOpened &&
+      has_process_gone(running.peer))
+    failure = {ErrorKind::kDisconnected,
+               path + ": the peer's process is gone; ask for new metadata"};
+  else if (copy->failure())
     failure = {copy->failure()->kind, path + ": " + copy->failure()->message};
   else if (!copy->is_complete())
     failure = {ErrorKind::kCancelled, "stopped"};
   core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(),
                        std::move(path), time_);
+}
+
+// Whether it has been noticed already or not.
+bool Dispatcher::has_process_gone(core::PeerId peer) {
+  const Peer* const found = peers_.find(peer);
+  return found == nullptr ||
+         (found->pid() && base::has_gone(static_cast<pid_t>(*found->pid())));
 }
 
 void Dispatcher::stop_gpu_copy(core::OperationId operation, const Running& running) {

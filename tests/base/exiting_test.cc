@@ -20,13 +20,16 @@ namespace {
 TEST(Exiting, IsAProcessThatIsNotQuiteGone) {
   testing::ForkedProcess process([] {});
   EXPECT_FALSE(is_exiting(process.pid()));
+  EXPECT_FALSE(has_gone(process.pid()));
   ::kill(process.pid(), SIGKILL);
   siginfo_t ended{};
   ::waitid(P_PID, static_cast<id_t>(process.pid()), &ended, WEXITED | WNOWAIT);
   EXPECT_TRUE(is_exiting(process.pid()));
+  EXPECT_TRUE(has_gone(process.pid()));
   const pid_t pid = process.pid();
   process.kill_and_reap();
   EXPECT_FALSE(is_exiting(pid));
+  EXPECT_TRUE(has_gone(pid));
 }
 
 TEST(Exiting, IsNoProcessWhoseFirstThreadAloneHasEnded) {

@@ -6,6 +6,7 @@ import gc
 import inspect
 import uuid
 import weakref
+from contextlib import suppress
 
 import nixl_connect as nc
 import pytest
@@ -208,10 +209,8 @@ def test_error_that_was_raised_holds_no_operation(
         pass
     gc.disable()
     try:
-        try:
+        with suppress(nc.TimedOut):
             getattr(operation, end)()
-        except nc.TimedOut:
-            pass
         left = weakref.ref(operation)
         del operation
         assert left() is None

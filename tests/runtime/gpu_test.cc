@@ -226,6 +226,42 @@ TEST_F(GpuMemory, HasTheEndOfItsCopySeenByTheCudaThread) {
   EXPECT_EQ(thread, "nixl_cuda");
 }
 
+// What cannot be opened is told before the Connector has heard of the peer's end: a
+// turn is kept up meanwhile.
+TEST_F(GpuMemory, OfAProcessThatIsGoneCannotBeOpened) {
+  const RdmaMetadata remote = ask("read");
+  stand_in::hold_calls("cuIpcOpenMemHandle");
+  auto read = connector_.begin_read(remote, pages_.descriptors());
+  stand_in::wait_for_calls("cuIpcOpenMemHandle", 1);
+  auto other = connector_.create_readable(pages_.descriptors());
+  std::promise<void> is_in_turn;
+  std::promise<void> may_leave;
+  other.on_complete(
+      [&](OperationStatus) {
+        is_in_turn.set_value();
+        may_leave.get_future().wait();
+      },
+      CallOn::kAnyThread);
+  other.cancel();
+  is_in_turn.get_future().wait();
+  owner_.kill();
+  const unsigned pops = stand_in::calls("cuCtxPopCurrent");
+  stand_in::release_calls();
+  stand_in::wait_for_calls("cuCtxPopCurrent", pops + 1);
+  may_leave.set_value();
+  EXPECT_EQ(kind_of([&] { (void)read.wait_for(kSoon); }), ErrorKind::kDisconnected);
+}
+
+TEST_F(GpuMemory, OfThisProcessIsLeftAloneOnceItIsNotExposed) {
+  const Scattered source(0, 5);
+  auto readable = connector_.create_readable(source.descriptors());
+  const RdmaMetadata remote = readable.metadata();
+  readable.cancel();
+  readable.wait();
+  auto read = connector_.begin_read(remote, pages_.descriptors());
+  EXPECT_EQ(kind_of([&] { read.wait(); }), ErrorKind::kCancelled);
+}
+
 TEST_F(GpuMemory, OfAProcessThatDiesEndsWhatIsReadOfIt) {
   auto read = begin_held_read();
   testing::kill_noticed(owner_, connector_, held_, pages_.descriptors());
