@@ -297,13 +297,6 @@ std::optional<Path> best_of(const Choice& choice, const PathRules& rules) {
 
 }  // namespace
 
-bool Choice::is_exposure_over() const {
-  return !path &&
-         std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& each) {
-           return each.obstacle == Obstacle::kNotExposed;
-         });
-}
-
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
               const Costs& costs) {
   Choice choice;
@@ -341,6 +334,12 @@ bool is_of_options(Obstacle obstacle) {
 bool is_of_other_memory(Obstacle obstacle) {
   return obstacle == Obstacle::kGpuMemory || obstacle == Obstacle::kSomeGpuMemory ||
          obstacle == Obstacle::kHostMemory || obstacle == Obstacle::kSomeHostMemory;
+}
+
+bool is_exposure_over(const Choice& choice) {
+  return std::any_of(
+      choice.verdicts.begin(), choice.verdicts.end(),
+      [](const Verdict& each) { return each.obstacle == Obstacle::kNotExposed; });
 }
 
 bool is_only_ucx_left(const Choice& choice, const PathRules& rules) {

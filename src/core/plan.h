@@ -146,9 +146,6 @@ struct Choice {
   Facts::Gpus::Cause gpu_cause;       // of what stands against paths of GPUs
   Facts::Gpus::Cause ucx_cause;       // and against ucx
   Facts::Gpus::Cause why_not_served;  // as in Facts
-
-  // No path is left because this process, whose memory it was, exposes it no more.
-  bool is_exposure_over() const;
 };
 
 Choice choose(const Work& work, const Facts& facts, const PathRules& rules,
@@ -164,6 +161,9 @@ std::string why_none(const Plan& plan);
 // Whether it goes by ucx to a peer on this host though nobody asked for that: no path
 // of one host can be used, and not because the options say so of each.
 bool is_only_ucx_left(const Choice& choice, const PathRules& rules);
+
+// Of a choice without a path: this process, whose memory it was, exposes it no more.
+bool is_exposure_over(const Choice& choice);
 
 // What keeps it from the paths of one host, of what could be changed.
 std::string why_only_ucx(const Plan& plan);

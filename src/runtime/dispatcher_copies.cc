@@ -23,8 +23,7 @@ core::Failure failure_of(const Copy& copy, const std::string& path) {
     case Fault::kLeaseOver:
       return {ErrorKind::kCancelled, base::lease_over_text()};
     case Fault::kPeerGone:
-      return {ErrorKind::kDisconnected,
-              "the peer's process is gone; ask for new metadata"};
+      return {ErrorKind::kDisconnected, kProcessIsGone};
     case Fault::kLocalMemory:
       return {ErrorKind::kInvalidArgument, path + ": " + kOwnMemoryFault};
     case Fault::kRemoteMemory:
@@ -62,13 +61,12 @@ bool Dispatcher::plan(BeginRequest& request, Peer& peer) {
     request.is_served = choice.is_served;
     return true;
   }
-  if (choice.is_exposure_over())
+  if (core::is_exposure_over(choice))
     refuse(request, {ErrorKind::kCancelled,
                      state.description() + ": " + base::lease_over_text()});
   else if (is_gone(movement, peer))
     refuse(request,
-           {ErrorKind::kDisconnected,
-            state.description() + ": the peer is gone; ask it for new metadata"});
+           {ErrorKind::kDisconnected, state.description() + ": " + kPeerIsGone});
   else
     refuse(request, {ErrorKind::kUnsupported,
                      state.description() + ": " + core::why_none(state.explain())});
@@ -100,8 +98,7 @@ void Dispatcher::settle(OperationState& state, Peer& peer, const core::Choice& c
 // taken, Error(kDisconnected) if the peer is gone.
 void Dispatcher::choose_again(Running& running) {
   Peer* const peer = peers_.find(running.peer);
-  if (peer == nullptr)
-    throw Error(ErrorKind::kDisconnected, "the peer is gone; ask it for new metadata");
+  if (peer == nullptr) throw Error(ErrorKind::kDisconnected, kPeerIsGone);
   const core::Choice choice =
       host_paths_.choose(movement_of(running), *peer, running.rules, running.closed);
   settle(*running.state, *peer, choice, running.rules);

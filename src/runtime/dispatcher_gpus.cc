@@ -108,8 +108,7 @@ paths::cuda::CopyThread& Dispatcher::gpu_thread() {
 void Dispatcher::stage_prepared(core::OperationId operation,
                                 DeviceCopy::Prepared prepared) {
   Running& running = running_.at(operation);
-  core::Failure failure{ErrorKind::kDisconnected,
-                        "the peer is gone; ask it for new metadata"};
+  core::Failure failure{ErrorKind::kDisconnected, kPeerIsGone};
   try {
     const Peer* const peer = peers_.find(running.peer);
     if (peer != nullptr && try_stage(operation, running, *peer, std::move(prepared)))
@@ -169,14 +168,15 @@ void Dispatcher::gpu_copy_ended(core::OperationId operation) {
   running.state->set_path(path);
   running.is_lease_checked = copy->holds_exposure();
   std::optional<core::Failure> failure;
-  if (copy->failure() && copy->failure()->cause == CopyFailure::Cause::kNotOpened &&
-      has_process_gone(running.peer))
-    failure = {ErrorKind::kDisconnected,
-               path + ": the peer's process is gone; ask for new metadata"};
-  else if (copy->failure())
-    failure = {copy->failure()->kind, path + ": " + copy->failure()->message};
-  else if (!copy->is_complete())
-    failure = {ErrorKind::kCancelled, "stopped"};
+  if (const auto& found = copy->failure()) {
+    const bool is_of_the_end = found->cause == CopyFailure::Cause::kNotOpened &&
+                               has_process_gone(running.peer);
+    if (is_of_the_end)
+      failure = {ErrorKind::kDisconnected, path + ": " + kProcessIsGone};
+    else
+      failure = {found->kind, path + ": " + found->message};
+  }
+  if (!failure && !copy->is_complete()) failure = {ErrorKind::kCancelled, "stopped"};
   core_.transfer_ended(operation, std::move(failure), copy->bytes_moved(),
                        std::move(path), time_);
 }

@@ -68,8 +68,7 @@ void Dispatcher::start_served(core::OperationId operation, const Running& runnin
 
 void Dispatcher::ask_to_serve(core::OperationId number, const ServedPart& part) {
   const Peer* const peer = peers_.find(part.peer);
-  if (peer == nullptr)
-    throw Error(ErrorKind::kDisconnected, "the peer is gone; ask it for new metadata");
+  if (peer == nullptr) throw Error(ErrorKind::kDisconnected, kPeerIsGone);
   const wire::Extension extension =
       expose_to_peer(number, part, resources_.leases.grant());
   // Unless the memory is Connector::allocate()'s it is reached by system calls, which

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "nixl_connect/error.h"
+#include "paths/cuda/pace.h"
 #include "runtime/dispatcher.h"
 #include "runtime/operation_state.h"
 #include "runtime/resources.h"
@@ -34,8 +35,9 @@ constexpr core::Time kBetweenHelps = microseconds(5);
 constexpr core::Time kBurst = microseconds(20);
 constexpr core::Time kHoldInBurst = microseconds(250);
 
-// For how long a thread that waits stays awake, if a copy of a GPU is about to end.
-constexpr core::Time kAwakeForEnd = microseconds(120);
+// For how long a thread that waits stays awake, if a copy of a GPU is about to end: to
+// both sides of when that is likely.
+constexpr core::Time kAwakeForEnd = 2 * paths::cuda::kWakingTakes;
 
 // How long to nap while others have the turn: twice as long each time, if that goes on.
 // To spin instead, or to wake often, would slow down the thread that has it, where two

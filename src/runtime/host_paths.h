@@ -45,9 +45,12 @@ struct Movement {
 // Those that have bytes, on both sides; `shift` is added to the remote addresses.
 paths::host::Ranges ranges_of(const Movement& movement, std::uint64_t shift = 0);
 
-// What is told of a fault that the path itself would not explain.
+// What is told of faults that the path itself would not explain.
 constexpr const char* kOwnMemoryFault =
     "memory of this process is not mapped, or read-only though it is the target";
+constexpr const char* kPeerIsGone = "the peer is gone; ask it for new metadata";
+constexpr const char* kProcessIsGone =
+    "the peer's process is gone; ask for new metadata";
 
 // Whether local channels lead there, if its metadata is true.
 bool is_within_reach(const base::Place& place);

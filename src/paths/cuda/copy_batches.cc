@@ -20,6 +20,10 @@ constexpr std::uint32_t kFastBlocks = 16;
 // The last batch may be larger by that share, so that no launch is for a small rest.
 constexpr std::uint64_t kLastShare = 4;
 
+bool is_for_one(std::uint64_t left, std::uint64_t most) noexcept {
+  return left <= most + most / kLastShare;
+}
+
 }  // namespace
 
 bool are_for_kernel(std::span<const Page> ranges, std::uint64_t least_engine_bytes) {
@@ -69,7 +73,7 @@ void CopyBatches::take_for_engine() {
     const Page& range = ranges_[next_];
     const std::uint64_t left = range.size - offset_;
     const std::uint64_t most = (kBatchWeight - kEngineRangeWeight) / slowness_;
-    const std::uint64_t size = left > most + most / kLastShare ? most : left;
+    const std::uint64_t size = is_for_one(left, most) ? left : most;
     const std::uint64_t weight = size * slowness_ + kEngineRangeWeight;
     if (!parts_.empty() && batch_.weight + weight > kBatchWeight) break;
     parts_.push_back({range.source + offset_, range.target + offset_, size});
@@ -100,7 +104,7 @@ void CopyBatches::take_pages() noexcept {
   const auto most =
       static_cast<std::size_t>(std::max<std::uint64_t>(most_for_kernel() / cost, 1));
   batch_.first_page = next_;
-  batch_.page_count = left > most + most / kLastShare ? most : left;
+  batch_.page_count = is_for_one(left, most) ? left : most;
   batch_.bytes = batch_.page_count * pages_->page_bytes();
   batch_.weight = kernel_weight(batch_.page_count * cost);
   next_ += batch_.page_count;
@@ -114,7 +118,7 @@ void CopyBatches::take_for_kernel() noexcept {
   std::uint64_t cost = bytes_left_ + left * kPageCost;
   batch_.bytes = bytes_left_;
   next_ = ranges_.size();
-  if (cost > most + most / kLastShare) {
+  if (!is_for_one(cost, most)) {
     cost = 0;
     batch_.bytes = 0;
     next_ = first;

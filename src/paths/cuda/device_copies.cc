@@ -57,14 +57,14 @@ void DeviceCopies::start(CopyTag tag, const std::shared_ptr<DeviceCopy>& copy) {
   started->tag = tag;
   started->copy = copy;
   if (poison_) {
-    started->copy->fail(*poison_);
+    copy->fail(*poison_);
     return end(std::move(started));
   }
-  if (started->copy->was_stopped()) return end(std::move(started));
+  if (copy->was_stopped()) return end(std::move(started));
   try {
     const CurrentContext current(driver_, context_.get());
     warm_up();
-    CopyWork work = started->copy->take_work();
+    CopyWork work = copy->take_work();
     CopyStream& stream = stream_of(work);
     AwaitedPoints points = awaited_by(work);
     prepare(*started, std::move(work));
