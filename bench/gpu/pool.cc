@@ -80,16 +80,20 @@ std::uintptr_t Pool::start() const {
   return of_host_ ? reinterpret_cast<std::uintptr_t>(of_host_->data()) : of_gpu_.get();
 }
 
+void Pool::finish(CuResult submitted, const char* what) const {
+  gpu_->driver.check(submitted, what);
+  gpu_->finish();
+}
+
 void Pool::put(std::size_t at, std::span<const std::uint64_t> words) {
   const std::size_t size = words.size_bytes();
   if (of_host_) {
     std::memcpy(of_host_->data() + at, words.data(), size);
     return;
   }
-  gpu_->driver.check(
+  finish(
       gpu_->functions.memcpy_htod_async(start() + at, words.data(), size, gpu_->stream),
       "filling GPU memory");
-  gpu_->finish();
 }
 
 void Pool::get(std::size_t at, std::span<std::uint64_t> words) const {
@@ -98,10 +102,9 @@ void Pool::get(std::size_t at, std::span<std::uint64_t> words) const {
     std::memcpy(words.data(), of_host_->data() + at, size);
     return;
   }
-  gpu_->driver.check(
+  finish(
       gpu_->functions.memcpy_dtoh_async(words.data(), start() + at, size, gpu_->stream),
       "reading GPU memory");
-  gpu_->finish();
 }
 
 void Pool::number() {
@@ -117,9 +120,8 @@ void Pool::clear() {
     std::memset(of_host_->data(), 0, size_);
     return;
   }
-  gpu_->driver.check(gpu_->functions.memset_async(start(), 0, size_, gpu_->stream),
-                     "clearing GPU memory");
-  gpu_->finish();
+  finish(gpu_->functions.memset_async(start(), 0, size_, gpu_->stream),
+         "clearing GPU memory");
 }
 
 void Pool::check(const Work& work) const {

@@ -57,6 +57,7 @@ class Pool {
   void check(const Work& work) const;
 
  private:
+  void finish(paths::cuda::CuResult submitted, const char* what) const;
   void put(std::size_t at, std::span<const std::uint64_t> words);
   void get(std::size_t at, std::span<std::uint64_t> words) const;
 

@@ -5,30 +5,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
+
 namespace nixl_connect::base {
 namespace {
 
-TEST(ForkGeneration, DiffersInTheChildOnly) {
-  const std::uint64_t before = fork_generation();
+void expect_in_child(const std::function<bool()>& is_so) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
-  if (child == 0) ::_exit(fork_generation() != before ? 0 : 1);
+  if (child == 0) ::_exit(is_so() ? 0 : 1);
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(ForkGeneration, DiffersInTheChildOnly) {
+  const std::uint64_t before = fork_generation();
+  expect_in_child([&] { return fork_generation() != before; });
   EXPECT_EQ(fork_generation(), before);
 }
 
 TEST(ProcessId, IsTheChildsInTheChild) {
   EXPECT_EQ(process_id(), ::getpid());
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) ::_exit(process_id() == ::getpid() ? 0 : 1);
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  expect_in_child([] { return process_id() == ::getpid(); });
 }
 
 }  // namespace

@@ -29,6 +29,18 @@ class Serving : public WithServant {
   RdmaMetadata ask(const std::string& text) const {
     return RdmaMetadata::from_json(order(text));
   }
+  // Why such a read does not work.
+  std::string text_of_read(const RdmaMetadata& metadata, const Ranges& target) {
+    auto read = connector_.begin_read(metadata, target.descriptors());
+    return text_of([&] { (void)read.wait_for(kSoon); });
+  }
+  // The same, if a stream waits for the end of what the owner exposes.
+  std::string text_of_read_with_a_stream(const std::string& exposed,
+                                         const Ranges& target) {
+    const RdmaMetadata metadata = ask(exposed);
+    EXPECT_EQ(order("stream"), "waits");
+    return text_of_read(metadata, target);
+  }
   // Which the owner's GPU has been given, and does when it is told "release".
   ReadOperation begin_held_read(const Ranges& local, On remote = On::kGpu,
                                 std::size_t layout = 1) {

@@ -229,18 +229,14 @@ TEST_F(Serving, IsNotOfferedWhereThePeersOptionsForbidIt) {
   const Child refuser("refuser");
   const Ranges target(On::kHost, kLayouts[0]);
   const auto metadata = RdmaMetadata::from_json(order(refuser, "read gpu 0"));
-  auto read = connector_.begin_read(metadata, target.descriptors());
-  const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
+  const std::string text = text_of_read(metadata, target);
   expect_named(text, "cuda.staged: no CUDA driver");
   EXPECT_EQ(text.find("nor with the peer's help"), std::string::npos) << text;
 }
 
 TEST_F(Serving, IsRefusedWhereAStreamWaitsForTheEnd) {
   const Ranges target(On::kHost, kLayouts[0]);
-  const RdmaMetadata metadata = ask("read gpu 0");
-  EXPECT_EQ(order("stream"), "waits");
-  auto read = connector_.begin_read(metadata, target.descriptors());
-  const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
+  const std::string text = text_of_read_with_a_stream("read gpu 0", target);
   expect_named(text, "cuda.staged: no CUDA driver");
   expect_named(text, "nor with the peer's help: a stream waits for the end");
 }

@@ -152,8 +152,7 @@ TEST_F(Slots, AreNotTakenWhereTheyCannotBePinned) {
   }
   const RdmaMetadata metadata = ask("read pool 1");
   stand_in::fail("cuMemHostRegister", paths::cuda::kCuOutOfMemory);
-  auto read = connector_.begin_read(metadata, target.descriptors());
-  const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
+  const std::string text = text_of_read(metadata, target);
   expect_named(text, "nor with the peer's help: pinning ");
   expect_named(text, "ucx: ");
 }
@@ -189,10 +188,7 @@ TEST_F(Slots, AreSharedByManyOperations) {
 
 TEST_F(Slots, AreNotTakenIfThePeerRefuses) {
   const Ranges target(On::kGpu, kLayouts[0]);
-  const RdmaMetadata metadata = ask("read pool 0");
-  EXPECT_EQ(order("stream"), "waits");
-  auto read = connector_.begin_read(metadata, target.descriptors());
-  const std::string text = text_of([&] { (void)read.wait_for(kSoon); });
+  const std::string text = text_of_read_with_a_stream("read pool 0", target);
   expect_named(text, "cuda.peer: the peer's memory cannot be opened");
   expect_named(text, "nor with the peer's help: a stream waits for the end");
 }
